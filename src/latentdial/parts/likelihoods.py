@@ -1,0 +1,56 @@
+"""Likelihoods p(x|z): how the decoder's output is read as a picture, and how likely a real picture is under it.
+
+Each has a `range` of its pictures, `mean` from the decoder's output to the mean picture, and `log_prob` in nats, summed
+over pixels: decoder outputs (K, B, C, H, W) and pictures (B, C, H, W) give (K, B).
+"""
+
+from __future__ import annotations
+
+from math import log, pi
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+LOG_SIGMA_FLOOR = log(1 / 255)
+LOG_SIGMA_GAIN = 10.0
+
+
+class Gaussian(nn.Module):
+    """N(tanh(output), sigma^2) over pictures in [-1, 1]; one sigma for all pixels, fixed or learned.
+
+    With a fixed sigma of 1, minimising -log p is minimising half the squared error. A learned sigma balances
+    reconstruction against KL by itself (sigma-VAE, arXiv 2006.13202, section 4.1).
+    """
+
+    range = (-1.0, 1.0)
+
+    def __init__(self, sigma: float | None = None):
+        super().__init__()
+        start = torch.zeros(()) if sigma is None else torch.tensor(log(sigma))
+        self.log_sigma_over_gain = nn.Parameter(start / LOG_SIGMA_GAIN, requires_grad=sigma is None)
+
+    @property
+    def log_sigma(self) -> Tensor:
+        """Adam moves every parameter by about lr a step; the gain lets sigma reach the data's scale within an epoch."""
+        return (LOG_SIGMA_GAIN * self.log_sigma_over_gain).clamp(min=LOG_SIGMA_FLOOR)
+
+    def mean(self, output: Tensor) -> Tensor:
+        return output.tanh()
+
+    def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
+        square = (self.mean(output) - x).square().flatten(2).sum(-1)
+        pixels = x[0].numel()
+        return -0.5 * square * (-2 * self.log_sigma).exp() - pixels * (self.log_sigma + 0.5 * log(2 * pi))
+
+
+class Bernoulli(nn.Module):
+    """Bernoulli(sigmoid(output)) over pictures in [0, 1] (arXiv 1312.6114, eq. 11); exact for binary pictures only."""
+
+    range = (0.0, 1.0)
+
+    def mean(self, output: Tensor) -> Tensor:
+        return output.sigmoid()
+
+    def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
+        return -F.binary_cross_entropy_with_logits(output, x.expand_as(output), reduction="none").flatten(2).sum(-1)
