@@ -10,6 +10,7 @@ from latentdial.parts.likelihoods import Bernoulli
 from latentdial.parts.likelihoods import Gaussian as GaussianLikelihood
 from latentdial.parts.networks import Network
 from latentdial.parts.priors import StandardNormal
+from latentdial.pixels import to_float
 from latentdial.types import Pass
 
 
@@ -36,10 +37,8 @@ class Autoencoder(nn.Module):
         return self.bottleneck.latent
 
     def scale(self, pixels: Tensor) -> Tensor:
-        """uint8 pixels (B, H, W, C) -> contiguous float pictures (B, C, H, W) in the range of the likelihood."""
-        low, high = self.likelihood.range
-        x = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
-        return x.mul_((high - low) / 255).add_(low)
+        """uint8 pixels (B, H, W, C) -> float pictures (B, C, H, W) in the range of the likelihood."""
+        return to_float(pixels, self.likelihood.range)
 
     def posterior(self, x: Tensor) -> Posterior:
         """q(z|x) for pictures (B, C, H, W)."""

@@ -1,0 +1,1 @@
+"""Steering: codecs, edits, and what every dimension does. Sees codecs, never models."""

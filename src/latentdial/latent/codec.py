@@ -1,0 +1,201 @@
+"""A codec: pictures to codes and back, for a trained run or for any pair of torch modules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from latentdial.config import Geometry, RunConfig
+from latentdial.errors import LatentdialError
+from latentdial.images import fit_picture, read_picture
+from latentdial.images.geometry import fit_arrays
+from latentdial.pixels import Range, to_float, to_levels
+
+if TYPE_CHECKING:
+    from latentdial.latent.editing import EditSheet
+    from latentdial.latent.effect import DimensionTable
+
+CHUNK = 128
+
+Picture = str | Path | Image.Image | np.ndarray
+
+
+@dataclass(frozen=True)
+class Codec:
+    """Pictures <-> codes, with the codes of the training pictures where they are known.
+
+    `encoder` maps float pictures (B, C, H, W) in `value_range` to codes (B, D), `decoder` maps them back.
+    """
+
+    encoder: Callable[[Tensor], Tensor]
+    decoder: Callable[[Tensor], Tensor]
+    geometry: Geometry
+    value_range: Range = (-1.0, 1.0)
+    name: str = "codec"
+    device: str = "cpu"
+    training_codes: np.ndarray | None = None  # (N, D)
+    kl: np.ndarray | None = None  # (D,) mean KL in nats per dimension over the training pictures
+    prior: Callable[[int, torch.Generator], Tensor] | None = None
+    config: RunConfig | None = None
+    model: nn.Module | None = None
+
+    @property
+    def codes(self) -> np.ndarray:
+        """The codes of the training pictures, (N, D)."""
+        if self.training_codes is None:
+            raise LatentdialError(
+                f"{self.name} has no training codes: give it pictures first, as in codec.fit(images)"
+            )
+        return self.training_codes
+
+    @property
+    def latent(self) -> int:
+        """The number of latent dimensions D."""
+        return self.codes.shape[1]
+
+    @property
+    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of every dimension over the training codes, each (D,)."""
+        return self.codes.mean(0), self.codes.std(0)
+
+    def pictures(self, given: Picture | list[Picture]) -> np.ndarray:
+        """Paths, Pillow pictures or uint8 arrays -> uint8 (N, H, W, C), fitted like the training pictures."""
+        if isinstance(given, list):
+            return np.concatenate([self.pictures(one) for one in given])
+        if isinstance(given, np.ndarray):
+            return fit_arrays(_uint8_batch(given), self.geometry)
+        if isinstance(given, Image.Image):
+            return fit_picture(given, self.geometry)[None]
+        return read_picture(given, self.geometry)[None]
+
+    def encode(self, given: Picture | list[Picture]) -> np.ndarray:
+        """Pictures -> float32 codes (N, D); deterministic (the posterior mean of a VAE)."""
+        pixels = self.pictures(given)
+        return self._run(lambda x: self.encoder(to_float(x, self.value_range)), torch.from_numpy(pixels))
+
+    def levels(self, codes: np.ndarray) -> np.ndarray:
+        """Codes (N, D) -> pictures in levels of 255, float32 (N, H, W, C), not rounded."""
+        batch = torch.from_numpy(np.atleast_2d(np.asarray(codes, np.float32)))
+        return self._run(lambda z: to_levels(self.decoder(z), self.value_range), batch)
+
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        """Codes (N, D) or (D,) -> uint8 pictures (N, H, W, C)."""
+        return self.levels(codes).round().astype(np.uint8)
+
+    def reconstruct(self, given: Picture | list[Picture]) -> np.ndarray:
+        """Pictures -> their reconstructions, uint8 (N, H, W, C)."""
+        return self.decode(self.encode(given))
+
+    def sample(self, n: int, seed: int = 0, temperature: float = 1.0, source: str = "auto") -> np.ndarray:
+        """Draw n new pictures, uint8 (n, H, W, C); see `sample_codes`."""
+        return self.decode(self.sample_codes(n, seed, temperature, source))
+
+    def sample_codes(self, n: int, seed: int = 0, temperature: float = 1.0, source: str = "auto") -> np.ndarray:
+        """Draw n codes (n, D) from the model's "prior", or from a Gaussian fitted to the training "codes".
+
+        "auto" takes the prior where there is one. Codes spread from the mean in proportion to `temperature`.
+        """
+        if source == "prior" and self.prior is None:
+            raise LatentdialError(f"{self.name} has no prior to sample from: use codes instead of prior")
+        if source != "codes" and self.prior is not None:
+            generator = torch.Generator().manual_seed(seed)
+            return (temperature * self.prior(n, generator)).numpy()
+        mean, covariance = self.codes.mean(0), np.atleast_2d(np.cov(self.codes.T.astype(np.float64)))
+        drawn = np.random.default_rng(seed).multivariate_normal(mean, covariance * temperature**2, n, method="eigh")
+        return drawn.astype(np.float32)
+
+    def fit(self, given: Picture | list[Picture]) -> Codec:
+        """The same codec with the codes of these pictures as its training codes."""
+        return replace(self, training_codes=self.encode(given))
+
+    def edit(self, picture: Picture, *edits: str) -> EditSheet:
+        """Change the code of a picture, each argument on its own and all together: see `latentdial.latent.editing`."""
+        from latentdial.latent.editing import edit
+
+        return edit(self, picture, list(edits))
+
+    def dimensions(self) -> DimensionTable:
+        """Every dimension ranked by what it does to the picture: see `latentdial.latent.effect`."""
+        from latentdial.latent.effect import dimensions
+
+        return dimensions(self)
+
+    def _run(self, function: Callable[[Tensor], Tensor], batch: Tensor) -> np.ndarray:
+        with torch.inference_mode():
+            parts = [function(chunk.to(self.device)).float().cpu() for chunk in batch.split(CHUNK)]
+        return torch.cat(parts).numpy()
+
+
+def wrap(
+    encoder: nn.Module,
+    decoder: nn.Module,
+    size: int = 64,
+    value_range: Range = (-1.0, 1.0),
+    colour: str = "rgb",
+    images: Picture | list[Picture] | None = None,
+) -> Codec:
+    """A codec of any torch pair that is trained already: your notebook's, a diffusers or a pythae model.
+
+    The encoder may take pictures (B, C, H, W) or flat vectors, and may return a tensor, a tuple that begins with the
+    mean, or an object with `latent_dist`, `embedding` or `mean`. `images` give the training codes that effects need.
+
+    >>> codec = wrap(nn.Linear(48, 2), nn.Linear(2, 48), size=4)
+    >>> codec.encode(np.zeros((5, 4, 4, 3), np.uint8)).shape
+    (5, 2)
+    """
+    geometry = Geometry(size=size, colour="rgb" if colour == "rgb" else "grey")
+    encoder.eval(), decoder.eval()
+    parameter = next(iter(encoder.parameters()), None)
+    device = "cpu" if parameter is None else str(parameter.device)
+    probe = torch.zeros(1, *geometry.shape, device=device)
+    flat = _takes_flat(encoder, probe)
+    with torch.inference_mode():
+        code_shape = _tensor_of(encoder(probe.flatten(1) if flat else probe)).shape[1:]
+
+    def encode(x: Tensor) -> Tensor:
+        return _tensor_of(encoder(x.flatten(1) if flat else x)).flatten(1)
+
+    def decode(z: Tensor) -> Tensor:
+        return _tensor_of(decoder(z.unflatten(1, code_shape))).reshape(len(z), *geometry.shape)
+
+    codec = Codec(encode, decode, geometry, value_range, name=type(encoder).__name__, device=device)
+    return codec if images is None else codec.fit(images)
+
+
+def _takes_flat(encoder: nn.Module, probe: Tensor) -> bool:
+    reasons = []
+    for flat in (False, True):
+        try:
+            with torch.inference_mode():
+                encoder(probe.flatten(1) if flat else probe)
+            return flat
+        except (RuntimeError, ValueError) as error:
+            reasons.append(str(error).split("\n")[0])
+    raise LatentdialError(f"the encoder takes neither {tuple(probe.shape)} nor flat pictures ({reasons[0]}): check size=")
+
+
+def _tensor_of(output: Any) -> Tensor:
+    """The mean code or the picture in what common encoders and decoders return."""
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(output, tuple | list):
+        return _tensor_of(output[0])
+    for attribute in ("latent_dist", "embedding", "mean", "reconstruction", "sample"):
+        value = getattr(output, attribute, None)
+        if value is not None and (not callable(value)):
+            return _tensor_of(value)
+    raise LatentdialError(f"the module returned {type(output).__name__}: wrap it in one that returns a tensor")
+
+
+def _uint8_batch(array: np.ndarray) -> np.ndarray:
+    if array.dtype != np.uint8 or array.ndim not in (3, 4):
+        raise LatentdialError(f"pictures must be uint8 (N, H, W, C), not {array.dtype} {array.shape}: scale to 0..255")
+    return np.ascontiguousarray(array if array.ndim == 4 else array[None])
+

@@ -1,0 +1,181 @@
+"""A run: the directory that holds one trained model. Only JSON and safetensors are read; nothing in it runs code."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load_file as load_numpy
+from safetensors.numpy import save_file as save_numpy
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from latentdial.config import RunConfig, from_json
+from latentdial.errors import LatentdialError
+from latentdial.latent.codec import Codec
+from latentdial.model import Autoencoder
+from latentdial.recipes import build
+
+CONFIG, MODEL, CODES, METRICS, CARD = "config.json", "model.safetensors", "codes.safetensors", "metrics.jsonl", "README.md"
+MAX_CONFIG_BYTES = 1_000_000
+MAX_HEADER_BYTES = 1_000_000
+MAX_CODES = 10_000
+
+
+def save_model(folder: Path, model: nn.Module) -> None:
+    """Write the weights, whole or not at all."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    unfinished = folder / f".{MODEL}.part"
+    save_file(state, unfinished)
+    os.replace(unfinished, folder / MODEL)
+
+
+def save_codes(folder: Path, codes: np.ndarray, kl: np.ndarray | None) -> None:
+    """Write the training codes (N, D) and the mean KL of every dimension, whole or not at all."""
+    arrays = {"codes": codes.astype(np.float32)} | ({} if kl is None else {"kl": kl.astype(np.float32)})
+    unfinished = folder / f".{CODES}.part"
+    save_numpy(arrays, unfinished)
+    os.replace(unfinished, folder / CODES)
+
+
+def load(folder: str | Path, device: str = "cpu") -> Codec:
+    """Load a trained run as a codec.
+
+    Names, shapes, types, sizes and finiteness are checked and no code is run; a directory that fails is a
+    LatentdialError.
+    """
+    folder = Path(folder)
+    config = read_config(folder)
+    model = build(config.model, config.geometry.shape).model
+    load_weights(model, folder / MODEL)
+    model.eval().requires_grad_(False).to(device)
+    codes, kl = _read_codes(folder, model.latent)
+    return codec_of(model, config, folder.name, device, codes, kl)
+
+
+def codec_of(
+    model: Autoencoder,
+    config: RunConfig,
+    name: str,
+    device: str = "cpu",
+    codes: np.ndarray | None = None,
+    kl: np.ndarray | None = None,
+) -> Codec:
+    """A model and its configuration as a codec."""
+    return Codec(
+        encoder=model.encode,
+        decoder=model.decode,
+        geometry=config.geometry,
+        value_range=model.likelihood.range,
+        name=name,
+        device=device,
+        training_codes=codes,
+        kl=kl,
+        prior=None if model.prior is None else model.prior.sample,
+        config=config,
+        model=model,
+    )
+
+
+def read_config(folder: Path) -> RunConfig:
+    """The configuration of a run."""
+    if not folder.is_dir():
+        raise LatentdialError(f"there is no run at {folder}: train one with latentdial train RECIPE DATA --out {folder}")
+    path = regular_file(folder / CONFIG, MAX_CONFIG_BYTES)
+    try:
+        return from_json(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise LatentdialError(f"{path} is not text: restore it or train the run again") from None
+
+
+def read_metrics(folder: Path) -> list[dict]:
+    """Every record of metrics.jsonl; lines that are no JSON object are left out."""
+    path = folder / METRICS
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict):
+            records.append(record)
+    return records
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Read weights into a model whose names, shapes and types they must match; all values must be finite."""
+    regular_file(path)
+    expected = {name: (list(t.shape), t.dtype) for name, t in model.state_dict().items()}
+    _check_header(path, {name: shape for name, (shape, _) in expected.items()}, {"F32"})
+    try:
+        state = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _broken(path, str(error)) from None
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
+        raise _broken(path, "it holds values that are not finite")
+    model.load_state_dict(state)
+
+
+def regular_file(path: Path, max_bytes: int | None = None) -> Path:
+    """The path, if it is a regular file of its directory (no link) and not too large."""
+    if path.is_symlink() or not path.is_file():
+        raise LatentdialError(f"{path} is missing or no regular file: restore it or train the run again")
+    if max_bytes is not None and path.stat().st_size > max_bytes:
+        raise LatentdialError(f"{path} is larger than {max_bytes} bytes: this is no run of latentdial")
+    return path
+
+
+def _read_codes(folder: Path, latent: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+    path = folder / CODES
+    if not path.exists():
+        return None, None
+    header = _header(regular_file(path))
+    names = set(header) - {"__metadata__"}
+    rows = header.get("codes", {}).get("shape", [0])[0]
+    if names not in ({"codes"}, {"codes", "kl"}) or not isinstance(rows, int) or not 1 <= rows <= MAX_CODES:
+        raise _broken(path, f"it must hold 1 to {MAX_CODES} codes")
+    _check_header(path, {"codes": [rows, latent], "kl": [latent]} if "kl" in names else {"codes": [rows, latent]}, {"F32"})
+    try:
+        arrays = load_numpy(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _broken(path, str(error)) from None
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise _broken(path, "it holds values that are not finite")
+    return arrays["codes"], arrays.get("kl")
+
+
+def _header(path: Path) -> dict:
+    """The header of a safetensors file, read before anything is allocated for its tensors."""
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > MAX_HEADER_BYTES:
+                raise _broken(path, f"its header has {length} bytes")
+            header = json.loads(file.read(length))
+    except (struct.error, ValueError, RecursionError):
+        raise _broken(path, "its header cannot be read") from None
+    if not isinstance(header, dict) or not all(isinstance(entry, dict) for entry in header.values()):
+        raise _broken(path, "its header is no table of tensors")
+    return header
+
+
+def _check_header(path: Path, shapes: dict[str, list[int]], dtypes: set[str]) -> None:
+    found = {name: entry for name, entry in _header(path).items() if name != "__metadata__"}
+    if set(found) != set(shapes):
+        odd = sorted(set(found) ^ set(shapes))[0]
+        raise _broken(path, f"tensor {odd[:60]!r} is {'missing' if odd in shapes else 'not expected'}")
+    for name, entry in found.items():
+        if entry.get("shape") != shapes[name] or entry.get("dtype") not in dtypes:
+            raise _broken(
+                path, f"{name} is {entry.get('dtype')} {entry.get('shape')} and config.json asks for F32 {shapes[name]}"
+            )
+
+
+def _broken(path: Path, reason: str) -> LatentdialError:
+    reason = " ".join(reason.split())[:200]
+    return LatentdialError(f"{path} does not fit its run ({reason}): restore the file or train the run again")

@@ -1,0 +1,5 @@
+"""Training: one readable loop, its precision, its checkpoints and what it shows."""
+
+from latentdial.training.session import train
+
+__all__ = ["train"]

@@ -1,0 +1,56 @@
+"""Which device and number format to train with, by measuring."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+
+import torch
+
+from latentdial.errors import LatentdialError
+
+WORTH = 1.25  # how much faster bfloat16 must be to be chosen
+
+
+def choose_device(wanted: str) -> str:
+    """The device to train on; one that is not there is a LatentdialError."""
+    available = ["cpu"] + ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
+    if wanted == "auto":
+        return available[-1]
+    if wanted.split(":")[0] not in available:
+        raise LatentdialError(f"there is no device {wanted!r} here: use {' or '.join(available)}")
+    return wanted
+
+
+def choose_precision(wanted: str, device: str) -> str:
+    """bf16 or float32; auto takes bf16 where it is at least a quarter faster on a matrix product of the size we train."""
+    if wanted != "auto":
+        return wanted
+    kind = device.split(":")[0]
+    if kind == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "float32"
+    return "bf16" if kind == "cpu" and bf16_speedup() >= WORTH else "float32"
+
+
+@cache
+def bf16_speedup() -> float:
+    """How much faster the processor multiplies bfloat16 than float32 matrices."""
+    seconds = {dtype: _seconds(dtype) for dtype in (torch.float32, torch.bfloat16)}
+    return seconds[torch.float32] / seconds[torch.bfloat16]
+
+
+def autocast(precision: str, device: str) -> AbstractContextManager:
+    """The context in which the nets run."""
+    kind = device.split(":")[0]
+    return torch.autocast(kind, torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def _seconds(dtype: torch.dtype) -> float:
+    a, b = torch.randn(256, 1024, dtype=dtype), torch.randn(1024, 1024, dtype=dtype)
+    best = float("inf")
+    for _ in range(4):
+        start = time.perf_counter()
+        a @ b
+        best = min(best, time.perf_counter() - start)
+    return best

@@ -1,0 +1,72 @@
+"""What a person sees while something long runs: a rich bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+PLAIN_SECONDS = 15.0
+
+
+class Show:
+    """Shows nothing; the base that the Python interface uses by default."""
+
+    def say(self, text: str) -> None:
+        """One line of news."""
+
+    def advance(self, what: str, done: int, total: int, note: str = "") -> None:
+        """How far a task has come."""
+
+
+class PlainShow(Show):
+    """Lines on standard error, at most one every 15 seconds for a task."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, float] = {}
+        self._start: dict[str, float] = {}
+
+    def say(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    def advance(self, what: str, done: int, total: int, note: str = "") -> None:
+        now = time.monotonic()
+        start = self._start.setdefault(what, now)
+        last = self._last.setdefault(what, now)
+        if done < total and now - last < PLAIN_SECONDS:
+            return
+        self._last[what] = now
+        left = (now - start) / max(done, 1) * (total - done)
+        self.say(f"{what} {done}/{total}  {note}  {left:.0f} s left".replace("    ", "  "))
+
+
+class RichShow(Show):
+    """Progress bars on a terminal."""
+
+    def __init__(self, progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, int] = {}
+
+    def say(self, text: str) -> None:
+        self._progress.console.print(text, highlight=False, markup=False)
+
+    def advance(self, what: str, done: int, total: int, note: str = "") -> None:
+        if what not in self._tasks:
+            self._tasks[what] = self._progress.add_task(what, total=total, note="")
+        changes = {"note": note} if note else {}
+        self._progress.update(self._tasks[what], completed=done, total=total, **changes)
+
+
+@contextmanager
+def show_progress() -> Iterator[Show]:
+    """Bars where standard error is a terminal, else plain lines."""
+    if not sys.stderr.isatty():
+        yield PlainShow()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
+    with Progress(*columns, TextColumn("[dim]{task.fields[note]}"), console=Console(stderr=True)) as progress:
+        yield RichShow(progress)
