@@ -76,7 +76,7 @@ class TrainSettings:
     """number format of the nets; auto measures whether bfloat16 is faster here"""
     device: str = "auto"
     """auto, cpu, cuda or mps"""
-    checkpoint_minutes: float = 5
+    checkpoint: float = 5
     """minutes between checkpoints for --resume; 0 writes none"""
 
     def __post_init__(self) -> None:
@@ -85,7 +85,7 @@ class TrainSettings:
         _need(self.batch > 0, "--batch must be at least 1")
         _need(0 < self.lr < 10, f"--lr {self.lr} is out of range: try 0.001")
         _need(0 <= self.seed < 2**31, "--seed must be between 0 and 2147483647")
-        _need(self.checkpoint_minutes >= 0, "--checkpoint-minutes must be 0 or more")
+        _need(self.checkpoint >= 0, "--checkpoint must be 0 or more")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,13 @@ from latentdial.latent.codec import Codec
 from latentdial.model import Autoencoder
 from latentdial.recipes import build
 
-CONFIG, MODEL, CODES, METRICS, CARD = "config.json", "model.safetensors", "codes.safetensors", "metrics.jsonl", "README.md"
+CONFIG, MODEL, CODES, METRICS, CARD = (
+    "config.json",
+    "model.safetensors",
+    "codes.safetensors",
+    "metrics.jsonl",
+    "README.md",
+)
 MAX_CONFIG_BYTES = 1_000_000
 MAX_HEADER_BYTES = 1_000_000
 MAX_CODES = 10_000
@@ -85,7 +91,9 @@ def codec_of(
 def read_config(folder: Path) -> RunConfig:
     """The configuration of a run."""
     if not folder.is_dir():
-        raise LatentdialError(f"there is no run at {folder}: train one with latentdial train RECIPE DATA --out {folder}")
+        raise LatentdialError(
+            f"there is no run at {folder}: train one with latentdial train RECIPE DATA --out {folder}"
+        )
     path = regular_file(folder / CONFIG, MAX_CONFIG_BYTES)
     try:
         return from_json(path.read_text(encoding="utf-8"))
@@ -139,7 +147,9 @@ def _read_codes(folder: Path, latent: int) -> tuple[np.ndarray | None, np.ndarra
     rows = header.get("codes", {}).get("shape", [0])[0]
     if names not in ({"codes"}, {"codes", "kl"}) or not isinstance(rows, int) or not 1 <= rows <= MAX_CODES:
         raise _broken(path, f"it must hold 1 to {MAX_CODES} codes")
-    _check_header(path, {"codes": [rows, latent], "kl": [latent]} if "kl" in names else {"codes": [rows, latent]}, {"F32"})
+    _check_header(
+        path, {"codes": [rows, latent], "kl": [latent]} if "kl" in names else {"codes": [rows, latent]}, {"F32"}
+    )
     try:
         arrays = load_numpy(path)
     except (SafetensorError, OSError, ValueError) as error:

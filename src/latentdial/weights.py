@@ -75,7 +75,9 @@ def _fill(model, state: dict[str, Tensor], recipe: str) -> None:
     missing, unknown = sorted(needed - set(state)), sorted(set(state) - set(own))
     if missing or unknown:
         what = f"lacks {missing[0]}" if missing else f"has {unknown[0]}"
-        raise LatentdialError(f"the file {what}, which {recipe} does not match: it needs {', '.join(sorted(needed)[:4])}, ...")
+        raise LatentdialError(
+            f"the file {what}, which {recipe} does not match: it needs {', '.join(sorted(needed)[:4])}, ..."
+        )
     for name, tensor in state.items():
         if tensor.shape != own[name].shape or not bool(torch.isfinite(tensor).all()):
             raise LatentdialError(

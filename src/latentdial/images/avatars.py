@@ -70,11 +70,12 @@ def cache_folder() -> Path:
     return Path(os.environ.get("LATENTDIAL_CACHE") or user_cache_dir("latentdial"))
 
 
-def _draw_all(
-    n: int, size: int, factors: dict[str, np.ndarray], progress: Callable[[int, int], None]
-) -> np.ndarray:
+def _draw_all(n: int, size: int, factors: dict[str, np.ndarray], progress: Callable[[int, int], None]) -> np.ndarray:
     jobs = [
-        (size, [{name: values[i].item() for name, values in factors.items()} for i in range(start, min(n, start + CHUNK))])
+        (
+            size,
+            [{name: values[i].item() for name, values in factors.items()} for i in range(start, min(n, start + CHUNK))],
+        )
         for start in range(0, n, CHUNK)
     ]
     parts = []

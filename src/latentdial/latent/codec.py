@@ -50,9 +50,7 @@ class Codec:
     def codes(self) -> np.ndarray:
         """The codes of the training pictures, (N, D)."""
         if self.training_codes is None:
-            raise LatentdialError(
-                f"{self.name} has no training codes: give it pictures first, as in codec.fit(images)"
-            )
+            raise LatentdialError(f"{self.name} has no training codes: give it pictures first, as in codec.fit(images)")
         return self.training_codes
 
     @property
@@ -178,7 +176,9 @@ def _takes_flat(encoder: nn.Module, probe: Tensor) -> bool:
             return flat
         except (RuntimeError, ValueError) as error:
             reasons.append(str(error).split("\n")[0])
-    raise LatentdialError(f"the encoder takes neither {tuple(probe.shape)} nor flat pictures ({reasons[0]}): check size=")
+    raise LatentdialError(
+        f"the encoder takes neither {tuple(probe.shape)} nor flat pictures ({reasons[0]}): check size="
+    )
 
 
 def _tensor_of(output: Any) -> Tensor:
@@ -198,4 +198,3 @@ def _uint8_batch(array: np.ndarray) -> np.ndarray:
     if array.dtype != np.uint8 or array.ndim not in (3, 4):
         raise LatentdialError(f"pictures must be uint8 (N, H, W, C), not {array.dtype} {array.shape}: scale to 0..255")
     return np.ascontiguousarray(array if array.ndim == 4 else array[None])
-

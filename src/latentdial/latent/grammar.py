@@ -1,9 +1,9 @@
 """The edit grammar: `1*=2`, `0+=3`, `5=0`, `3+=2s`, several joined by `;`. Parsed, never evaluated.
 
-    edits  = edit *(";" edit)
-    edit   = target operator number ["s"]
-    target = dimension number or the name of a direction
-    operator = "*=" | "+=" | "-=" | "="
+edits  = edit *(";" edit)
+edit   = target operator number ["s"]
+target = dimension number or the name of a direction
+operator = "*=" | "+=" | "-=" | "="
 """
 
 from __future__ import annotations

@@ -35,7 +35,9 @@ def save_checkpoint(run: Path, model: nn.Module, optimizer: Optimizer, state: St
     fresh.mkdir()
     save_model(fresh, model)
     moments = optimizer.state_dict()["state"]
-    save_file({f"{i}.{name}": t.contiguous() for i, entry in moments.items() for name, t in entry.items()}, fresh / OPTIMIZER)
+    save_file(
+        {f"{i}.{name}": t.contiguous() for i, entry in moments.items() for name, t in entry.items()}, fresh / OPTIMIZER
+    )
     (fresh / STATE).write_text(json.dumps(asdict(state)))
     for file in fresh.iterdir():
         _sync(file)

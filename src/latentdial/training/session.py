@@ -120,7 +120,7 @@ class Session:
         with _interruptible() as stopped:
             self.loop.run(self._report, stopped)
         interrupted = self.loop.step < self.loop.steps
-        if interrupted or self.config.train.checkpoint_minutes:
+        if interrupted or self.config.train.checkpoint:
             self._checkpoint()
         return self._finish(interrupted)
 
@@ -140,7 +140,7 @@ class Session:
             note = f"{terms}  {record['images_per_second']:.0f} images/s"
             self.show.advance(f"training {self.out.name}", self.loop.step, self.loop.steps, note)
             self._strip()
-            minutes = self.config.train.checkpoint_minutes
+            minutes = self.config.train.checkpoint
             if minutes and time.monotonic() - self._saved > 60 * minutes:
                 self._checkpoint()
         elif self.loop.step == self.loop.steps:
@@ -186,7 +186,9 @@ class Session:
             "steps": self.loop.steps,
             "interrupted": interrupted,
             "seconds": round(seconds, 2),
-            "images_per_second": round(self.loop.step * min(self.config.train.batch, len(self.loop.pixels)) / seconds, 1),
+            "images_per_second": round(
+                self.loop.step * min(self.config.train.batch, len(self.loop.pixels)) / seconds, 1
+            ),
             "parameters": sum(p.numel() for p in self.loop.recipe.model.parameters()),
             "peak_memory_mb": round(torch.cuda.max_memory_allocated() / 1e6 if cuda else peak_memory_mb()),
             "pictures": len(self.images),
@@ -221,7 +223,7 @@ def prepare_folder(out: Path, config: RunConfig, resume: bool, overwrite: bool) 
 
 def _same(saved: RunConfig, wanted: RunConfig) -> None:
     """A resumed run may train longer and write checkpoints differently; all else must be as it was."""
-    free = {"epochs", "steps", "checkpoint_minutes", "device"}
+    free = {"epochs", "steps", "checkpoint", "device"}
     for room in ("model", "geometry", "data", "train"):
         before, now = asdict(getattr(saved, room)), asdict(getattr(wanted, room))
         for name in before:

@@ -1,0 +1,364 @@
+"""The command line: parse, call, print. Imports torch only when a command needs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
+
+from latentdial import __version__
+from latentdial.config import DataSettings, Geometry, ModelSettings, RunConfig, TrainSettings
+from latentdial.errors import LatentdialError
+
+FAILED, INTERRUPTED = 1, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 done, 1 an error in one line, 2 usage, 130 interrupted by Ctrl-C."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    parser = make_parser(args)
+    if not args:
+        parser.print_help()
+        return 2
+    options = parser.parse_args(args)
+    name = options.command
+    try:
+        return COMMANDS[name][2](options[name]) or 0
+    except LatentdialError as error:
+        print(f"latentdial {name}: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print(f"latentdial {name}: stopped by Ctrl-C", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - stays open until the process ends
+    return FAILED
+
+
+def make_parser(args: Sequence[str] = ()) -> ArgumentParser:
+    """The whole parser; only the command named in `args` gets its options, which keeps the start fast."""
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = ArgumentParser(prog="latentdial", description=__doc_for_users__, version=__version__)
+    commands = parser.add_subcommands(dest="command", title="commands", metavar="COMMAND")
+    for name, (describe, help_text, _) in COMMANDS.items():
+        command = ArgumentParser(description=help_text)
+        if name in args[:1]:
+            describe(command)
+        commands.add_subcommand(name, command, help=help_text)
+    return parser
+
+
+__doc_for_users__ = (
+    "Train an image autoencoder on a folder of pictures, then see, measure and steer what every latent dimension does. "
+    "latentdial COMMAND --help tells what a command takes."
+)
+
+
+# train ---------------------------------------------------------------------------------------------------------------
+
+
+def _train_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--config", action="config", help="settings from a YAML or JSON file")
+    parser.add_argument("recipe", type=str, help="what to train: see latentdial recipes")
+    parser.add_argument("data", type=str, help="a folder of pictures, an .npy or .npz array, or: avatars, lfw")
+    parser.add_argument("--out", type=str, required=True, help="directory of the run")
+    _recipe_options(parser)
+    parser.add_class_arguments(Geometry)
+    parser.add_class_arguments(DataSettings, skip={"source"})
+    parser.add_class_arguments(TrainSettings)
+    parser.add_argument("--resume", action="store_true", help="continue the run in --out from its checkpoint")
+    parser.add_argument("--overwrite", action="store_true", help="replace a run that is in --out already")
+    _json_option(parser)
+
+
+def _train(options: Namespace) -> int:
+    from latentdial.recipes import options_of, parse_options
+    from latentdial.training.progress import show_progress
+    from latentdial.training.session import train_run
+
+    options_of(options.recipe)
+    config = RunConfig(
+        ModelSettings(options.recipe, parse_options(options.set, options.latent)),
+        _settings(Geometry, options),
+        replace(_settings(DataSettings, options), source=options.data),
+        _settings(TrainSettings, options),
+    )
+    with show_progress() as show:
+        finished = train_run(config, Path(options.out), options.resume, options.overwrite, show)
+    if options.json:
+        _print_json({"run": options.out, **finished.summary})
+    elif finished.interrupted:
+        print(f"stopped early; the run in {options.out} is usable. Continue with the same command and --resume.")
+    else:
+        print(f"trained {options.out}. Next: latentdial dimensions {options.out} --out dims.png")
+    return INTERRUPTED if finished.interrupted else 0
+
+
+# dimensions, edit, sample --------------------------------------------------------------------------------------------
+
+
+def _dimensions_options(parser: ArgumentParser) -> None:
+    _run_argument(parser)
+    parser.add_argument("--out", type=str | None, default=None, help="PNG with a traversal strip of the strongest")
+    parser.add_argument("--top", type=int, default=12, help="rows in the table and the picture")
+    parser.add_argument(
+        "--picture", type=str | None, default=None, help="the picture to turn; default: a training code"
+    )
+    _json_option(parser)
+
+
+def _dimensions(options: Namespace) -> None:
+    from latentdial.latent.effect import dimensions, real_codes
+    from latentdial.report.figures import dimension_sheet
+    from latentdial.training.progress import show_progress
+
+    codec = _load(options.run)
+    with show_progress() as show:
+        table = dimensions(codec, progress=lambda done, total: show.advance("measuring dimensions", done, total))
+    if options.out:
+        code = real_codes(codec, 3)[1] if options.picture is None else codec.encode(options.picture)[0]
+        _save(dimension_sheet(codec, table, code, options.top), options.out)
+    if options.json:
+        _print_json({"run": options.run, "codes": table.codes, "active": table.active, "dimensions": table.as_dicts()})
+        return
+    _print_table(
+        f"{options.run}: {table.active} of {codec.latent} dimensions active; effect over {table.codes} real codes",
+        ["dimension", "effect (levels for +-1 sd)", "sd", "KL (nats)", "active"],
+        [
+            [
+                row.dimension,
+                f"{row.effect:.2f}",
+                f"{row.sd:.3f}",
+                "-" if row.kl is None else f"{row.kl:.2f}",
+                _yes(row.active),
+            ]
+            for row in table.rows[: options.top]
+        ],
+    )
+    _say_written(options.out)
+
+
+def _edit_options(parser: ArgumentParser) -> None:
+    _run_argument(parser)
+    parser.add_argument("picture", type=str, help="the picture file to edit")
+    parser.add_argument("edits", type=str, nargs="+", help="such as 1*=2, 0+=3, 5=0 or 3+=2s; several joined by ;")
+    parser.add_argument("--out", type=str | None, default=None, help="PNG: original, reconstruction, a column per edit")
+    _json_option(parser)
+
+
+def _edit(options: Namespace) -> None:
+    from latentdial.report.figures import edit_sheet
+
+    codec = _load(options.run)
+    sheet = codec.edit(options.picture, *options.edits)
+    if options.out:
+        _save(edit_sheet(sheet), options.out)
+    if options.json:
+        from dataclasses import asdict
+
+        _print_json(
+            {
+                "run": options.run,
+                "picture": options.picture,
+                "edits": [
+                    {
+                        "label": column.label,
+                        "change": asdict(column.change),
+                        "moves": [asdict(move) for move in column.moves],
+                        "code": column.code.tolist(),
+                    }
+                    for column in sheet.columns
+                ],
+            }
+        )
+        return
+    for sentence in sheet.sentences():
+        print(sentence)
+    _say_written(options.out)
+
+
+def _sample_options(parser: ArgumentParser) -> None:
+    _run_argument(parser)
+    parser.add_argument("-n", type=int, default=64, help="how many pictures")
+    parser.add_argument("--out", type=str, default="samples.png", help="PNG to write")
+    parser.add_argument("--source", type=str, default="auto", help="auto, prior, or codes: a Gaussian fitted to them")
+    parser.add_argument("--temperature", type=float, default=1.0, help="spread of the codes; 0 gives the mean picture")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the draw")
+    _json_option(parser)
+
+
+def _sample(options: Namespace) -> None:
+    from latentdial.report.figures import picture_grid
+
+    if not 1 <= options.n <= 10_000:
+        raise LatentdialError("-n must be from 1 to 10000 pictures")
+    if options.source not in {"auto", "prior", "codes"}:
+        raise LatentdialError(f"there is no source {options.source!r}: use auto, prior or codes")
+    if not 0 <= options.temperature <= 100:
+        raise LatentdialError("--temperature must be from 0 to 100")
+    codec = _load(options.run)
+    pictures = codec.sample(options.n, options.seed, options.temperature, options.source)
+    _save(picture_grid(pictures), options.out)
+    if options.json:
+        _print_json({"run": options.run, "n": options.n, "out": options.out})
+    else:
+        _say_written(options.out)
+
+
+# compare, recipes, import --------------------------------------------------------------------------------------------
+
+
+def _compare_options(parser: ArgumentParser) -> None:
+    parser.add_argument("runs", type=str, nargs="+", help="directories of runs, such as an AE and a VAE")
+    parser.add_argument("--out", type=str, default="compare.html", help="the report, one HTML file")
+    parser.add_argument("--data", type=str | None, default=None, help="pictures, where the runs' own are gone")
+    parser.add_argument("--edits", type=str, nargs="+", default=["1*=2", "0*=10"], help="edits shown on one picture")
+    parser.add_argument("--picture", type=str | None, default=None, help="the picture to edit; default: a test picture")
+    _json_option(parser)
+
+
+def _compare(options: Namespace) -> None:
+    from latentdial.report.compare import compare
+    from latentdial.training.progress import show_progress
+
+    with show_progress() as show:
+        comparison = compare(
+            options.runs, options.out, data=options.data, edits=options.edits, picture=options.picture, show=show
+        )
+    if options.json:
+        _print_json(comparison.as_dict())
+        return
+    names, rows = comparison.table()
+    _print_table("on the same test pictures", ["", *names], rows)
+    print(f"report: {Path(options.out).resolve()}")
+
+
+def _recipes_options(parser: ArgumentParser) -> None:
+    _json_option(parser)
+
+
+def _recipes(options: Namespace) -> None:
+    from latentdial.recipes import RECIPES, options_of
+
+    about = {name: " ".join((builder.__doc__ or "").split()) for name, builder in RECIPES.items()}
+    if options.json:
+        _print_json({name: {"about": about[name], "options": options_of(name)} for name in RECIPES})
+        return
+    rows = [[name, about[name], _options_text(options_of(name))] for name in RECIPES]
+    _print_table("", ["recipe", "what it is", "options for --set"], rows)
+
+
+def _import_options(parser: ArgumentParser) -> None:
+    parser.add_argument("weights", type=str, help="a .pt state dict or .safetensors file")
+    parser.add_argument("--recipe", type=str, required=True, help="the recipe whose nets the weights are of")
+    parser.add_argument("--out", type=str, required=True, help="directory of the run to make")
+    parser.add_argument("--data", type=str | None, default=None, help="pictures, for effects and edits in sd")
+    _recipe_options(parser)
+    parser.add_class_arguments(Geometry)
+    _json_option(parser)
+
+
+def _import(options: Namespace) -> None:
+    from latentdial.images import open_images
+    from latentdial.recipes import parse_options
+    from latentdial.training.progress import show_progress
+    from latentdial.weights import import_weights
+
+    geometry = _settings(Geometry, options)
+    pixels = None
+    if options.data:
+        with show_progress() as show:
+            pixels = open_images(DataSettings(options.data), geometry, show.advance).pixels
+    chosen = parse_options(options.set, options.latent)
+    import_weights(options.weights, options.recipe, options.out, geometry, chosen, pixels)
+    if options.json:
+        _print_json({"run": options.out, "recipe": options.recipe})
+    else:
+        print(f"imported {options.weights} as {options.recipe} into {options.out}")
+
+
+COMMANDS: dict[str, tuple[Callable[[ArgumentParser], None], str, Callable[[Namespace], int | None]]] = {
+    "train": (_train_options, "train a recipe on pictures and write a run", _train),
+    "dimensions": (_dimensions_options, "rank every dimension by what it does to the picture", _dimensions),
+    "edit": (_edit_options, "change chosen dimensions of a picture's code and see what happens", _edit),
+    "sample": (_sample_options, "draw new pictures", _sample),
+    "compare": (_compare_options, "compare runs in one HTML report", _compare),
+    "recipes": (_recipes_options, "list what can be trained, with its paper", _recipes),
+    "import": (_import_options, "make a run of weights trained elsewhere", _import),
+}
+
+
+# what commands share -------------------------------------------------------------------------------------------------
+
+
+def _run_argument(parser: ArgumentParser) -> None:
+    parser.add_argument("run", type=str, help="directory of a trained run")
+
+
+def _json_option(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON for machines")
+
+
+def _recipe_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--latent", type=int | None, default=None, help="latent dimensions; the recipe has a default")
+    parser.add_argument("--set", type=str, nargs="+", default=[], help="recipe options, such as beta=4 widths=2048,512")
+
+
+def _settings(kind: Callable[..., Any], options: Namespace) -> Any:
+    """The part of the options that makes up one settings class."""
+    names = kind.__dataclass_fields__  # type: ignore[attr-defined]
+    return kind(**{name: options[name] for name in names if name in options})
+
+
+def _load(run: str):
+    from latentdial.run import load
+
+    return load(run)
+
+
+def _save(picture, out: str) -> None:
+    try:
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        picture.save(out)
+    except (OSError, ValueError) as error:
+        raise LatentdialError(f"cannot write {out} ({error}): choose another --out ending in .png") from None
+
+
+def _say_written(out: str | None) -> None:
+    if out:
+        print(f"wrote {out}")
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2))
+
+
+def _print_table(title: str, head: list[str], rows: list[list[Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for i, name in enumerate(head):
+        table.add_column(name, justify="left" if i == 0 or not _numeric(rows, i) else "right")
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 140).print(table)
+
+
+def _numeric(rows: list[list[Any]], column: int) -> bool:
+    return all(str(row[column])[:1] in "0123456789-+" for row in rows)
+
+
+def _options_text(options: dict[str, Any]) -> str:
+    return "  ".join(
+        f"{name}={','.join(map(str, value)) if isinstance(value, list) else value}" for name, value in options.items()
+    )
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"

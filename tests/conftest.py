@@ -1,0 +1,51 @@
+"""Small pictures and small trained runs that the tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory):
+    """Nothing a test draws or decodes goes to the user's cache."""
+    os.environ["LATENTDIAL_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def discs() -> np.ndarray:
+    """48 coloured discs, uint8 (48, 16, 16, 3): position, radius and colour vary."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:16, :16]
+    pictures = np.full((48, 16, 16, 3), 230, np.uint8)
+    for picture in pictures:
+        x, y, radius = rng.uniform(5, 11, 2).tolist() + [rng.uniform(2, 5)]
+        picture[(rows - y) ** 2 + (columns - x) ** 2 < radius**2] = rng.integers(0, 200, 3)
+    return pictures
+
+
+@pytest.fixture(scope="session")
+def discs_file(discs, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "discs.npy"
+    np.save(path, discs)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_runs(discs_file, tmp_path_factory) -> dict[str, Path]:
+    """A trained fcn-ae and fcn-vae of 16x16 discs, 6 latent dimensions."""
+    from latentdial.training import train
+
+    folder = tmp_path_factory.mktemp("runs")
+    runs = {}
+    for recipe in ("fcn-ae", "fcn-vae"):
+        runs[recipe] = folder / recipe
+        options = {"latent": 6, "widths": [32]}
+        train(recipe, discs_file, runs[recipe], options=options, size=16, steps=60, batch=16, precision="float32")
+    return runs
