@@ -25,7 +25,7 @@ def discs() -> np.ndarray:
     rows, columns = np.mgrid[:16, :16]
     pictures = np.full((48, 16, 16, 3), 230, np.uint8)
     for picture in pictures:
-        x, y, radius = rng.uniform(5, 11, 2).tolist() + [rng.uniform(2, 5)]
+        x, y, radius = [*rng.uniform(5, 11, 2).tolist(), rng.uniform(2, 5)]
         picture[(rows - y) ** 2 + (columns - x) ** 2 < radius**2] = rng.integers(0, 200, 3)
     return pictures
 

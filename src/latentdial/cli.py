@@ -121,7 +121,7 @@ def _dimensions(options: Namespace) -> None:
     with show_progress() as show:
         table = dimensions(codec, progress=lambda done, total: show.advance("measuring dimensions", done, total))
     if options.out:
-        code = real_codes(codec, 3)[1] if options.picture is None else codec.encode(options.picture)[0]
+        code = real_codes(codec, 2)[0] if options.picture is None else codec.encode(options.picture)[0]
         _save(dimension_sheet(codec, table, code, options.top), options.out)
     if options.json:
         _print_json({"run": options.run, "codes": table.codes, "active": table.active, "dimensions": table.as_dicts()})
@@ -342,12 +342,15 @@ def _print_table(title: str, head: list[str], rows: list[list[Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 140)
+    table = Table(box=None, pad_edge=False, header_style="bold")
     for i, name in enumerate(head):
         table.add_column(name, justify="left" if i == 0 or not _numeric(rows, i) else "right")
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
-    Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 140).print(table)
+    if title:
+        console.print(title)
+    console.print(table)
 
 
 def _numeric(rows: list[list[Any]], column: int) -> bool:

@@ -76,11 +76,11 @@ class Codec:
     def encode(self, given: Picture | list[Picture]) -> np.ndarray:
         """Pictures -> float32 codes (N, D); deterministic (the posterior mean of a VAE)."""
         pixels = self.pictures(given)
-        return self._run(lambda x: self.encoder(to_float(x, self.value_range)), torch.from_numpy(pixels))
+        return self._run(lambda x: self.encoder(to_float(x, self.value_range)), pixels)
 
     def levels(self, codes: np.ndarray) -> np.ndarray:
         """Codes (N, D) -> pictures in levels of 255, float32 (N, H, W, C), not rounded."""
-        batch = torch.from_numpy(np.atleast_2d(np.asarray(codes, np.float32)))
+        batch = np.atleast_2d(np.asarray(codes, np.float32))
         return self._run(lambda z: to_levels(self.decoder(z), self.value_range), batch)
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
@@ -125,10 +125,10 @@ class Codec:
 
         return dimensions(self)
 
-    def _run(self, function: Callable[[Tensor], Tensor], batch: Tensor) -> np.ndarray:
+    def _run(self, function: Callable[[Tensor], Tensor], batch: np.ndarray) -> np.ndarray:
+        chunks = (torch.tensor(batch[i : i + CHUNK], device=self.device) for i in range(0, len(batch), CHUNK))
         with torch.inference_mode():
-            parts = [function(chunk.to(self.device)).float().cpu() for chunk in batch.split(CHUNK)]
-        return torch.cat(parts).numpy()
+            return torch.cat([function(chunk).float().cpu() for chunk in chunks]).numpy()
 
 
 def wrap(

@@ -22,7 +22,7 @@ _EDIT = re.compile(rf"\s*([A-Za-z0-9_][\w.-]*?)\s*(\*=|\+=|-=|=)\s*({_NUMBER})\s
 
 @dataclass(frozen=True)
 class Edit:
-    """One change of a code along one target; with `in_sd` the value counts standard deviations of the training codes."""
+    """One change of a code along one target; `in_sd` values count standard deviations of the training codes."""
 
     target: str
     operator: str
@@ -50,13 +50,16 @@ def parse_edits(text: str) -> list[Edit]:
     >>> [str(edit) for edit in parse_edits("1*=2; 3+=2s")]
     ['1*=2', '3+=2s']
     """
-    return [_parse(part) for part in text.split(";") if part.strip()] or _refuse(text)
+    edits = [_parse(part) for part in text.split(";") if part.strip()]
+    if not edits:
+        raise _refusal(text)
+    return edits
 
 
 def _parse(text: str) -> Edit:
     match = _EDIT.fullmatch(text) if len(text) <= 200 else None
     if match is None:
-        _refuse(text)
+        raise _refusal(text)
     target, operator, number, in_sd = match.groups()
     value = float(number)
     if not math.isfinite(value) or abs(value) > FLOAT32_MAX:
@@ -68,5 +71,5 @@ def _parse(text: str) -> Edit:
     return Edit(target, operator, value, bool(in_sd))
 
 
-def _refuse(text: str):
-    raise LatentdialError(f"cannot read edit {text.strip()[:60]!r}: {HELP}")
+def _refusal(text: str) -> LatentdialError:
+    return LatentdialError(f"cannot read edit {text.strip()[:60]!r}: {HELP}")

@@ -20,7 +20,7 @@ class StandardNormal(nn.Module):
         return -0.5 * (z.square() + log(2 * pi)).sum(-1)
 
     def kl(self, mean: Tensor, log_variance: Tensor) -> Tensor:
-        """KL(N(mean, exp(log_variance)) || p) in nats for each image and dimension, (B, D): arXiv 1312.6114, appendix B.
+        """KL(N(mean, exp(log_variance)) || p) in nats, (B, D) (arXiv 1312.6114, appendix B).
 
         >>> StandardNormal(1).kl(torch.tensor([[2.0]]), torch.tensor([[0.0]])).item()
         2.0

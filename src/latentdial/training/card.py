@@ -36,7 +36,8 @@ codec = latentdial.load({folder!r})
 codec.decode(codec.encode("picture.jpg"))
 ```
 
-The pictures it learned from set its limits: pictures unlike them are reconstructed badly, and biases in them are in the model.
+The pictures it learned from set its limits: pictures unlike them are reconstructed badly, and biases in them
+are in the model.
 """
 
 

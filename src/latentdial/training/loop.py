@@ -123,7 +123,7 @@ class Loop:
         return self._orders[epoch]
 
     def _record(self, kind: str, values: dict[str, float], **more: float) -> Record:
-        place = {"split": kind, "step": self.step, "epoch": round(self.step / self.batches, 3)}
+        place: Record = {"split": kind, "step": self.step, "epoch": round(self.step / self.batches, 3)}
         return {**place, "seconds": round(self.seconds, 2), **values, **more}
 
     def _finite(self, values: dict[str, float]) -> dict[str, float]:

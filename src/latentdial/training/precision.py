@@ -24,7 +24,7 @@ def choose_device(wanted: str) -> str:
 
 
 def choose_precision(wanted: str, device: str) -> str:
-    """bf16 or float32; auto takes bf16 where it is at least a quarter faster on a matrix product of the size we train."""
+    """bf16 or float32; auto takes bf16 where it multiplies matrices at least a quarter faster."""
     if wanted != "auto":
         return wanted
     kind = device.split(":")[0]

@@ -229,7 +229,8 @@ def _same(saved: RunConfig, wanted: RunConfig) -> None:
         for name in before:
             if before[name] != now[name] and name not in free:
                 raise LatentdialError(
-                    f"cannot resume: {name} was {before[name]!r} and is now {now[name]!r}; give it as it was, or use another --out"
+                    f"cannot resume: {name} was {before[name]!r} and is now {now[name]!r}; "
+                    "give it as it was, or use another --out"
                 )
 
 

@@ -1,0 +1,80 @@
+"""Loss curves as inline SVG whose colours follow the page."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+COLOURS = {"#010101": "var(--ink)", "#020202": "var(--soft)", "#030303": "var(--accent)", "#040404": "var(--second)"}
+
+STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "latentdial",
+    "font.size": 11,
+    "font.family": "sans-serif",
+    "text.color": "#010101",
+    "axes.labelcolor": "#010101",
+    "axes.edgecolor": "#020202",
+    "xtick.color": "#020202",
+    "ytick.color": "#020202",
+}
+
+
+def loss_curves(records: list[dict], name: str) -> str:
+    """SVG of every logged term over steps, training and validation; empty where nothing was logged."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    terms = [key for key in _terms(records) if _points(records, "train", key)]
+    if not terms:
+        return ""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(3.6 * len(terms), 2.6), layout="constrained")
+        for axes, term in zip(figure.subplots(1, len(terms), squeeze=False)[0], terms, strict=True):
+            for split, colour, width in (("train", "#030303", 1.2), ("validation", "#040404", 2.0)):
+                points = _points(records, split, term)
+                axes.plot(*zip(*points, strict=True), color=colour, lw=width, label=split) if points else None
+            axes.set_title(f"{term}, nats per picture", fontsize=11, loc="left")
+            axes.set_xlabel("step")
+            axes.set_ylim(*_limits(records, term))
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.grid(alpha=0.15, color="#020202")
+            axes.patch.set_alpha(0)
+        axes.legend(frameon=False)
+        figure.patch.set_alpha(0)
+        file = io.StringIO()
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    return _inline(file.getvalue(), f"Loss curves of {name}")
+
+
+def _terms(records: list[dict]) -> list[str]:
+    """Terms in the order they were logged; the loss only where it is more than one term."""
+    place = {"split", "step", "epoch", "seconds", "images_per_second"}
+    first = next((record for record in records if record.get("split") == "train"), {})
+    terms = [key for key in first if key not in place]
+    return [term for term in terms if term != "loss"] if len(terms) == 2 else terms
+
+
+def _points(records: list[dict], split: str, term: str) -> list[tuple[float, float]]:
+    return [(record["step"], record[term]) for record in records if record.get("split") == split and term in record]
+
+
+def _limits(records: list[dict], term: str) -> tuple[float, float]:
+    """From just below the smallest value to where the curve is after its first steep tenth."""
+    values = [value for _, value in _points(records, "train", term)]
+    later = values[len(values) // 20 :] or values
+    low, high = min(values), max(later)
+    margin = 0.06 * (high - low) or 1.0
+    return low - margin, high + margin
+
+
+def _inline(svg: str, label: str) -> str:
+    svg = svg[svg.index("<svg") :]
+    for placeholder, colour in COLOURS.items():
+        svg = svg.replace(placeholder, colour)
+    svg = re.sub(
+        r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1), count=1
+    )
+    svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", svg)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)

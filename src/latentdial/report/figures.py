@@ -1,0 +1,150 @@
+"""PNG figures: pictures in rows and columns with headings, captions and effect bars."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from latentdial.latent.codec import Codec
+from latentdial.latent.editing import EditSheet
+from latentdial.latent.effect import DimensionTable, traversal
+
+PAPER, INK, SOFT, BAR = "#ffffff", "#1c2230", "#667085", "#2f6fed"
+MARGIN, GAP, LINE = 28, 10, 20
+HEAT_FULL = 64.0  # levels of 255
+SDS = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A picture, uint8 (H, W, C), with lines of text below it."""
+
+    picture: np.ndarray
+    caption: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Row:
+    """Cells side by side behind a label, whose `bar` from 0 to 1 is drawn below the text."""
+
+    cells: list[Cell]
+    label: list[str] = field(default_factory=list)
+    bar: float | None = None
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Rows of pictures under a title and column headings."""
+
+    rows: list[Row]
+    title: str = ""
+    subtitle: str = ""
+    headings: list[str] = field(default_factory=list)
+
+    def draw(self, side: int = 128) -> Image.Image:
+        """Draw the sheet with pictures of about `side` pixels."""
+        label_width = 150 if any(row.label for row in self.rows) else 0
+        head = LINE * (2 * bool(self.title) + bool(self.subtitle) + bool(self.headings)) + 8 * bool(self.title)
+        columns = max(len(row.cells) for row in self.rows)
+        heights = [side + LINE * max(len(cell.caption) for cell in row.cells) + GAP for row in self.rows]
+        size = (2 * MARGIN + label_width + columns * (side + GAP) - GAP, 2 * MARGIN + head + sum(heights) - GAP)
+        canvas = Image.new("RGB", (max(size[0], _width(self.title, 22), _width(self.subtitle, 14)), size[1]), PAPER)
+        pen = ImageDraw.Draw(canvas)
+        top = self._draw_head(pen, MARGIN + label_width, side)
+        for row, height in zip(self.rows, heights, strict=True):
+            _draw_row(canvas, pen, row, (MARGIN, top), label_width, side)
+            top += height
+        return canvas
+
+    def _draw_head(self, pen: ImageDraw.ImageDraw, left: int, side: int) -> int:
+        top = MARGIN
+        if self.title:
+            pen.text((MARGIN, top - 4), self.title, INK, _font(22))
+            top += 2 * LINE - 8
+        if self.subtitle:
+            pen.text((MARGIN, top), self.subtitle, SOFT, _font(14))
+            top += LINE
+        top += 16 if self.title else 0
+        for i, heading in enumerate(self.headings):
+            pen.text((left + i * (side + GAP) + side / 2, top + 12), heading, INK, _font(15), anchor="ms")
+        return top + (LINE if self.headings else 0)
+
+
+def edit_sheet(sheet: EditSheet, side: int = 176) -> Image.Image:
+    """Original, reconstruction, and a column for each edit with what changed below it."""
+    cells = [Cell(sheet.source, ["what was given"]), Cell(sheet.reconstruction, ["decoded from its code"])]
+    for column in sheet.columns:
+        moves = [f"dim {m.edit.target}: {m.before:.2f} to {m.after:.2f} ({m.sds:+.1f} sd)" for m in column.moves]
+        change = f"{column.change.mean:.2f} levels on average, {column.change.share:.0%} of pixels"
+        cells.append(Cell(column.picture, [line for text in [*moves, change] for line in textwrap.wrap(text, 26)]))
+    headings = ["original", "reconstruction", *(column.label for column in sheet.columns)]
+    return Sheet([Row(cells)], headings=headings).draw(side)
+
+
+def dimension_sheet(codec: Codec, table: DimensionTable, code: np.ndarray, top: int = 12) -> Image.Image:
+    """The strongest dimensions, a row each: effect bar, and the picture of `code` from -2 to +2 sd."""
+    strongest = max(table.rows[0].effect, 1e-9)
+    rows = []
+    for row in table.rows[:top]:
+        pictures = list(traversal(codec, code, row.dimension, SDS))
+        pictures.append(heat_map(pictures[0], pictures[-1]))
+        label = [f"dimension {row.dimension}", f"{row.effect:.1f} levels for 1 sd"]
+        label += [] if row.kl is None else [f"KL {row.kl:.2f} nats"]
+        rows.append(Row([Cell(picture) for picture in pictures], label, row.effect / strongest))
+    return Sheet(
+        rows,
+        title=f"What the dimensions of {codec.name} do",
+        subtitle=f"{table.active} of {codec.latent} active. Each row sets one dimension of one face; where: "
+        f"change from -2 to +2 sd, white at {HEAT_FULL:.0f} levels of 255",
+        headings=[*(f"{sd:+.0f} sd" if sd else "mean" for sd in SDS), "where"],
+    ).draw(104)
+
+
+def heat_map(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Where two pictures (H, W, C) differ, uint8 (H, W, 3): black for no change, white from `HEAT_FULL` levels on."""
+    from matplotlib import colormaps
+
+    difference = np.abs(after.astype(float) - before.astype(float)).max(-1)
+    return (colormaps["inferno"](np.clip(difference / HEAT_FULL, 0, 1))[..., :3] * 255).round().astype(np.uint8)
+
+
+def picture_grid(pictures: np.ndarray, columns: int | None = None, side: int = 112) -> Image.Image:
+    """Pictures (N, H, W, C) in a nearly square grid."""
+    columns = columns or int(np.ceil(np.sqrt(len(pictures))))
+    chunks = [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
+    return Sheet([Row([Cell(picture) for picture in chunk]) for chunk in chunks]).draw(side)
+
+
+def to_picture(pixels: np.ndarray) -> Image.Image:
+    """uint8 (H, W, C) with C of 1 or 3 as a Pillow picture."""
+    return Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
+
+
+def _draw_row(
+    canvas: Image.Image, pen: ImageDraw.ImageDraw, row: Row, corner: tuple[int, int], label_width: int, side: int
+) -> None:
+    left, top = corner
+    for i, line in enumerate(row.label):
+        pen.text((left, top + 14 + i * LINE), line, SOFT if i else INK, _font(14 if i else 16))
+    if row.bar is not None:
+        below = top + 20 + len(row.label) * LINE
+        pen.rectangle((left, below, left + label_width - 30, below + 5), "#e6eaf2")
+        pen.rectangle((left, below, left + round((label_width - 30) * row.bar), below + 5), BAR)
+    for i, cell in enumerate(row.cells):
+        x = left + label_width + i * (side + GAP)
+        canvas.paste(to_picture(cell.picture).convert("RGB").resize((side, side), Image.Resampling.BICUBIC), (x, top))
+        for j, line in enumerate(cell.caption):
+            pen.text((x + side / 2, top + side + 6 + j * LINE), line, SOFT, _font(13), anchor="mt")
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.load_default(size)  # type: ignore[return-value]
+
+
+def _width(text: str, size: int) -> int:
+    return 2 * MARGIN + round(_font(size).getlength(text)) if text else 0

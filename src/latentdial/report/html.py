@@ -1,0 +1,146 @@
+"""The HTML report: one file, no requests, readable on a phone and a desk, in light and dark."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from latentdial.errors import LatentdialError
+from latentdial.latent.effect import traversal
+from latentdial.report.compare import LINES, Comparison, Measured
+from latentdial.report.curves import loss_curves
+from latentdial.report.figures import HEAT_FULL, SDS, heat_map, to_picture
+
+RECONSTRUCTED, STRIPS, SAMPLES, SHOWN = 8, 8, 24, 12
+
+
+def write_report(comparison: Comparison, out: Path) -> None:
+    """Write the report of a comparison to one HTML file."""
+    environment = Environment(
+        loader=PackageLoader("latentdial.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["uri"] = data_uri
+    page = environment.get_template("report.html.j2").render(**_content(comparison))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise LatentdialError(f"cannot write {out} ({error.strerror}): choose another --out") from None
+
+
+def data_uri(pixels: np.ndarray) -> str:
+    """A picture, uint8 (H, W, C), as a data: address."""
+    file = io.BytesIO()
+    to_picture(pixels).save(file, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _content(comparison: Comparison) -> dict:
+    runs, test = comparison.runs, comparison.test
+    return {
+        "title": " and ".join(run.name for run in runs) if len(runs) < 3 else f"{len(runs)} autoencoders",
+        "runs": [_run_content(run, test) for run in runs],
+        "summary": comparison.images.summary(),
+        "source": runs[0].codec.config.data.source if runs[0].codec.config else "",
+        "geometry": runs[0].codec.geometry,
+        "notes": comparison.notes,
+        "examples": comparison.images.pixels[: SHOWN * 2],
+        "lines": _table(comparison),
+        "findings": _findings(comparison),
+        "originals": test[:RECONSTRUCTED],
+        "source_picture": runs[0].edits.source,
+        "sds": [*(f"{sd:+.0f} sd" if sd else "mean" for sd in SDS), "where"],
+        "heat_full": HEAT_FULL,
+        "tests": len(test),
+    }
+
+
+def _run_content(run: Measured, test: np.ndarray) -> dict:
+    strongest = max(run.dimensions.rows[0].effect, 1e-9)
+    return {
+        "name": run.name,
+        "about": _about(run),
+        "curves": Markup(loss_curves(run.records, run.name)),  # noqa: S704 - drawn from numbers
+        "reconstructions": run.codec.reconstruct(test[:RECONSTRUCTED]),
+        "edits": run.edits,
+        "strips": [
+            {
+                "row": row,
+                "share": row.effect / strongest,
+                "pictures": _strip(run, row.dimension),
+            }
+            for row in run.dimensions.rows[:STRIPS]
+        ],
+        "effects": [row.effect / strongest for row in run.dimensions.rows],
+        "active": run.dimensions.active,
+        "latent": run.codec.latent,
+        "samples": [
+            {"title": title, "pictures": run.codec.sample(SAMPLES, seed=1, source=source)}
+            for title, source in _samplers(run)
+        ],
+    }
+
+
+def _strip(run: Measured, dimension: int) -> list[np.ndarray]:
+    """The edited face with one dimension from -2 to +2 sd, and where it changes."""
+    pictures = list(traversal(run.codec, run.edits.code, dimension, SDS))
+    return [*pictures, heat_map(pictures[0], pictures[-1])]
+
+
+def _samplers(run: Measured) -> list[tuple[str, str]]:
+    fitted = ("from a Gaussian fitted to its training codes", "codes")
+    return [fitted] if run.codec.prior is None else [("from its prior, N(0, I)", "prior"), fitted]
+
+
+def _about(run: Measured) -> str:
+    config = run.codec.config
+    if config is None or not run.summary:
+        return f"{run.codec.latent} latent dimensions, imported weights."
+    summary = run.summary
+    return (
+        f"{config.model.recipe}, {run.codec.latent} latent dimensions, {summary['parameters']:,} parameters; "
+        f"{summary['step']:,} steps of {config.train.batch} pictures at learning rate {config.train.lr:g}, "
+        f"{summary['precision']} on {summary['device']}, {summary['seconds']:.0f} s."
+    )
+
+
+def _table(comparison: Comparison) -> list[dict]:
+    _, rows = comparison.table()
+    return [
+        {"title": row[0], "values": row[1:], "best": comparison.best(line)}
+        for line, row in zip(LINES, rows, strict=True)
+    ]
+
+
+def _findings(comparison: Comparison) -> list[str]:
+    """What the numbers say, in sentences."""
+    runs = comparison.runs
+    ranked = sorted(runs, key=lambda run: -run.quality.psnr)
+    found = []
+    if len(runs) > 1:
+        best, last = ranked[0], ranked[-1]
+        found.append(
+            f"{best.name} reconstructs test pictures best: {best.quality.psnr:.1f} dB PSNR "
+            f"against {last.quality.psnr:.1f} dB of {last.name}, "
+            f"which has {last.quality.mse / best.quality.mse:.1f} times its squared error."
+        )
+    for run in runs:
+        information = "" if run.kl is None else f", which carry {run.kl:.0f} nats of KL about a picture"
+        top = sum(row.effect for row in run.dimensions.rows[:8]) / sum(row.effect for row in run.dimensions.rows)
+        found.append(
+            f"{run.name} uses {run.dimensions.active} of its {run.codec.latent} dimensions{information}; "
+            f"the eight strongest make up {top:.0%} of the summed effect."
+        )
+    for run in runs:
+        words = "; ".join(
+            f"{column.label} changes the picture by {column.change.mean:.1f} levels ({column.moves[-1].sds:+.1f} sd)"
+            for column in run.edits.columns
+            if len(column.moves) == 1
+        )
+        found.append(f"In {run.name}, {words}.")
+    return found
