@@ -77,8 +77,8 @@ def _train_options(parser: ArgumentParser) -> None:
 
 
 def _train(options: Namespace) -> int:
+    from latentdial.progress import show_progress
     from latentdial.recipes import options_of, parse_options
-    from latentdial.training.progress import show_progress
     from latentdial.training.session import train_run
 
     options_of(options.recipe)
@@ -114,8 +114,8 @@ def _dimensions_options(parser: ArgumentParser) -> None:
 
 def _dimensions(options: Namespace) -> None:
     from latentdial.latent.effect import dimensions, real_codes
+    from latentdial.progress import show_progress
     from latentdial.report.figures import dimension_sheet
-    from latentdial.training.progress import show_progress
 
     codec = _load(options.run)
     with show_progress() as show:
@@ -223,8 +223,8 @@ def _compare_options(parser: ArgumentParser) -> None:
 
 
 def _compare(options: Namespace) -> None:
+    from latentdial.progress import show_progress
     from latentdial.report.compare import compare
-    from latentdial.training.progress import show_progress
 
     with show_progress() as show:
         comparison = compare(
@@ -265,8 +265,8 @@ def _import_options(parser: ArgumentParser) -> None:
 
 def _import(options: Namespace) -> None:
     from latentdial.images import open_images
+    from latentdial.progress import show_progress
     from latentdial.recipes import parse_options
-    from latentdial.training.progress import show_progress
     from latentdial.weights import import_weights
 
     geometry = _settings(Geometry, options)

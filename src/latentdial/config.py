@@ -131,7 +131,7 @@ def _parse(values: dict[str, Any]) -> RunConfig:
 
     parser = _parser()
     try:
-        return parser.instantiate_classes(parser.parse_object({"run": values})).run
+        return parser.instantiate(parser.parse_object({"run": values})).run
     except (ArgumentError, TypeError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())[:300]
         raise LatentdialError(f"config.json does not fit this version of latentdial: {reason}") from None

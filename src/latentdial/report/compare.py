@@ -16,8 +16,8 @@ from latentdial.latent.editing import EditSheet, edit
 from latentdial.latent.effect import DimensionTable, dimensions
 from latentdial.measure.cost import milliseconds
 from latentdial.measure.reconstruction import Reconstruction, reconstruction
+from latentdial.progress import Show
 from latentdial.run import load, read_metrics
-from latentdial.training.progress import Show
 
 MAX_TEST = 1_000
 CLASSIC_EDITS = ("1*=2", "0*=10")

@@ -23,13 +23,13 @@ from latentdial.images import ImageSet, Split, open_images, split
 from latentdial.images.montage import montage, save_png
 from latentdial.latent.codec import Codec
 from latentdial.measure.cost import peak_memory_mb
+from latentdial.progress import Show
 from latentdial.recipes import build
 from latentdial.run import CONFIG, MAX_CODES, METRICS, codec_of, read_config, save_codes, save_model
 from latentdial.training.card import write_card
 from latentdial.training.checkpoint import State, load_checkpoint, save_checkpoint
 from latentdial.training.loop import Loop, Record
 from latentdial.training.precision import choose_device, choose_precision
-from latentdial.training.progress import Show
 
 STRIP = 8  # pictures in a sample strip
 STRIPS = 5  # sample strips in a whole run

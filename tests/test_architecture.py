@@ -1,0 +1,71 @@
+"""Imports point one way, the public names exist, and the command line starts without torch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import latentdial
+
+ROOT = Path(latentdial.__file__).parent
+FLOORS = [
+    {"errors", "types", "progress"},
+    {"config", "pixels"},
+    {"images", "measure", "parts"},
+    {"model"},
+    {"recipes"},
+    {"latent"},
+    {"run"},
+    {"training", "weights", "explorer"},
+    {"report"},
+    {"cli"},
+    {"__init__", "__main__"},
+]
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+MAY_SEE = {
+    "images": {"errors", "config"},
+    "measure": {"errors"},
+}
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("latentdial."):
+            rooms.add(node.module.split(".")[1])
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path} imports relatively"
+    return rooms
+
+
+def test_imports_point_one_way():
+    for path in ROOT.rglob("*.py"):
+        room = room_of(path)
+        for other in imported_rooms(path) - {room}:
+            assert room in FLOOR, f"{room} has no floor in the house"
+            assert FLOOR[other] < FLOOR[room], f"{path} imports {other} from above or beside"
+            assert other in MAY_SEE.get(room, {other}), f"{path} may not see {other}"
+
+
+def test_parts_never_import_each_other():
+    for path in (ROOT / "parts").glob("*.py"):
+        assert "parts" not in imported_rooms(path), path
+
+
+def test_every_public_name_is_there():
+    for name in latentdial.__all__:
+        assert getattr(latentdial, name) is not None
+    assert set(latentdial.__all__) <= set(dir(latentdial))
+
+
+def test_help_needs_no_torch():
+    code = (
+        "import sys; from latentdial.cli import make_parser; make_parser(['train']); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

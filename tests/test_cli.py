@@ -1,0 +1,199 @@
+"""The command line, end to end on a tiny folder of pictures."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from latentdial.cli import COMMANDS, main
+
+SMALL = ["--size", "16", "--set", "widths=24", "--latent", "4", "--batch", "8", "--precision", "float32"]
+
+
+@pytest.fixture(scope="module")
+def folder(discs, tmp_path_factory):
+    """Two labelled sub-folders of PNG and JPEG pictures of several sizes, and two files that are no pictures."""
+    root = tmp_path_factory.mktemp("pictures")
+    for i, disc in enumerate(discs):
+        sub = root / ("warm" if disc[8, 8, 0] > 100 else "cold")
+        sub.mkdir(exist_ok=True)
+        Image.fromarray(disc).resize((20 + i, 24)).save(sub / f"{i}.{'png' if i % 2 else 'jpg'}")
+    (root / "warm" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a picture")
+    (root / "warm" / "empty.png").write_bytes(b"")
+    return root
+
+
+@pytest.fixture(scope="module")
+def runs(folder):
+    for name in ("fcn-ae", "fcn-vae"):
+        assert main(["train", name, str(folder), "--out", str(folder.parent / name), "--steps", "40", *SMALL]) == 0
+    return folder.parent / "fcn-ae", folder.parent / "fcn-vae"
+
+
+def printed(capsys) -> dict:
+    return json.loads(capsys.readouterr().out)
+
+
+def test_train_lists_what_it_skipped(folder, tmp_path, capsys):
+    assert main(["train", "fcn-ae", str(folder), "--out", str(tmp_path / "r"), "--steps", "3", *SMALL, "--json"]) == 0
+    output = capsys.readouterr()
+    assert json.loads(output.out)["skipped"] == 2
+    assert "broken.jpg" in output.err
+    assert "empty.png" in output.err
+
+
+def test_dimensions(runs, tmp_path, capsys):
+    for run in runs:
+        assert main(["dimensions", str(run), "--out", str(tmp_path / "dims.png"), "--json"]) == 0
+        rows = printed(capsys)["dimensions"]
+        assert sorted(row["dimension"] for row in rows) == [0, 1, 2, 3]
+        assert rows[0]["effect"] == max(row["effect"] for row in rows) > 0
+        assert (rows[0]["kl"] is None) == (run.name == "fcn-ae")
+        with Image.open(tmp_path / "dims.png") as picture:
+            assert picture.width > 500
+    assert main(["dimensions", str(runs[0])]) == 0
+    assert "levels for +-1 sd" in capsys.readouterr().out
+
+
+def test_edit(runs, folder, tmp_path, capsys):
+    picture = str(next((folder / "warm").glob("*.png")))
+    out = tmp_path / "edit.png"
+    assert main(["edit", str(runs[0]), picture, "1*=2", "0*=10", "2+=2s;3=0", "--out", str(out), "--json"]) == 0
+    edits = printed(capsys)["edits"]
+    assert [edit["label"] for edit in edits] == ["1*=2", "0*=10", "2+=2s;3=0", "all together"]
+    assert edits[1]["moves"][0]["after"] == pytest.approx(10 * edits[1]["moves"][0]["before"])
+    assert edits[1]["change"]["mean"] > edits[0]["change"]["mean"] * 0
+    assert out.exists()
+    assert main(["edit", str(runs[0]), picture, "1*=2"]) == 0
+    assert re.search(r"1\*=2: dimension 1 goes from .* levels of 255 on average", capsys.readouterr().out)
+
+
+def test_sample(runs, tmp_path):
+    for run, source in zip(runs, ("auto", "prior"), strict=True):
+        out = tmp_path / "new" / "samples.png"
+        assert main(["sample", str(run), "-n", "9", "--source", source, "--out", str(out)]) == 0
+        with Image.open(out) as picture:
+            assert np.asarray(picture).std() > 1
+
+
+def test_compare_writes_one_page_without_requests(runs, tmp_path, capsys):
+    out = tmp_path / "compare.html"
+    assert main(["compare", *map(str, runs), "--out", str(out), "--json"]) == 0
+    result = printed(capsys)
+    assert set(result["runs"]) == {"fcn-ae", "fcn-vae"}
+    for run in result["runs"].values():
+        assert 0 < run["mse"] < 1
+        assert run["psnr"] > 5
+        assert run["decode_ms"] > 0
+        assert run["parameters"] > 10_000
+    page = out.read_text()
+    links = re.findall(r'(?:src|href)="(?!data:|#)([^"]*)"', page)
+    assert links == []
+    assert "http://" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", page)
+    assert page.count("<img") > 100
+    for heading in ("Side by side", "Turn a dimension", "from its prior", "Training"):
+        assert heading in page
+
+
+def test_recipes(capsys):
+    assert main(["recipes", "--json"]) == 0
+    assert {"fcn-ae", "fcn-vae", "conv-ae", "conv-vae"} <= set(printed(capsys))
+    assert main(["recipes"]) == 0
+    assert "1312.6114" in capsys.readouterr().out
+
+
+def test_resume_trains_a_finished_run_further(folder, tmp_path, capsys):
+    args = ["train", "fcn-vae", str(folder), "--out", str(tmp_path / "run"), *SMALL, "--json"]
+    assert main([*args, "--steps", "30"]) == 0
+    assert main([*args, "--steps", "60", "--resume"]) == 0
+    assert '"step": 60' in capsys.readouterr().out
+    records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    steps = [record["step"] for record in records]
+    assert steps == sorted(steps)
+    assert [record["step"] for record in records if record["split"] == "summary"] == [60]
+
+
+def test_interruption_leaves_a_usable_run(folder, tmp_path):
+    out = tmp_path / "run"
+    command = [
+        sys.executable,
+        "-m",
+        "latentdial",
+        "train",
+        "fcn-ae",
+        str(folder),
+        "--out",
+        str(out),
+        "--steps",
+        "500000",
+    ]
+    process = subprocess.Popen([*command, *SMALL], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    for _ in range(600):
+        if (out / "metrics.jsonl").exists():
+            break
+        time.sleep(0.1)
+    time.sleep(0.5)
+    process.send_signal(2)
+    assert process.wait(60) == 130
+    assert main(["dimensions", str(out), "--json"]) == 0
+    assert (out / "checkpoint" / "state.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["train", "nope", "avatars", "--out", "x"], "choose one of"),
+        (["train", "fcn-ae", "/nowhere", "--out", "{tmp}/x"], "no pictures at"),
+        (["train", "fcn-ae", "avatars", "--out", "{tmp}/x", "--size", "2"], "out of range"),
+        (["train", "fcn-ae", "avatars", "--out", "{tmp}/x", "--lr", "0"], "--lr"),
+        (["train", "fcn-ae", "avatars", "--out", "{tmp}/x", "--set", "width=3"], "it takes latent, widths"),
+        (["train", "conv-ae", "avatars", "--out", "{tmp}/x", "--size", "50"], "--size 48"),
+        (["train", "fcn-ae", "avatars", "--out", "{tmp}/x", "--resume"], "no run at"),
+        (["train", "fcn-ae", "avatars", "--out", "{run}"], "--overwrite"),
+        (["train", "fcn-ae", "avatars", "--out", "{run}", "--resume"], "cannot resume"),
+        (["dimensions", "/nowhere"], "no run at"),
+        (["edit", "{run}", "/nowhere.png", "1*=2"], "no picture file"),
+        (["edit", "{run}", "{run}/config.json", "1*=2"], "cannot be read as a picture"),
+        (["sample", "{run}", "--source", "prior"], "no prior"),
+        (["sample", "{run}", "-n", "0"], "-n must be"),
+        (["sample", "{run}", "--out", "{tmp}/x.nothing"], "--out"),
+        (["compare", "{run}", "--data", "/nowhere"], "no pictures at"),
+        (["import", "/nowhere.pt", "--recipe", "fcn-ae", "--out", "{tmp}/x"], "no weights file"),
+    ],
+)
+def test_errors_are_one_line_with_a_remedy(args, says, runs, tmp_path, capsys):
+    assert main([arg.format(tmp=tmp_path, run=runs[0]) for arg in args]) == 1
+    error = capsys.readouterr().err.strip()
+    assert says in error
+    assert "\n" not in error
+
+
+def test_nothing_is_lost_by_a_refused_overwrite(runs, folder):
+    before = {path.name: path.stat().st_mtime_ns for path in runs[0].iterdir()}
+    assert main(["train", "fcn-ae", str(folder), "--out", str(runs[0]), *SMALL]) == 1
+    assert before == {path.name: path.stat().st_mtime_ns for path in runs[0].iterdir()}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([name, "--help"])
+    assert stop.value.code == 0
+    assert "--json" in capsys.readouterr().out
+
+
+def test_settings_from_a_file(folder, tmp_path, capsys):
+    (tmp_path / "small.yaml").write_text("size: 16\nsteps: 2\nset: [widths=24]\nlatent: 3\n")
+    args = ["train", "fcn-ae", str(folder), "--out", str(tmp_path / "run"), "--config", str(tmp_path / "small.yaml")]
+    assert main([*args, "--latent", "5", "--json"]) == 0
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["model"]["options"] == {"latent": 5, "widths": 24}
+    assert config["geometry"]["size"] == 16
+    assert printed(capsys)["steps"] == 2

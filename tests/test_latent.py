@@ -1,0 +1,126 @@
+"""Steering, proved on a linear decoder whose effects are known in closed form."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import latentdial
+from latentdial import LatentdialError
+from latentdial.latent.effect import traversal
+
+SIDE, LATENT = 4, 3
+PIXELS = SIDE * SIDE * 3
+
+
+@pytest.fixture(scope="module")
+def linear():
+    """A linear pair: orthonormal encoder rows, decoder their transpose; codes with sd 0.3, 0.1 and 0."""
+    rng = np.random.default_rng(0)
+    basis = torch.tensor(np.linalg.qr(rng.normal(size=(PIXELS, LATENT)))[0].T, dtype=torch.float32)
+    encoder, decoder = torch.nn.Linear(PIXELS, LATENT, bias=False), torch.nn.Linear(LATENT, PIXELS, bias=False)
+    encoder.weight.data, decoder.weight.data = basis, basis.T.contiguous()
+    codes = (rng.choice([-1.0, 1.0], (400, LATENT)) * [0.3, 0.1, 0.0]).astype(np.float32)
+    codec = latentdial.wrap(encoder, decoder, size=SIDE)
+    return latentdial.Codec(codec.encoder, codec.decoder, codec.geometry, training_codes=codes), basis.numpy()
+
+
+def test_effect_of_a_linear_decoder(linear):
+    codec, basis = linear
+    table = latentdial.dimensions(codec)
+    sds = codec.moments[1]
+    for row in table.rows:
+        expected = 127.5 * sds[row.dimension] * np.abs(basis[row.dimension]).mean()
+        assert row.effect == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    assert [row.effect for row in table.rows] == sorted((row.effect for row in table.rows), reverse=True)
+    assert [row.active for row in sorted(table.rows, key=lambda row: row.dimension)] == [True, False, False]
+
+
+def test_edits_do_what_they_say(linear):
+    codec, basis = linear
+    picture = codec.decode(np.array([0.2, -0.1, 0.05], np.float32))[0]
+    sheet = codec.edit(picture, "0*=2", "1+=1s;2=0.5")
+    code = sheet.code
+    double, several, together = (column.code for column in sheet.columns)
+    assert np.allclose(double, code * [2, 1, 1])
+    assert np.allclose(several, [code[0], code[1] + codec.moments[1][1], 0.5], atol=1e-6)
+    assert np.allclose(together, [2 * code[0], several[1], 0.5], atol=1e-6)
+    change = sheet.columns[0].change
+    assert change.mean == pytest.approx(127.5 * abs(code[0]) * np.abs(basis[0]).mean(), rel=1e-3)
+    assert sheet.columns[0].moves[0].before == pytest.approx(float(code[0]))
+    assert "0*=2: dimension 0 goes from" in sheet.sentences()[0]
+
+
+def test_traversal_passes_through_the_mean(linear):
+    codec, _ = linear
+    code = codec.codes[0]
+    pictures = traversal(codec, code, 1, np.array([-2.0, 0.0, 2.0]))
+    middle = code.copy()
+    middle[1] = codec.moments[0][1]
+    assert np.array_equal(pictures[1], codec.decode(middle)[0])
+    assert not np.array_equal(pictures[0], pictures[2])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("3*=2", "0 to 2"), ("smile+=1", "0 to 2"), ("0*=3e38;0*=3e38", "stay within"), ("1=nan", "cannot read")],
+)
+def test_edits_that_cannot_be(linear, text, says):
+    codec, _ = linear
+    picture = codec.decode(np.array([0.2, -0.1, 0.05], np.float32))[0]
+    with pytest.raises(LatentdialError, match=says):
+        codec.edit(picture, text)
+
+
+class Tuple(torch.nn.Module):
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        return self.net(x), None
+
+
+def test_wrap_takes_pictures_flat_vectors_tuples_and_spatial_codes():
+    picture = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
+    conv, back = torch.nn.Conv2d(3, 2, 4, stride=4), torch.nn.ConvTranspose2d(2, 3, 4, stride=4)
+    for encoder, decoder in ((conv, back), (Tuple(conv), Tuple(back))):
+        codec = latentdial.wrap(encoder, decoder, size=8, value_range=(0, 1), images=picture)
+        assert codec.encode(picture).shape == (2, 8)
+        assert codec.reconstruct(picture).shape == picture.shape
+        assert len(codec.dimensions().rows) == 8
+        assert len(codec.edit(picture[0], "1*=2", "0*=10").columns) == 3
+
+
+def test_wrap_says_what_does_not_fit():
+    with pytest.raises(LatentdialError, match="size="):
+        latentdial.wrap(torch.nn.Linear(7, 2), torch.nn.Linear(2, 7), size=8)
+
+
+def test_codes_are_needed_for_effects_and_said_so():
+    codec = latentdial.wrap(torch.nn.Linear(48, 2), torch.nn.Linear(2, 48), size=4)
+    with pytest.raises(LatentdialError, match="fit"):
+        codec.dimensions()
+
+
+def test_sampling(tiny_runs):
+    ae, vae = (latentdial.load(tiny_runs[name]) for name in ("fcn-ae", "fcn-vae"))
+    assert ae.sample(5).shape == (5, 16, 16, 3)
+    assert np.array_equal(vae.sample(5, seed=3), vae.sample(5, seed=3))
+    assert not np.array_equal(vae.sample(5, seed=3), vae.sample(5, seed=4))
+    with pytest.raises(LatentdialError, match="no prior"):
+        ae.sample(1, source="prior")
+    drawn = ae.sample_codes(20_000)
+    assert np.allclose(drawn.mean(0), ae.codes.mean(0), atol=0.05 * ae.codes.std(0).max())
+    assert np.allclose(np.cov(drawn.T), np.cov(ae.codes.T), atol=0.05 * ae.codes.var(0).max())
+    still = vae.sample(2, temperature=0)
+    assert np.array_equal(still[0], still[1])
+
+
+def test_encoding_does_not_depend_on_the_batch(tiny_runs, discs):
+    for folder in tiny_runs.values():
+        codec = latentdial.load(folder)
+        alone = np.concatenate([codec.encode(disc) for disc in discs[:5]])
+        assert np.allclose(alone, codec.encode(discs)[:5], atol=1e-5)
+        assert np.array_equal(codec.encode(discs), codec.encode(discs))

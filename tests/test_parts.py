@@ -1,0 +1,163 @@
+"""The numbers: densities and KL against closed forms and Monte Carlo, losses against cases computed by hand."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from scipy import stats
+
+from latentdial.config import ModelSettings
+from latentdial.parts.bottlenecks import Deterministic, Posterior
+from latentdial.parts.bottlenecks import Gaussian as GaussianBottleneck
+from latentdial.parts.likelihoods import Bernoulli, Gaussian
+from latentdial.parts.objectives import Term, kl, nll, total
+from latentdial.parts.priors import StandardNormal
+from latentdial.recipes import RECIPES, build
+from latentdial.types import Pass
+
+SHAPE = (3, 16, 16)
+SMALL = {"fcn-ae": {"widths": [24]}, "fcn-vae": {"widths": [24]}, "binary-vae": {"widths": [24]}}
+SMALL |= {name: {"channels": [6, 8]} for name in ("conv-ae", "conv-vae")}
+
+
+def small(name: str, latent: int = 5):
+    torch.manual_seed(0)
+    return build(ModelSettings(name, {"latent": latent, **SMALL[name]}), SHAPE)
+
+
+def pictures(model, n: int = 6) -> torch.Tensor:
+    pixels = torch.randint(0, 256, (n, 16, 16, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    return model.scale(pixels)
+
+
+@pytest.mark.parametrize("sigma", [0.05, 0.7, 1.0, 3.0])
+def test_gaussian_likelihood_is_the_normal_density(sigma):
+    output, x = torch.randn(2, 3, 1, 4, 4), torch.rand(3, 1, 4, 4) * 2 - 1
+    expected = stats.norm.logpdf(x.numpy(), output.tanh().numpy(), sigma).sum((2, 3, 4))
+    torch.testing.assert_close(
+        Gaussian(sigma).log_prob(output, x), torch.tensor(expected).float(), rtol=1e-4, atol=1e-3
+    )
+
+
+def test_bernoulli_likelihood_is_the_bernoulli_mass():
+    output, x = torch.randn(2, 3, 1, 4, 4), torch.randint(0, 2, (3, 1, 4, 4)).float()
+    p = output.sigmoid()
+    expected = (x * p.log() + (1 - x) * (1 - p).log()).flatten(2).sum(-1)
+    torch.testing.assert_close(Bernoulli().log_prob(output, x), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_learned_sigma_ends_at_the_root_mean_squared_error():
+    torch.manual_seed(0)
+    likelihood, output = Gaussian(), torch.zeros(1, 64, 1, 8, 8)
+    x = 0.3 * torch.randn(64, 1, 8, 8)
+    optimiser = torch.optim.Adam(likelihood.parameters(), lr=0.01)
+    for _ in range(300):
+        optimiser.zero_grad()
+        (-likelihood.log_prob(output, x).mean()).backward()
+        optimiser.step()
+    assert likelihood.log_sigma.exp().item() == pytest.approx(x.square().mean().sqrt().item(), rel=1e-2)
+
+
+def test_kl_is_that_of_torch_distributions_and_of_monte_carlo():
+    torch.manual_seed(0)
+    mean, log_variance = torch.randn(4, 3), torch.randn(4, 3)
+    analytic = StandardNormal(3).kl(mean, log_variance)
+    q = torch.distributions.Normal(mean, (log_variance / 2).exp())
+    p = torch.distributions.Normal(0.0, 1.0)
+    torch.testing.assert_close(analytic, torch.distributions.kl_divergence(q, p))
+    posterior, prior = Posterior(mean, log_variance), StandardNormal(3)
+    z = posterior.sample(200_000, torch.Generator().manual_seed(0))
+    sampled = (posterior.log_prob(z) - prior.log_prob(z)).mean(0)
+    torch.testing.assert_close(sampled, analytic.sum(-1), rtol=0.02, atol=0.02)
+
+
+def test_posterior_density_is_the_normal_density():
+    mean, log_variance, z = torch.randn(2, 3), torch.randn(2, 3), torch.randn(5, 2, 3)
+    expected = torch.distributions.Normal(mean, (log_variance / 2).exp()).log_prob(z).sum(-1)
+    torch.testing.assert_close(Posterior(mean, log_variance).log_prob(z), expected)
+
+
+def test_a_deterministic_posterior_is_a_point_without_density():
+    posterior = Deterministic(3)(torch.randn(2, 3))
+    assert posterior.sample(4).shape == (4, 2, 3)
+    assert (posterior.sample(4) == posterior.mean).all()
+    assert posterior.log_prob(posterior.sample()) is None
+
+
+def test_gaussian_bottleneck_reads_means_then_log_variances():
+    posterior = GaussianBottleneck(2)(torch.tensor([[1.0, 2.0, 3.0, 4.0]]))
+    assert posterior.mean.tolist() == [[1.0, 2.0]]
+    assert posterior.log_variance.tolist() == [[3.0, 4.0]]
+
+
+def test_vae_loss_of_a_case_computed_by_hand():
+    """One pixel, one dimension: encoder constant (mean 1, log variance 0), decoder tanh(0), sigma 1, x = 0.5."""
+    prior, posterior = StandardNormal(1), Posterior(torch.tensor([[1.0]]), torch.tensor([[0.0]]))
+    x = torch.full((1, 1, 1, 1), 0.5)
+    log_px = Gaussian(1.0).log_prob(torch.zeros(1, 1, 1, 1, 1), x)
+    run = Pass(x, posterior.sample(), log_px, kl={"z": prior.kl(posterior.mean, posterior.log_variance)})
+    loss, terms = total([nll(), kl(4.0)], run, step=0)
+    by_hand_nll = 0.5 * 0.25 + 0.5 * math.log(2 * math.pi)
+    by_hand_kl = 0.5  # (1 + 1 - 1 - 0) / 2
+    assert terms["nll"].item() == pytest.approx(by_hand_nll, rel=1e-6)
+    assert terms["kl"].item() == pytest.approx(by_hand_kl, rel=1e-6)
+    assert loss.item() == pytest.approx(by_hand_nll + 4 * by_hand_kl, rel=1e-6)
+
+
+def test_weights_may_follow_a_schedule():
+    assert Term("kl", lambda p: p.x, lambda step: step / 10).weight_at(5) == 0.5
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_gradients_reach_every_parameter(name):
+    recipe = small(name)
+    loss, _ = total(recipe.objective, recipe.model(pictures(recipe.model), 2, torch.Generator().manual_seed(0)), 0)
+    loss.backward()
+    dead = [n for n, p in recipe.model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
+    assert not dead
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_one_signature_for_every_recipe(name):
+    model = small(name).model.eval()
+    x = pictures(model)
+    run = model(x, 3)
+    assert run.z.shape == (3, 6, 5)
+    assert run.log_px.shape == (3, 6)
+    assert (run.log_pz is None) == (model.prior is None)
+    assert all(level.shape == (6, 5) for level in run.kl.values())
+    assert model.decode(model.encode(x)).shape == x.shape
+    low, high = model.likelihood.range
+    assert low <= model.decode(10 * torch.randn(4, 5)).min()
+    assert model.decode(10 * torch.randn(4, 5)).max() <= high
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_results_do_not_depend_on_the_batch_size(name):
+    recipe = small(name)
+    x, model = pictures(recipe.model), recipe.model.eval()
+    together = model.encode(x)
+    torch.testing.assert_close(torch.cat([model.encode(one[None]) for one in x]), together, rtol=1e-4, atol=1e-5)
+    each = [model(one[None], generator=None).kl for one in x]
+    for level, values in model(x).kl.items():
+        torch.testing.assert_close(torch.cat([kl[level] for kl in each]), values, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_encoding_is_deterministic_and_sampling_needs_no_hidden_state(name):
+    model = small(name).model
+    x = pictures(model)
+    assert torch.equal(model.encode(x), model.encode(x))
+    first, second = (model(x, 2, torch.Generator().manual_seed(7)).z for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_fcn_ae_has_the_published_widths():
+    state = build(ModelSettings("fcn-ae"), (3, 64, 64)).model.state_dict()
+    widths = [12288, 2048, 512, 128]
+    for i, (before, after) in enumerate(pairwise(widths)):
+        assert state[f"encoder.{2 * i}.weight"].shape == (after, before)
+        assert state[f"decoder.{4 - 2 * i}.weight"].shape == (before, after)
