@@ -17,6 +17,7 @@ import argparse
 import platform
 import statistics
 import time
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -44,7 +45,7 @@ class OneByOne(Dataset):
 def plain_net(device: str) -> nn.Sequential:
     widths = [12288, 2048, 512, 128, 512, 2048, 12288]
     layers: list[nn.Module] = [nn.Flatten()]
-    for i, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
+    for i, (before, after) in enumerate(pairwise(widths)):
         layers += [nn.Linear(before, after)] + [nn.ReLU()] * (i not in (2, 5))
     return nn.Sequential(*layers, nn.Tanh()).to(device)
 

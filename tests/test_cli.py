@@ -132,7 +132,7 @@ def test_interruption_leaves_a_usable_run(folder, tmp_path):
         "--out",
         str(out),
         "--steps",
-        "500000",
+        "50000",
     ]
     process = subprocess.Popen([*command, *SMALL], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     for _ in range(600):
