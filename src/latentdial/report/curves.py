@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from html import escape
 from typing import Any
 
 COLOURS = {"#010101": "var(--ink)", "#020202": "var(--soft)", "#030303": "var(--accent)", "#040404": "var(--second)"}
@@ -26,7 +27,7 @@ def loss_curves(records: list[dict], name: str) -> str:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    terms = [key for key in _terms(records) if _points(records, "train", key)]
+    terms = logged_terms(records)
     if not terms:
         return ""
     with rc_context(STYLE):
@@ -48,7 +49,7 @@ def loss_curves(records: list[dict], name: str) -> str:
     return _inline(file.getvalue(), f"Loss curves of {name}")
 
 
-def _terms(records: list[dict]) -> list[str]:
+def logged_terms(records: list[dict]) -> list[str]:
     """Terms in the order they were logged; the loss only where it is more than one term."""
     place = {"split", "step", "epoch", "seconds", "images_per_second"}
     first = next((record for record in records if record.get("split") == "train"), {})
@@ -57,7 +58,8 @@ def _terms(records: list[dict]) -> list[str]:
 
 
 def _points(records: list[dict], split: str, term: str) -> list[tuple[float, float]]:
-    return [(record["step"], record[term]) for record in records if record.get("split") == split and term in record]
+    points = [(record.get("step"), record.get(term)) for record in records if record.get("split") == split]
+    return [(x, y) for x, y in points if isinstance(x, int | float) and isinstance(y, int | float)]
 
 
 def _limits(records: list[dict], term: str) -> tuple[float, float]:
@@ -73,8 +75,5 @@ def _inline(svg: str, label: str) -> str:
     svg = svg[svg.index("<svg") :]
     for placeholder, colour in COLOURS.items():
         svg = svg.replace(placeholder, colour)
-    svg = re.sub(
-        r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1), count=1
-    )
-    svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", svg)
-    return svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+    svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)

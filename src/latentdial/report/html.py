@@ -13,7 +13,7 @@ from markupsafe import Markup
 from latentdial.errors import LatentdialError
 from latentdial.latent.effect import traversal
 from latentdial.report.compare import LINES, Comparison, Measured
-from latentdial.report.curves import loss_curves
+from latentdial.report.curves import logged_terms, loss_curves
 from latentdial.report.figures import HEAT_FULL, SDS, heat_map, to_picture
 
 RECONSTRUCTED, STRIPS, SAMPLES, SHOWN = 8, 8, 24, 12
@@ -66,6 +66,7 @@ def _run_content(run: Measured, test: np.ndarray) -> dict:
         "name": run.name,
         "about": _about(run),
         "curves": Markup(loss_curves(run.records, run.name)),  # noqa: S704 - drawn from numbers
+        "terms": len(logged_terms(run.records)),
         "reconstructions": run.codec.reconstruct(test[:RECONSTRUCTED]),
         "edits": run.edits,
         "strips": [
