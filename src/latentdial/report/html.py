@@ -17,6 +17,7 @@ from latentdial.report.curves import logged_terms, loss_curves
 from latentdial.report.figures import HEAT_FULL, SDS, heat_map, to_picture
 
 RECONSTRUCTED, STRIPS, SAMPLES, SHOWN = 8, 8, 24, 12
+WIDE = 2.0  # standard deviations of the prior
 
 
 def write_report(comparison: Comparison, out: Path) -> None:
@@ -81,8 +82,8 @@ def _run_content(run: Measured, test: np.ndarray) -> dict:
         "active": run.dimensions.active,
         "latent": run.codec.latent,
         "samples": [
-            {"title": title, "pictures": run.codec.sample(SAMPLES, seed=1, source=source)}
-            for title, source in _samplers(run)
+            {"title": title, "note": note, "pictures": run.codec.sample(SAMPLES, seed=1, source=source)}
+            for title, source, note in _samplers(run)
         ],
     }
 
@@ -93,9 +94,24 @@ def _strip(run: Measured, dimension: int) -> list[np.ndarray]:
     return [*pictures, heat_map(pictures[0], pictures[-1])]
 
 
-def _samplers(run: Measured) -> list[tuple[str, str]]:
-    fitted = ("from a Gaussian fitted to its training codes", "codes")
-    return [fitted] if run.codec.prior is None else [("from its prior, N(0, I)", "prior"), fitted]
+def _samplers(run: Measured) -> list[tuple[str, str, str]]:
+    """Title, source and remark of every way to draw new codes."""
+    fitted = ("from a Gaussian fitted to its training codes", "codes", "")
+    if run.codec.prior is None:
+        return [fitted]
+    return [("from its prior, N(0, I)", "prior", _prior_gap(run)), fitted]
+
+
+def _prior_gap(run: Measured) -> str:
+    """What to think of prior samples, where the codes do not follow the prior."""
+    widest = float(np.sqrt(np.linalg.eigvalsh(np.cov(run.codec.codes.T.astype(np.float64))).max()))
+    if widest < WIDE:
+        return ""
+    return (
+        f"Along their widest direction the codes have a standard deviation of {widest:.1f}, the prior has 1: so samples "
+        "from it stay near the average picture. Longer training brings the codes to the prior; until then, sample from "
+        "the codes."
+    )
 
 
 def _about(run: Measured) -> str:
