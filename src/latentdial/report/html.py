@@ -108,9 +108,9 @@ def _prior_gap(run: Measured) -> str:
     if widest < WIDE:
         return ""
     return (
-        f"Along their widest direction the codes have a standard deviation of {widest:.1f}, the prior has 1: so samples "
-        "from it stay near the average picture. Longer training brings the codes to the prior; until then, sample from "
-        "the codes."
+        f"Along their widest direction the codes have a standard deviation of {widest:.1f}, the prior has 1: samples "
+        "from it stay near the average picture. Longer training brings the codes to the prior; until then, sample "
+        "from the codes."
     )
 
 
