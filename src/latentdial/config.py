@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any, Literal
@@ -22,16 +24,22 @@ class Geometry:
     """side of the square picture in pixels"""
     fit: Literal["crop", "pad", "stretch"] = "crop"
     """how a picture that is not square becomes square"""
-    colour: Literal["rgb", "grey"] = "rgb"
-    """colour of the pictures"""
+    colour: Literal["rgb", "grey", "keep"] = "rgb"
+    """colour of the pictures; keep: grey where every picture is grey, else rgb"""
     background: str = "#ffffff"
     """what is put behind transparent pixels and used for padding"""
+    levels: list[float] | None = None
+    """the values of float pictures that stand for black and white, such as [0, 1]"""
 
     def __post_init__(self) -> None:
         _need(4 <= self.size <= 1024, f"size {self.size} is out of range: use 4 to 1024 pixels")
+        _need(_is_colour(self.background), f"--background {self.background!r} is no colour: write it as #ffffff")
+        pair = self.levels is None or (len(self.levels) == 2 and -math.inf < self.levels[0] < self.levels[1] < math.inf)
+        _need(pair, f"--levels {self.levels} is no range: give black and white, such as [0,1]")
 
     @property
     def channels(self) -> int:
+        _need(self.colour != "keep", "--colour keep needs pictures to look at: use rgb or grey here")
         return 3 if self.colour == "rgb" else 1
 
     @property
@@ -45,15 +53,41 @@ class DataSettings:
     """Which pictures, and how they are split."""
 
     source: str = ""
-    """a folder of pictures, an .npy or .npz array, or a built-in name"""
+    """a folder, an array (.npy, .npz, IDX), a table of paths (.csv, .parquet), hf:NAME, or a built-in name"""
     limit: int | None = None
     """use at most this many pictures"""
     holdout: float = 0.1
     """share of the pictures kept from training: half for validation, half for the test figures"""
+    split: str = "auto"
+    """what says train, validation or test: seed, a column, folder (top folders); auto: the column split, else seed"""
+    label: str | None = None
+    """the column of a table or data set that holds the label; default: label, class or target"""
+    max_skipped: float = 0.2
+    """share of the picture files that may be unreadable before the set is refused"""
 
     def __post_init__(self) -> None:
         _need(self.limit is None or self.limit >= 4, "--limit must be at least 4 pictures")
         _need(0 < self.holdout < 0.9, f"--holdout {self.holdout} is out of range: use a share such as 0.1")
+        _need(0 <= self.max_skipped <= 1, f"--max_skipped {self.max_skipped} is out of range: use a share such as 0.2")
+
+
+@dataclass(frozen=True)
+class AugmentSettings:
+    """How training pictures are varied at every step; nothing by default."""
+
+    flip: bool = False
+    """mirror half of the pictures left to right"""
+    crop: int = 0
+    """shift every picture by up to this many pixels, its border mirrored"""
+    jitter: float = 0.0
+    """vary brightness, contrast and saturation by up to this share, such as 0.2"""
+    noise: float = 0.0
+    """sd of Gaussian noise in levels of 255"""
+
+    def __post_init__(self) -> None:
+        _need(0 <= self.crop <= 256, f"--crop {self.crop} is out of range: use a few pixels")
+        _need(0 <= self.jitter < 1, f"--jitter {self.jitter} is out of range: use a share such as 0.2")
+        _need(0 <= self.noise <= 128, f"--noise {self.noise} is out of range: use levels from 0 to 128")
 
 
 @dataclass(frozen=True)
@@ -76,6 +110,8 @@ class TrainSettings:
     """number format of the nets; auto measures whether bfloat16 is faster here"""
     device: str = "auto"
     """auto, cpu, cuda or mps"""
+    memory: Literal["auto", "hold", "stream"] = "auto"
+    """hold the training pictures in the device's memory or stream them batch by batch; auto holds what fits"""
     checkpoint: float = 5
     """minutes between checkpoints for --resume; 0 writes none"""
 
@@ -104,6 +140,7 @@ class RunConfig:
     geometry: Geometry = field(default_factory=Geometry)
     data: DataSettings = field(default_factory=DataSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
     format: int = FORMAT
 
     def to_json(self) -> str:
@@ -144,6 +181,10 @@ def _parser():
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--run", type=RunConfig)
     return parser
+
+
+def _is_colour(text: str) -> bool:
+    return re.fullmatch("#[0-9a-fA-F]{6}", text) is not None
 
 
 def _need(condition: bool, message: str) -> None:

@@ -1,7 +1,20 @@
-"""Pictures in: sources, fitting to the net's geometry, splits and batch order. Knows nothing of models."""
+"""Pictures in: sources, fitting to the net's geometry, the cache, splits and batch order. Knows nothing of models."""
 
 from latentdial.images.geometry import fit_picture, read_picture
+from latentdial.images.pictures import Pictures
 from latentdial.images.sources import open_images
-from latentdial.images.types import ImageSet, Split, batch_order, split
+from latentdial.images.splits import Split, batch_order, split, split_images
+from latentdial.images.types import Columns, ImageSet
 
-__all__ = ["ImageSet", "Split", "batch_order", "fit_picture", "open_images", "read_picture", "split"]
+__all__ = [
+    "Columns",
+    "ImageSet",
+    "Pictures",
+    "Split",
+    "batch_order",
+    "fit_picture",
+    "open_images",
+    "read_picture",
+    "split",
+    "split_images",
+]

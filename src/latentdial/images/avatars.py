@@ -13,12 +13,12 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from importlib.resources import files
 from multiprocessing import get_context
-from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
 from PIL import Image
-from platformdirs import user_cache_dir
+
+from latentdial.images.cache import cache_folder
 
 DEFAULT_COUNT = 5_000
 VERSION = 1
@@ -63,11 +63,6 @@ def render(
         np.save(unfinished, pixels)
         unfinished.replace(path)
     return pixels, factors
-
-
-def cache_folder() -> Path:
-    """Where latentdial keeps what it can make again: LATENTDIAL_CACHE, else the user's cache directory."""
-    return Path(os.environ.get("LATENTDIAL_CACHE") or user_cache_dir("latentdial"))
 
 
 def _draw_all(n: int, size: int, factors: dict[str, np.ndarray], progress: Callable[[int, int], None]) -> np.ndarray:

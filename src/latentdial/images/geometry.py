@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageColor, ImageOps
@@ -12,7 +16,38 @@ from latentdial.config import Geometry
 from latentdial.errors import LatentdialError
 
 MAX_PIXELS = 89_000_000
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")  # no format that starts another program
+SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
+GREY_MODES = {"1", "L", "LA", "I", "F"}
+NARROW = 20  # times longer than wide
+
+
+class Unreadable(Exception):
+    """A file that is no picture; the message is the reason. `passing` reasons may be gone at the next try."""
+
+    def __init__(self, reason: str, passing: bool = False) -> None:
+        super().__init__(" ".join(reason.split())[:160])
+        self.passing = passing
+
+
+@dataclass(frozen=True)
+class Original:
+    """A picture as it was in its file."""
+
+    width: int
+    height: int
+    mode: str
+    format: str
+    note: str = ""
+
+    @property
+    def grey(self) -> bool:
+        return is_grey(self.mode)
+
+
+def is_grey(mode: str) -> bool:
+    """Whether pictures of this Pillow mode hold no colour."""
+    return mode.split(";")[0] in GREY_MODES
 
 
 def read_picture(path: str | Path, geometry: Geometry) -> np.ndarray:
@@ -20,25 +55,49 @@ def read_picture(path: str | Path, geometry: Geometry) -> np.ndarray:
     if not Path(path).is_file():
         raise LatentdialError(f"there is no picture file {path}: check the path")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
-                return fit_picture(picture, geometry)
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError, Warning) as error:
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        with open(path, "rb") as file:
+            return decode(file, geometry)[0]
+    except (OSError, Unreadable) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise LatentdialError(f"{path} cannot be read as a picture ({reason}): give a JPEG, PNG or WebP file") from None
+
+
+def decode(file: BinaryIO, geometry: Geometry) -> tuple[np.ndarray, Original]:
+    """Decode a file into uint8 (H, W, C) and say what it was; whatever a decoder raises becomes `Unreadable`."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(file, formats=FORMATS) as picture:
+                original = _original(picture)
+                _check_chunks(picture, file)
+            with Image.open(file, formats=FORMATS) as picture:
+                return fit_picture(picture, geometry), original
+    except Unreadable:
+        raise
+    except Image.UnidentifiedImageError:
+        raise Unreadable("it holds no picture of a known format" if _size(file) else "it is empty") from None
+    except Image.DecompressionBombError:
+        raise Unreadable(f"it has more than {MAX_PIXELS // 1_000_000} megapixels") from None
+    except MemoryError:
+        raise Unreadable("it needs too much memory to decode") from None
+    except Exception as error:  # decoders raise nearly everything on damaged files
+        raise Unreadable(str(error) or type(error).__name__) from None
 
 
 def fit_picture(picture: Image.Image, geometry: Geometry) -> np.ndarray:
     """Fit a Pillow picture to the geometry: uint8 (H, W, C)."""
     if picture.width * picture.height > MAX_PIXELS:
-        raise ValueError(f"{picture.width}x{picture.height} is more than {MAX_PIXELS // 1_000_000} megapixels")
-    mode = "RGB" if geometry.colour == "rgb" else "L"
+        raise Unreadable(
+            f"its {picture.width}x{picture.height} pixels are more than {MAX_PIXELS // 1_000_000} megapixels"
+        )
+    mode = "RGB" if geometry.channels == 3 else "L"
     if picture.format == "JPEG":
         picture.draft(mode, (2 * geometry.size, 2 * geometry.size))
-    flat = _on_background(ImageOps.exif_transpose(picture), geometry).convert(mode)
+    flat = _on_background(ImageOps.exif_transpose(_in_levels(picture, geometry)), geometry).convert(mode)
     size, background = (geometry.size, geometry.size), ImageColor.getcolor(geometry.background, mode)
-    if geometry.fit == "crop":
+    if flat.size == size:
+        fitted = flat
+    elif geometry.fit == "crop":
         fitted = ImageOps.fit(flat, size, Image.Resampling.LANCZOS)
     elif geometry.fit == "pad":
         fitted = ImageOps.pad(flat, size, Image.Resampling.LANCZOS, color=background)
@@ -54,14 +113,70 @@ def fit_arrays(pixels: np.ndarray, geometry: Geometry) -> np.ndarray:
     return np.stack([fit_picture(Image.fromarray(p.squeeze(-1) if p.shape[-1] == 1 else p), geometry) for p in pixels])
 
 
-def _on_background(picture: Image.Image, geometry: Geometry) -> Image.Image:
-    if picture.mode.startswith("I"):
-        deep = np.asarray(picture).clip(0, 65535)
-        return Image.fromarray((deep / 257).round().astype(np.uint8))
+def _original(picture: Image.Image) -> Original:
+    """What can be told of an opened picture before its pixels are read."""
+    notes = []
+    if picture.format in {"GIF", "WEBP", "PNG"} and getattr(picture, "is_animated", False):
+        notes.append("animated: the first frame is used")
+    if picture.mode == "RGB" and any("16" in str(tile[3]) for tile in picture.tile):
+        notes.append("16 bits a channel: the upper 8 are used")
+    if max(picture.size) > NARROW * min(picture.size):
+        notes.append(f"very narrow ({picture.width}x{picture.height}): little of it is left")
+    return Original(*picture.size, picture.mode, picture.format or "", "; ".join(notes))
+
+
+def _check_chunks(picture: Image.Image, file: BinaryIO) -> None:
+    """Pillow reads a PNG with wrong checksums or a missing end without a word; `verify` does not."""
+    if picture.format == "PNG" and picture.width * picture.height <= MAX_PIXELS:
+        picture.verify()
+    file.seek(0)
+
+
+def _in_levels(picture: Image.Image, geometry: Geometry) -> Image.Image:
+    """Pictures of more than 8 bits a pixel as 8-bit grey, not clipped."""
     if picture.mode == "F":
-        raise ValueError("a float picture has no stated range; save it as 8 or 16 bit")
-    if "A" in picture.getbands() or "transparency" in picture.info:
+        if geometry.levels is None:
+            raise Unreadable("a float picture has no stated range: give --levels, such as [0,1]")
+        black, white = geometry.levels
+        values = np.asarray(picture)
+        if not np.isfinite(values).all():
+            raise Unreadable("it holds values that are not finite")
+        deep = (values - black) / (white - black) * 255
+    elif picture.mode.startswith("I"):
+        deep = np.asarray(picture) / 257
+    else:
+        return picture
+    grey = Image.fromarray(deep.clip(0, 255).round().astype(np.uint8))
+    grey.info = dict(picture.info)
+    return grey
+
+
+def _on_background(picture: Image.Image, geometry: Geometry) -> Image.Image:
+    if "A" in picture.getbands() or "a" in picture.getbands() or "transparency" in picture.info:
         front = picture.convert("RGBA")
         behind = Image.new("RGBA", front.size, geometry.background)
         return Image.alpha_composite(behind, front)
     return picture
+
+
+def _size(file: BinaryIO) -> int:
+    return file.seek(0, 2)
+
+
+def settle_colour(geometry: Geometry, files: Callable[[], Iterable[str | bytes]]) -> Geometry:
+    """Turn the colour "keep" into "grey" where every readable file is grey, else into "rgb"."""
+    if geometry.colour != "keep":
+        return geometry
+    modes = (_mode_of(io.BytesIO(file) if isinstance(file, bytes) else file) for file in files())
+    coloured = any(mode is not None and not is_grey(mode) for mode in modes)
+    return replace(geometry, colour="rgb" if coloured else "grey")
+
+
+def _mode_of(file: str | BinaryIO) -> str | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(file, formats=FORMATS) as picture:
+                return picture.mode
+    except Exception:  # what cannot be opened has no say
+        return None

@@ -1,40 +1,77 @@
-"""An image set, its split, and the order of its batches."""
+"""An image set and what is known of its pictures."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from latentdial.errors import LatentdialError
+from latentdial.config import Geometry
+from latentdial.images.pictures import Pictures
 
-MIN_PICTURES = 4
+Listed = tuple[str, str]  # the name of a file or picture, and what is to be said of it
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What is known of N pictures besides their pixels."""
+
+    labels: np.ndarray | None = None  # (N,) index into label_names
+    label_names: list[str] = field(default_factory=list)
+    factors: dict[str, np.ndarray] = field(default_factory=dict)  # known attributes, each (N,)
+    categories: dict[str, list[str]] = field(default_factory=dict)  # names of the values of factors that are indices
+    parts: np.ndarray | None = None  # (N,) what the source says: train, validation or test
+
+    def take(self, index: np.ndarray) -> Columns:
+        """The same of the pictures at `index`."""
+        return replace(
+            self,
+            labels=None if self.labels is None else self.labels[index],
+            factors={name: values[index] for name, values in self.factors.items()},
+            parts=None if self.parts is None else self.parts[index],
+        )
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """N pictures at rest, uint8 (N, H, W, C), with what is known of them."""
+    """N pictures at rest, fitted to `geometry`, with what is known of them and of the files left out."""
 
-    pixels: np.ndarray
+    pixels: Pictures  # uint8 (N, H, W, C)
     names: list[str]
-    labels: np.ndarray | None = None  # (N,) index into label_names
-    label_names: list[str] = field(default_factory=list)
-    factors: dict[str, np.ndarray] = field(default_factory=dict)  # known attributes, each (N,)
-    skipped: list[tuple[str, str]] = field(default_factory=list)  # (name, reason)
+    hashes: np.ndarray  # (N,) of the fitted pixels: equal where pictures are equal
+    geometry: Geometry
+    columns: Columns = field(default_factory=Columns)
+    originals: np.ndarray | None = None  # (N,) width, height, mode and format in the file
+    skipped: list[Listed] = field(default_factory=list)  # with the reason
+    notes: list[Listed] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.pixels)
 
+    @property
+    def labels(self) -> np.ndarray | None:
+        """(N,) index into label_names."""
+        return self.columns.labels
+
+    @property
+    def label_names(self) -> list[str]:
+        return self.columns.label_names
+
+    @property
+    def factors(self) -> dict[str, np.ndarray]:
+        """Known attributes, each (N,)."""
+        return self.columns.factors
+
     def take(self, index: np.ndarray) -> ImageSet:
-        """The pictures at `index`, in that order."""
-        return ImageSet(
-            self.pixels[index],
-            [self.names[i] for i in index],
-            None if self.labels is None else self.labels[index],
-            self.label_names,
-            {name: values[index] for name, values in self.factors.items()},
-            self.skipped,
+        """The pictures at `index`, in that order; reads no pixels."""
+        return replace(
+            self,
+            pixels=self.pixels.take(index),
+            names=[self.names[i] for i in index],
+            hashes=self.hashes[index],
+            columns=self.columns.take(index),
+            originals=None if self.originals is None else self.originals[index],
         )
 
     def summary(self) -> dict[str, Any]:
@@ -48,30 +85,3 @@ class ImageSet:
             "factors": sorted(self.factors),
             "skipped": len(self.skipped),
         }
-
-
-@dataclass(frozen=True)
-class Split:
-    """Indices of the training, validation and test pictures; disjoint, and together all of them."""
-
-    train: np.ndarray
-    validation: np.ndarray
-    test: np.ndarray
-
-
-def split(n: int, holdout: float, seed: int) -> Split:
-    """Split n pictures at random by seed; validation and test get half the holdout each, at least one picture.
-
-    >>> [len(part) for part in vars(split(100, 0.2, seed=0)).values()]
-    [80, 10, 10]
-    """
-    if n < MIN_PICTURES:
-        raise LatentdialError(f"{n} pictures are too few to train on: give at least {MIN_PICTURES}")
-    half = max(1, round(n * holdout / 2))
-    order = np.random.default_rng([seed, 1]).permutation(n)
-    return Split(np.sort(order[2 * half :]), np.sort(order[:half]), np.sort(order[half : 2 * half]))
-
-
-def batch_order(n: int, seed: int, epoch: int) -> np.ndarray:
-    """The order of n pictures in an epoch: a function of seed and epoch alone."""
-    return np.random.default_rng([seed, 2, epoch]).permutation(n)

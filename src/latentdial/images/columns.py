@@ -1,0 +1,68 @@
+"""Labels, known attributes and parts from the columns of a table, an archive or a data set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from latentdial.config import DataSettings
+from latentdial.errors import LatentdialError
+from latentdial.images.types import Columns
+
+LABELS = ("label", "labels", "class", "target", "y")
+MAX_CATEGORIES = 200
+
+
+def columns_of(
+    columns: Mapping[str, Sequence[Any]], data: DataSettings, count: int, names: Mapping[str, list[str]] | None = None
+) -> Columns:
+    """Sort columns of `count` values: the label, the part, and numbers or categories as factors; others are left out.
+
+    `names` gives the words for the values of columns that are indices already.
+    """
+    names = names or {}
+    rest = {name: values for name, values in columns.items() if len(values) == count}
+    label = _chosen(rest, data.label, LABELS, "--label")
+    part = (
+        None
+        if data.split == "seed"
+        else _chosen(rest, None if data.split == "auto" else data.split, ("split",), "--split")
+    )
+    labels, label_names = None, []
+    if label is not None:
+        labels, label_names = _coded(rest.pop(label), names.get(label))
+    parts = None if part is None else np.array([str(value).strip().lower() for value in rest.pop(part)])
+    factors, categories = {}, {}
+    for name, values in rest.items():
+        numbers = _numbers(values) if name not in names else None
+        if numbers is not None:
+            factors[name] = numbers
+        elif name in names or len(set(map(str, values))) <= min(MAX_CATEGORIES, count // 2):
+            factors[name], categories[name] = _coded(values, names.get(name))
+    return Columns(labels, label_names, factors, categories, parts)
+
+
+def _chosen(columns: Mapping[str, Any], wanted: str | None, usual: tuple[str, ...], option: str) -> str | None:
+    if wanted is not None and wanted not in columns:
+        raise LatentdialError(f"there is no column {wanted!r}: {option} may be {', '.join(columns) or 'left out'}")
+    return wanted or next((name for name in usual if name in columns), None)
+
+
+def _coded(values: Sequence[Any], names: list[str] | None) -> tuple[np.ndarray, list[str]]:
+    """Values as indices into their sorted names."""
+    if names is not None:
+        return np.asarray(values, np.int64), names
+    found = np.asarray(values)
+    kinds, codes = np.unique(found if found.dtype.kind in "iub" else found.astype(str), return_inverse=True)
+    return codes, [str(kind) for kind in kinds]
+
+
+def _numbers(values: Sequence[Any]) -> np.ndarray | None:
+    try:
+        numbers = np.array([float(value) for value in values])
+    except (TypeError, ValueError):
+        return None
+    return numbers if math.isfinite(float(np.abs(numbers).sum())) else None
