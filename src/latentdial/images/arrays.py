@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -76,9 +76,8 @@ def open_array(path: Path, data: DataSettings, geometry: Geometry, progress: Pro
             geometry = replace(geometry, colour="grey" if file.picture[-1] == 1 else "rgb")
         count = min(file.shape[0], data.limit or file.shape[0])
         listing = _listing(path, count, columns_of(columns, data, file.shape[0]).take(np.arange(count)), data.limit)
-        pixels, index = streamed(
-            listing, geometry, lambda: _fitted(file, count, geometry), progress, _in_place(file, count, geometry)
-        )
+        in_place = _in_place(file, count, geometry)
+        pixels, index = streamed(listing, geometry, lambda: _fitted(file, count, geometry), progress, in_place)
     except DAMAGED as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise LatentdialError(f"{path} is no array of pictures ({reason}): save uint8 (N, H, W, C)") from None
@@ -103,7 +102,7 @@ def _read_header(path: Path) -> tuple[ArrayFile, dict[str, Any]]:
         return _npy(path), {}
     if start.startswith(b"PK"):
         return _npz(path)
-    if start.startswith(b"\0\0") or start.startswith(b"\x1f\x8b"):
+    if start.startswith((b"\0\0", b"\x1f\x8b")):
         labels = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1"))
         known = labels != path and labels.is_file()
         return _idx(path), {"label": _values(_idx(labels))} if known else {}
@@ -133,7 +132,7 @@ def _npz(path: Path) -> tuple[ArrayFile, dict[str, Any]]:
 
 def _npz_member(path: Path, name: str) -> ArrayFile:
     def opened() -> IO[bytes]:
-        stream = zipfile.ZipFile(path).open(name)
+        stream = zipfile.ZipFile(path).open(name)  # noqa: SIM115 - the caller closes it
         _npy_header(stream)
         return stream
 
@@ -156,8 +155,12 @@ def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
 
 
 def _idx(path: Path) -> ArrayFile:
-    zipped = path.open("rb").read(2) == b"\x1f\x8b"
-    opened: Callable[[], IO[bytes]] = (lambda: gzip.open(path)) if zipped else (lambda: path.open("rb"))  # type: ignore
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+
+    def opened() -> IO[bytes]:
+        return cast(IO[bytes], gzip.open(path)) if zipped else path.open("rb")  # noqa: SIM115 - the caller closes it
+
     with opened() as file:
         zeros, kind, axes = struct.unpack(">HBB", file.read(4))
         if zeros or kind not in IDX_TYPES or not 1 <= axes <= 4:

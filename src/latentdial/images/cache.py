@@ -33,10 +33,8 @@ INDEX, PIXELS, MANIFEST = "index.npz", "pixels.u8", "manifest.json"
 SAVE_SECONDS = 30.0
 SPARE = 100_000_000  # bytes that stay free on the disk
 SKIPPED, UNKNOWN = -1, -2  # in the column row
-TABLE = np.dtype(
-    [("size", "<i8"), ("changed", "<i8"), ("row", "<i8"), ("hash", "<u8")]
-    + [("width", "<i4"), ("height", "<i4"), ("mode", "S8"), ("format", "S5")]
-)
+ORIGINAL = [("width", "<i4"), ("height", "<i4"), ("mode", "S8"), ("format", "S5")]
+TABLE = np.dtype([("size", "<i8"), ("changed", "<i8"), ("row", "<i8"), ("hash", "<u8"), *ORIGINAL])
 
 Progress = Callable[[str, int, int], None]  # what is being done, done so far, in all
 
@@ -105,18 +103,14 @@ def streamed(
     index = read_index(folder, shape if in_place is None else (0,)).of(listing)
     if (index.table["row"] == UNKNOWN).any():
         with locked(folder, progress):
-            _store_blocks(
-                folder, index, blocks(), in_place is None, lambda done: progress("reading pictures", done, len(listing))
-            )
+            _store_blocks(folder, index, blocks(), in_place is None, progress)
             write_index(folder, index, listing.source, geometry)
     if in_place is not None:
         return in_place, index
     return Pictures.mapped(folder / PIXELS, (index.rows, *shape)), index
 
 
-def _store_blocks(
-    folder: Path, index: Index, blocks: Iterator[np.ndarray], keep: bool, progress: Callable[[int], None]
-) -> None:
+def _store_blocks(folder: Path, index: Index, blocks: Iterator[np.ndarray], keep: bool, progress: Progress) -> None:
     (folder / PIXELS).unlink(missing_ok=True)
     done = 0
     with (folder / PIXELS).open("wb") as file:
@@ -126,7 +120,7 @@ def _store_blocks(
                 file.write(block.tobytes())
             index.table["hash"][done : done + len(block)] = hashes_of(block)
             done += len(block)
-            progress(done)
+            progress("reading pictures", done, len(index.table))
     index.table["row"], index.rows = np.arange(done), done
 
 
@@ -232,7 +226,7 @@ def write_index(folder: Path, index: Index, source: str, geometry: Geometry) -> 
     with (folder / PIXELS).open("rb+") as pixels:
         os.fsync(pixels.fileno())
     about = json.dumps({"rows": index.rows, "said": index.said}).encode()
-    arrays = {
+    arrays: dict[str, Any] = {
         "table": index.table,
         "names": np.frombuffer(os.fsencode("\0".join(index.names)), np.uint8),
         "about": np.frombuffer(about, np.uint8),

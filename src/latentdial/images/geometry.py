@@ -41,8 +41,8 @@ class Original:
     note: str = ""
 
     @property
-    def grey(self) -> bool:
-        return is_grey(self.mode)
+    def pixels(self) -> int:
+        return self.width * self.height
 
 
 def is_grey(mode: str) -> bool:
@@ -67,11 +67,13 @@ def decode(file: BinaryIO, geometry: Geometry) -> tuple[np.ndarray, Original]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(file, formats=FORMATS) as picture:
-                original = _original(picture)
-                _check_chunks(picture, file)
-            with Image.open(file, formats=FORMATS) as picture:
-                return fit_picture(picture, geometry), original
+            picture = Image.open(file, formats=FORMATS)
+            original = _original(picture)
+            if picture.format == "PNG" and original.pixels <= MAX_PIXELS:
+                picture.verify()  # without it Pillow passes wrong checksums and a missing end
+                file.seek(0)
+                picture = Image.open(file, formats=FORMATS)
+            return fit_picture(picture, geometry), original
     except Unreadable:
         raise
     except Image.UnidentifiedImageError:
@@ -118,18 +120,11 @@ def _original(picture: Image.Image) -> Original:
     notes = []
     if picture.format in {"GIF", "WEBP", "PNG"} and getattr(picture, "is_animated", False):
         notes.append("animated: the first frame is used")
-    if picture.mode == "RGB" and any("16" in str(tile[3]) for tile in picture.tile):
+    if picture.mode == "RGB" and any("16" in str(tile[3]) for tile in getattr(picture, "tile", [])):
         notes.append("16 bits a channel: the upper 8 are used")
     if max(picture.size) > NARROW * min(picture.size):
         notes.append(f"very narrow ({picture.width}x{picture.height}): little of it is left")
     return Original(*picture.size, picture.mode, picture.format or "", "; ".join(notes))
-
-
-def _check_chunks(picture: Image.Image, file: BinaryIO) -> None:
-    """Pillow reads a PNG with wrong checksums or a missing end without a word; `verify` does not."""
-    if picture.format == "PNG" and picture.width * picture.height <= MAX_PIXELS:
-        picture.verify()
-    file.seek(0)
 
 
 def _in_levels(picture: Image.Image, geometry: Geometry) -> Image.Image:

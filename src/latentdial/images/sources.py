@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from collections import Counter
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from latentdial.config import DataSettings, Geometry
 from latentdial.errors import LatentdialError
 from latentdial.images import arrays, builtin
-from latentdial.images.cache import Progress, decoded
+from latentdial.images.cache import ORIGINAL, Progress, decoded
 from latentdial.images.folder import list_folder
 from latentdial.images.geometry import settle_colour
 from latentdial.images.listing import Listing
+from latentdial.images.pictures import Pictures
 from latentdial.images.types import ImageSet
 
 LISTS = "a folder, an array (.npy, .npz, IDX), a table of paths (.csv, .parquet), hf:NAME"
@@ -68,21 +70,20 @@ def _from_files(listing: Listing, geometry: Geometry, data: DataSettings, progre
     geometry = settle_colour(geometry, lambda: map(listing.locate, listing.names, range(len(listing))))
     pictures, index = decoded(listing, geometry, progress)
     good = index.table["row"] >= 0
-    said = [(name, index.said.get(name, "")) for name in listing.names] if index.said else []
-    failed = [(name, text) for (name, text), fine in zip(said, good, strict=False) if not fine]
+    failed = [(listing.names[i], index.said[listing.names[i]]) for i in np.flatnonzero(~good)]
     _refuse_if_bad(failed, len(listing), data)
     kept = np.flatnonzero(good)
+    names = [listing.names[i] for i in kept]
+    notes = [(name, index.said[name]) for name in names if name in index.said]
     return ImageSet(
-        pixels=pictures,  # type: ignore[arg-type] - None is refused above
-        names=[readable(listing.names[i]) for i in kept],
+        pixels=cast(Pictures, pictures),  # all failed: refused above
+        names=[readable(name) for name in names],
         hashes=index.table["hash"][kept],
         geometry=geometry,
         columns=listing.columns.take(kept),
-        originals=index.table[["width", "height", "mode", "format"]][kept],
+        originals=index.table[[name for name, _ in ORIGINAL]][kept],
         skipped=_readable([*failed, *listing.skipped, *listing.others]),
-        notes=_readable(
-            [*listing.notes, *((name, text) for (name, text), ok in zip(said, good, strict=False) if ok and text)]
-        ),
+        notes=_readable([*listing.notes, *notes]),
     )
 
 

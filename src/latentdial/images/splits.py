@@ -87,7 +87,8 @@ def _groups(hashes: np.ndarray) -> np.ndarray:
 
 def _split(part_of_group: np.ndarray, groups: np.ndarray) -> Split:
     part = part_of_group[groups]
-    return Split(*(np.flatnonzero(part == i) for i in range(3)), kept_together=len(groups) - len(part_of_group))
+    train, validation, test = (np.flatnonzero(part == i) for i in range(3))
+    return Split(train, validation, test, kept_together=len(groups) - len(part_of_group))
 
 
 def _stated(parts: np.ndarray) -> np.ndarray:
