@@ -13,7 +13,7 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from latentdial import __version__
-from latentdial.config import DataSettings, Geometry, ModelSettings, RunConfig, TrainSettings
+from latentdial.config import AugmentSettings, DataSettings, Geometry, ModelSettings, RunConfig, TrainSettings
 from latentdial.errors import LatentdialError
 
 FAILED, INTERRUPTED = 1, 130
@@ -71,6 +71,7 @@ def _train_options(parser: ArgumentParser) -> None:
     parser.add_class_arguments(Geometry)
     parser.add_class_arguments(DataSettings, skip={"source"})
     parser.add_class_arguments(TrainSettings)
+    parser.add_class_arguments(AugmentSettings)
     parser.add_argument("--resume", action="store_true", help="continue the run in --out from its checkpoint")
     parser.add_argument("--overwrite", action="store_true", help="replace a run that is in --out already")
     _json_option(parser)
@@ -87,6 +88,7 @@ def _train(options: Namespace) -> int:
         _settings(Geometry, options),
         replace(_settings(DataSettings, options), source=options.data),
         _settings(TrainSettings, options),
+        _settings(AugmentSettings, options),
     )
     with show_progress() as show:
         finished = train_run(config, Path(options.out), options.resume, options.overwrite, show)

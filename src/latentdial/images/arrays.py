@@ -159,13 +159,13 @@ def _idx(path: Path) -> ArrayFile:
         zipped = file.read(2) == b"\x1f\x8b"
 
     def opened() -> IO[bytes]:
-        return cast(IO[bytes], gzip.open(path)) if zipped else path.open("rb")  # noqa: SIM115 - the caller closes it
+        return cast(IO[bytes], gzip.open(path)) if zipped else path.open("rb")
 
-    with opened() as file:
-        zeros, kind, axes = struct.unpack(">HBB", file.read(4))
+    with opened() as header:
+        zeros, kind, axes = struct.unpack(">HBB", header.read(4))
         if zeros or kind not in IDX_TYPES or not 1 <= axes <= 4:
             raise ValueError("it is no IDX file")
-        shape = struct.unpack(f">{axes}I", file.read(4 * axes))
+        shape = struct.unpack(f">{axes}I", header.read(4 * axes))
     dtype, offset = np.dtype(IDX_TYPES[kind]), 4 + 4 * axes
     if not zipped and prod(shape) * dtype.itemsize > path.stat().st_size - offset:
         raise ValueError(f"its header says {shape} {dtype} and the file is shorter")

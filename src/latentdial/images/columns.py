@@ -26,12 +26,10 @@ def columns_of(
     names = names or {}
     rest = {name: values for name, values in columns.items() if len(values) == count}
     label = _chosen(rest, data.label, LABELS, "--label")
-    part = (
-        None
-        if data.split == "seed"
-        else _chosen(rest, None if data.split == "auto" else data.split, ("split",), "--split")
-    )
-    labels, label_names = None, []
+    wanted = None if data.split == "auto" else data.split
+    part = None if wanted == "seed" else _chosen(rest, wanted, ("split",), "--split")
+    labels: np.ndarray | None = None
+    label_names: list[str] = []
     if label is not None:
         labels, label_names = _coded(rest.pop(label), names.get(label))
     parts = None if part is None else np.array([str(value).strip().lower() for value in rest.pop(part)])

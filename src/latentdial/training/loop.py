@@ -1,4 +1,4 @@
-"""The training loop: uint8 pictures in memory, one pass, one loss, one fused optimiser step."""
+"""The training loop: uint8 pictures, one pass, one loss, one fused optimiser step."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from latentdial.config import TrainSettings
+from latentdial.config import AugmentSettings, TrainSettings
 from latentdial.errors import LatentdialError
 from latentdial.images import batch_order
 from latentdial.parts.objectives import total
 from latentdial.recipes import Recipe
+from latentdial.training.augment import augment
+from latentdial.training.feed import Feed
 from latentdial.training.precision import autocast
 
 LOGS = 200  # records of training terms in a whole run
@@ -30,12 +32,13 @@ class Loop:
 
     recipe: Recipe
     settings: TrainSettings
-    pixels: Tensor  # uint8 (N, H, W, C), on the device
-    validation: Tensor  # uint8, on the device
+    pixels: Feed  # uint8 (N, H, W, C)
+    validation: Feed
     device: str
     precision: str
     step: int = 0
     seconds: float = 0.0
+    variation: AugmentSettings = field(default_factory=AugmentSettings)
     optimizer: torch.optim.Adam = field(init=False)
     _orders: dict[int, Tensor] = field(default_factory=dict, init=False)  # the order of the present epoch
 
@@ -86,6 +89,7 @@ class Loop:
             group["lr"] = self.lr_at(self.step)
         x = self.recipe.model.scale(pixels)
         noise = torch.Generator(self.device).manual_seed(self.settings.seed + (self.step << 32))
+        x = augment(x, self.variation, self.recipe.model.likelihood.range, noise)
         with autocast(self.precision, self.device):
             run = self.recipe.model(x, self.recipe.samples, noise)
         loss, terms = total(self.recipe.objective, run, self.step)
@@ -96,10 +100,11 @@ class Loop:
         return {"loss": loss.detach()} | {name: value.detach() for name, value in terms.items()}
 
     @torch.no_grad()
-    def evaluate(self, pixels: Tensor) -> dict[str, float]:
+    def evaluate(self, pixels: Feed) -> dict[str, float]:
         """The loss and its terms over uint8 pictures, with the weights of the present step and fixed noise."""
         sums: dict[str, float] = {}
-        for i, chunk in enumerate(pixels.split(self.settings.batch)):
+        for i in range(math.ceil(len(pixels) / self.settings.batch)):
+            chunk = pixels[i * self.settings.batch : (i + 1) * self.settings.batch]
             noise = torch.Generator(self.device).manual_seed(self.settings.seed + i)
             with autocast(self.precision, self.device):
                 run = self.recipe.model(self.recipe.model.scale(chunk), self.recipe.samples, noise)

@@ -15,11 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from latentdial.config import DataSettings, Geometry, ModelSettings, Options, RunConfig, TrainSettings
+from latentdial.config import AugmentSettings, DataSettings, Geometry, ModelSettings, Options, RunConfig, TrainSettings
 from latentdial.errors import LatentdialError
-from latentdial.images import ImageSet, Split, open_images, split
+from latentdial.images import ImageSet, Split, open_images, split_images
 from latentdial.images.montage import montage, save_png
 from latentdial.latent.codec import Codec
 from latentdial.measure.cost import peak_memory_mb
@@ -28,6 +27,7 @@ from latentdial.recipes import build
 from latentdial.run import CONFIG, MAX_CODES, METRICS, codec_of, read_config, save_codes, save_model
 from latentdial.training.card import write_card
 from latentdial.training.checkpoint import State, load_checkpoint, save_checkpoint
+from latentdial.training.feed import feed
 from latentdial.training.loop import Loop, Record
 from latentdial.training.precision import choose_device, choose_precision
 
@@ -49,7 +49,8 @@ def train(
 ) -> Codec:
     """Train a recipe on pictures and write a run directory; returns the trained codec.
 
-    `settings` are the fields of Geometry, DataSettings and TrainSettings by name, such as size=64, epochs=30 or seed=1.
+    `settings` are the fields of Geometry, DataSettings, TrainSettings and AugmentSettings by name, such as size=64,
+    epochs=30 or seed=1.
     Raises LatentdialError for bad settings, unreadable data, or a directory that holds a run already.
     """
     config = RunConfig(
@@ -57,6 +58,7 @@ def train(
         _pick(Geometry, settings),
         replace(_pick(DataSettings, settings), source=str(data)),
         _pick(TrainSettings, settings),
+        _pick(AugmentSettings, settings),
     )
     if settings:
         raise LatentdialError(f"there is no setting {sorted(settings)[0]!r}: see latentdial train --help")
@@ -75,6 +77,7 @@ class Finished:
 def train_run(config: RunConfig, out: Path, resume: bool, overwrite: bool, show: Show) -> Finished:
     """Train what `config` says into the directory `out`."""
     device = choose_device(config.train.device)
+    config = _settled(config, show)
     torch.manual_seed(config.train.seed)
     recipe = build(config.model, config.geometry.shape)
     recipe.model.to(device)
@@ -84,18 +87,33 @@ def train_run(config: RunConfig, out: Path, resume: bool, overwrite: bool, show:
         show.say(f"skipped {name}: {reason}")
     if images.skipped:
         show.say(f"skipped {len(images.skipped)} of {len(images.skipped) + len(images)} files")
-    parts = split(len(images), config.data.holdout, config.train.seed)
+    parts = split_images(images, config.data.holdout, config.train.seed)
+    if parts.kept_together:
+        show.say(
+            f"{parts.kept_together} pictures are exact copies of others; copies stay in the same part of the split"
+        )
     precision = choose_precision(config.train.precision, device)
     loop = Loop(
         recipe,
         config.train,
-        _on(device, images.pixels[parts.train]),
-        _on(device, images.pixels[parts.validation]),
+        feed(images.pixels.take(parts.train), device, config.train.memory),
+        feed(images.pixels.take(parts.validation), device, config.train.memory),
         device,
         precision,
+        variation=config.augment,
     )
     session = Session(config, out, loop, images, parts, show)
     return session.run(resume)
+
+
+def _settled(config: RunConfig, show: Show) -> RunConfig:
+    """The colour "keep" becomes what the pictures are, so that the run says what its net sees."""
+    if config.geometry.colour == "keep":
+        config = replace(config, geometry=open_images(config.data, config.geometry, show.advance).geometry)
+    size = config.geometry.size
+    if config.augment.crop >= size:
+        raise LatentdialError(f"--crop {config.augment.crop} is not below the size {size}: use a few pixels")
+    return config
 
 
 @dataclass
@@ -223,8 +241,8 @@ def prepare_folder(out: Path, config: RunConfig, resume: bool, overwrite: bool) 
 
 def _same(saved: RunConfig, wanted: RunConfig) -> None:
     """A resumed run may train longer and write checkpoints differently; all else must be as it was."""
-    free = {"epochs", "steps", "checkpoint", "device"}
-    for room in ("model", "geometry", "data", "train"):
+    free = {"epochs", "steps", "checkpoint", "device", "memory"}
+    for room in ("model", "geometry", "data", "train", "augment"):
         before, now = asdict(getattr(saved, room)), asdict(getattr(wanted, room))
         for name in before:
             if before[name] != now[name] and name not in free:
@@ -239,7 +257,8 @@ def _codes_and_kl(loop: Loop) -> tuple[np.ndarray, np.ndarray | None]:
     """Posterior means of the training pictures (at most MAX_CODES) and the mean KL of every dimension."""
     model = loop.recipe.model
     means, kls = [], []
-    for chunk in loop.pixels[:MAX_CODES].split(CHUNK):
+    for start in range(0, min(MAX_CODES, len(loop.pixels)), CHUNK):
+        chunk = loop.pixels[start : min(start + CHUNK, MAX_CODES)]
         posterior = model.posterior(model.scale(chunk))
         means.append(posterior.mean.cpu())
         if model.prior is not None and posterior.log_variance is not None:
@@ -265,10 +284,6 @@ def _interruptible() -> Iterator:
         yield pressed.is_set
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _on(device: str, pixels: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pixels)).to(device)
 
 
 def _append(path: Path, record: Record) -> None:
