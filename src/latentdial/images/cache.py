@@ -148,7 +148,7 @@ def locked(folder: Path, progress: Progress) -> Iterator[None]:
 def read_index(folder: Path, shape: tuple[int, ...]) -> Index:
     """The index of an entry; an empty one where there is none or where index and pixels do not fit each other."""
     try:
-        with np.load(folder / INDEX, allow_pickle=False) as arrays:
+        with (folder / INDEX).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             table, names = arrays["table"], arrays["names"].tobytes()
             about = json.loads(arrays["about"].tobytes())
         index = Index(os.fsdecode(names).split("\0"), table, about["rows"], about["said"])

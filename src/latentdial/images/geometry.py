@@ -16,7 +16,7 @@ from latentdial.config import Geometry
 from latentdial.errors import LatentdialError
 
 MAX_PIXELS = 89_000_000
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")  # no format that starts another program
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")  # no format that starts another program
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 GREY_MODES = {"1", "L", "LA", "I", "F"}
 NARROW = 20  # times longer than wide
@@ -93,7 +93,7 @@ def fit_picture(picture: Image.Image, geometry: Geometry) -> np.ndarray:
             f"its {picture.width}x{picture.height} pixels are more than {MAX_PIXELS // 1_000_000} megapixels"
         )
     mode = "RGB" if geometry.channels == 3 else "L"
-    if picture.format == "JPEG":
+    if picture.format in {"JPEG", "MPO"}:
         picture.draft(mode, (2 * geometry.size, 2 * geometry.size))
     flat = _on_background(ImageOps.exif_transpose(_in_levels(picture, geometry)), geometry).convert(mode)
     size, background = (geometry.size, geometry.size), ImageColor.getcolor(geometry.background, mode)

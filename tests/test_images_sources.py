@@ -1,0 +1,299 @@
+"""Every source gives the same pictures, labels and attributes, and the cache and splits keep their promises."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import struct
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from latentdial.config import DataSettings, Geometry
+from latentdial.errors import LatentdialError
+from latentdial.images import Pictures, batch_order, open_images, read_picture, split_images
+from latentdial.images.cache import cache_entries, clear_cache
+from pictures import encoded, good_folder, photo, write_folder
+
+GEOMETRY = Geometry(size=16)
+
+
+def opened(source, geometry: Geometry = GEOMETRY, **settings):
+    return open_images(DataSettings(str(source), **settings), geometry)
+
+
+def test_a_folder_gives_pictures_in_the_order_of_their_names(tmp_path):
+    root = good_folder(tmp_path)
+    images = opened(root)
+    assert images.names == sorted(images.names)
+    for i in (0, 5, 11):
+        assert (images.pixels[i] == read_picture(root / images.names[i], GEOMETRY)).all()
+    assert images.label_names == ["a", "b"]
+    assert [images.label_names[label] for label in images.labels] == [name[0] for name in images.names]
+    assert images.originals["width"].tolist() == [60] * 12
+    assert len(opened(root, limit=5)) == 5
+    assert set(opened(root, limit=5).names) <= set(images.names)
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize("colour", ["rgb", "grey", "keep"])
+def test_geometry_is_one_policy_for_training_and_later_pictures(tmp_path, fit, colour):
+    root = good_folder(tmp_path, 4)
+    images = opened(root, Geometry(size=12, fit=fit, colour=colour, background="#204060"))
+    assert images.pixels.shape == (4, 12, 12, 1 if colour == "grey" else 3)
+    assert (images.pixels[0] == read_picture(root / images.names[0], images.geometry)).all()
+
+
+def test_keep_is_grey_where_every_picture_is(tmp_path):
+    write_folder(tmp_path, {f"{i}.png": encoded(photo(i).convert("L"), "PNG") for i in range(4)})
+    assert opened(tmp_path, replace(GEOMETRY, colour="keep")).geometry.colour == "grey"
+    write_folder(tmp_path, {"colour.png": encoded(photo(9), "PNG")})
+    assert opened(tmp_path, replace(GEOMETRY, colour="keep")).geometry.colour == "rgb"
+
+
+def save_npy(path: Path, pixels: np.ndarray) -> Path:
+    np.save(path / "pictures.npy", pixels)
+    return path / "pictures.npy"
+
+
+def save_first(path: Path, pixels: np.ndarray) -> Path:
+    return save_npy(path, np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
+
+
+def save_floats(path: Path, pixels: np.ndarray) -> Path:
+    return save_npy(path, (pixels / 255).astype(np.float32))
+
+
+def save_whole_numbers(path: Path, pixels: np.ndarray) -> Path:
+    return save_npy(path, pixels.astype(np.int64))
+
+
+def save_npz(path: Path, pixels: np.ndarray) -> Path:
+    np.savez_compressed(path / "pictures.npz", images=pixels, labels=np.arange(48) % 3, radius=np.arange(48) / 7)
+    return path / "pictures.npz"
+
+
+def save_idx(path: Path, pixels: np.ndarray) -> Path:
+    (path / "train-images-idx4-ubyte").write_bytes(struct.pack(">HBB4I", 0, 8, 4, *pixels.shape) + pixels.tobytes())
+    labels = struct.pack(">HBBI", 0, 8, 1, 48) + bytes(i % 3 for i in range(48))
+    (path / "train-labels-idx1-ubyte").write_bytes(labels)
+    return path / "train-images-idx4-ubyte"
+
+
+def save_idx_gz(path: Path, pixels: np.ndarray) -> Path:
+    save_idx(path, pixels)
+    for file in path.glob("*-ubyte"):
+        (path / f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+        file.unlink()
+    return path / "train-images-idx4-ubyte.gz"
+
+
+@pytest.mark.parametrize(
+    "save",
+    [save_npy, save_first, save_floats, save_whole_numbers, save_npz, save_idx, save_idx_gz],
+    ids=lambda f: f.__name__,
+)
+def test_arrays(tmp_path, discs, save):
+    path = save(tmp_path, discs)
+    for _ in range(2):  # from the file, then from the cache
+        images = opened(path)
+        assert (images.pixels[:] == discs).all()
+        assert (opened(path, limit=7).pixels[:] == discs[:7]).all()
+    if "idx" in path.name or path.suffix == ".npz":
+        assert images.labels.tolist() == [i % 3 for i in range(48)]
+        assert images.label_names == ["0", "1", "2"]
+    if path.suffix == ".npz":
+        assert images.factors["radius"].tolist() == (np.arange(48) / 7).tolist()
+
+
+def test_arrays_of_another_size_are_fitted(tmp_path, discs):
+    images = opened(save_npy(tmp_path, discs), Geometry(size=8, colour="grey"))
+    assert images.pixels.shape == (48, 8, 8, 1)
+    assert np.abs(images.pixels[:].mean() - discs.mean()) < 12
+
+
+def test_levels_of_float_arrays(tmp_path, discs):
+    path = save_npy(tmp_path, discs.astype(np.float32) / 127.5 - 1)
+    with pytest.raises(LatentdialError, match=r"--levels, such as \[-1,1\]"):
+        opened(path)
+    assert (opened(path, replace(GEOMETRY, levels=[-1, 1])).pixels[:] == discs).all()
+
+
+def test_a_gz_that_ends_early_is_refused(tmp_path, discs):
+    path = save_idx_gz(tmp_path, discs)
+    whole = gzip.decompress(path.read_bytes())
+    path.write_bytes(gzip.compress(whole[:-9]))
+    with pytest.raises(LatentdialError, match="ends before its last picture"):
+        opened(path)
+
+
+def table_rows(root: Path) -> list[dict]:
+    good_folder(root, 12)
+    names = sorted(str(path.relative_to(root)) for path in root.rglob("*.jpg"))
+    parts = ["train"] * 8 + ["val"] * 2 + ["test"] * 2
+    rows = [
+        {
+            "file": name,
+            "label": "cat" if i % 3 else "dog",
+            "age": 20 + i,
+            "mood": "good" if i % 2 else "bad",
+            "split": part,
+        }
+        for i, (name, part) in enumerate(zip(names, parts, strict=True))
+    ]
+    return [*rows, {**rows[0], "file": "gone.jpg"}]
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "parquet"])
+def test_tables_bring_labels_attributes_and_the_split(tmp_path, kind):
+    rows = table_rows(tmp_path)
+    path = tmp_path / f"list.{kind}"
+    if kind == "parquet":
+        pyarrow = pytest.importorskip("pyarrow")
+        pytest.importorskip("pyarrow.parquet").write_table(pyarrow.Table.from_pylist(rows), path)
+    else:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, rows[0], delimiter="\t" if kind == "tsv" else ",")
+            writer.writeheader()
+            writer.writerows(rows)
+    images = opened(path)
+    assert images.names == [row["file"] for row in rows[:12]]
+    assert [images.label_names[i] for i in images.labels] == [row["label"] for row in rows[:12]]
+    assert images.factors["age"].tolist() == list(range(20, 32))
+    assert [images.columns.categories["mood"][i] for i in images.factors["mood"]] == ["bad", "good"] * 6
+    assert images.skipped == [("gone.jpg", "the table lists it and there is no such file")]
+    parts = split_images(images, 0.2, seed=0)
+    assert [len(parts.train), len(parts.validation), len(parts.test)] == [8, 2, 2]
+    assert parts.test.tolist() == [10, 11]
+    assert opened(path, split="seed").columns.parts is None
+    assert opened(path, label="mood", split="seed").label_names == ["bad", "good"]
+
+
+def test_copies_across_a_stated_split_go_to_training(tmp_path):
+    files = {f"train/a/{i}.png": encoded(photo(i), "PNG") for i in range(8)}
+    files |= {f"test/a/{i}.png": encoded(photo(i), "PNG") for i in range(6, 12)}
+    images = opened(write_folder(tmp_path, files), split="folder")
+    assert images.label_names == []
+    parts = split_images(images, 0.2, seed=0)
+    in_train = {images.names[i] for i in parts.train} | {images.names[i] for i in parts.validation}
+    assert {"test/a/6.png", "test/a/7.png"} <= in_train
+    assert {images.names[i] for i in parts.test} == {f"test/a/{i}.png" for i in range(8, 12)}
+    assert len(parts.validation) >= 1
+    assert parts.kept_together == 2
+
+
+def test_a_split_column_with_other_words_is_refused(tmp_path):
+    rows = [{"path": f"{i}.png", "split": "fold1"} for i in range(4)]
+    write_folder(tmp_path, {row["path"]: encoded(photo(i), "PNG") for i, row in enumerate(rows)})
+    (tmp_path / "list.csv").write_text("path,split\n" + "".join(f"{row['path']},fold1\n" for row in rows))
+    with pytest.raises(LatentdialError, match="fold1"):
+        split_images(opened(tmp_path / "list.csv"), 0.2, seed=0)
+
+
+def test_datasets_saved_to_disk(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    datasets.disable_progress_bars()
+    features = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"]), "age": datasets.Value("int32")}
+    )
+    rows = {"image": [photo(i) for i in range(10)], "label": [i % 2 for i in range(10)], "age": list(range(10))}
+    whole = datasets.Dataset.from_dict(rows, features=features)
+    datasets.DatasetDict({"train": whole.select(range(7)), "test": whole.select(range(7, 10))}).save_to_disk(
+        tmp_path / "set"
+    )
+    images = opened(tmp_path / "set")
+    assert images.names[:2] == ["train/0", "train/1"]
+    assert (
+        images.pixels[3] == opened(write_folder(tmp_path / "f", {"3.png": encoded(photo(3), "PNG")})).pixels[0]
+    ).all()
+    assert images.label_names == ["cat", "dog"]
+    assert images.factors["age"].tolist() == list(range(10))
+    assert split_images(images, 0.3, 0).test.tolist() == [7, 8, 9]
+
+
+def test_what_is_no_source_is_refused(tmp_path):
+    for source in ("nothing-here", tmp_path / "none.npy"):
+        with pytest.raises(LatentdialError, match="there are no pictures at"):
+            opened(source)
+
+
+# cache and memory ----------------------------------------------------------------------------------------------------
+
+
+def test_an_interrupted_first_pass_goes_on_where_it_was(tmp_path):
+    root, seen = good_folder(tmp_path, 100), []
+
+    def stop(_what: str, done: int, total: int) -> None:
+        seen.append((done, total))
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        open_images(DataSettings(str(root)), GEOMETRY, stop)
+    seen.append(("again", 0))
+    images = open_images(DataSettings(str(root)), GEOMETRY, lambda _what, done, total: seen.append((done, total)))
+    assert seen[-1] == (36, 36)
+    assert all((images.pixels[i] == read_picture(root / images.names[i], GEOMETRY)).all() for i in (0, 40, 99))
+
+
+def test_cache_list_and_clear(tmp_path, monkeypatch):
+    monkeypatch.setenv("LATENTDIAL_CACHE", str(tmp_path / "cache"))
+    root = good_folder(tmp_path / "pictures")
+    images = opened(root)
+    (entry,) = cache_entries()
+    assert (entry.source, entry.pictures, entry.size) == (str(root), 12, 16)
+    assert clear_cache()[0] == 1
+    assert cache_entries() == []
+    assert (images.pixels[3] == read_picture(root / images.names[3], GEOMETRY)).all(), "an open set outlives its entry"
+
+
+def test_a_full_disk_is_an_error_before_anything_is_written(tmp_path, monkeypatch):
+    from latentdial.images import cache
+
+    monkeypatch.setattr(cache, "SPARE", 1 << 60)
+    with pytest.raises(LatentdialError, match="its disk has"):
+        opened(good_folder(tmp_path))
+
+
+def test_pictures_are_views_until_they_are_read(discs):
+    pictures = Pictures.of(discs).take(np.arange(40)[::-1]).take(np.array([0, 3, 5]))
+    assert pictures.shape == (3, 16, 16, 3)
+    assert (pictures[:] == discs[[39, 36, 34]]).all()
+    assert (np.asarray(pictures) == pictures[:]).all()
+    assert (np.concatenate(list(pictures.chunks(2))) == pictures[:]).all()
+
+
+def test_resident_memory_stays_flat_over_a_mapped_set(tmp_path):
+    """A 400 MB array is read twice in random batches; the process grows by less than 60 MB."""
+    path = tmp_path / "large.npy"
+    header = np.lib.format.open_memmap(path, "w+", np.uint8, (100_000, 64, 64, 1))
+    header[::1000] = 7
+    del header
+    code = (
+        "import sys, numpy as np; from latentdial.config import *; from latentdial.images import *\n"
+        "def resident(): return int(open('/proc/self/statm').read().split()[1]) * 4096 / 1e6\n"
+        "images = open_images(DataSettings(sys.argv[1], limit=100_000), Geometry(64, colour='grey'))\n"
+        "before, most, total = resident(), 0, 0\n"
+        "for epoch in (0, 1):\n"
+        "    order = batch_order(len(images), 0, epoch)\n"
+        "    for i in range(0, len(order), 256):\n"
+        "        total += int(images.pixels[order[i:i + 256]].sum()); most = max(most, resident())\n"
+        "print(total == 2 * 100 * 7 * 64 * 64, most - before)"
+    )
+    if sys.platform != "linux":
+        pytest.skip("reads /proc")
+    right, grown = subprocess.run(
+        [sys.executable, "-c", code, path], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert right == "True"
+    assert float(grown) < 60
+
+
+def test_order_is_a_function_of_seed_and_epoch():
+    assert (batch_order(50, 3, 2) == batch_order(50, 3, 2)).all()
+    assert (batch_order(50, 3, 2) != batch_order(50, 3, 1)).any()
+    assert sorted(batch_order(50, 0, 0)) == list(range(50))
