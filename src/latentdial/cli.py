@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
@@ -17,6 +17,7 @@ from latentdial.config import AugmentSettings, DataSettings, Geometry, ModelSett
 from latentdial.errors import LatentdialError
 
 FAILED, INTERRUPTED = 1, 130
+DATA = "a folder of pictures, an array (.npy, .npz, IDX), a table of paths (.csv, .parquet), hf:NAME, or: avatars, lfw"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     options = parser.parse_args(args)
     name = options.command
+    if options[name].get("cache"):
+        os.environ["LATENTDIAL_CACHE"] = options[name].cache
     try:
         return COMMANDS[name][2](options[name]) or 0
     except LatentdialError as error:
@@ -65,13 +68,14 @@ __doc_for_users__ = (
 def _train_options(parser: ArgumentParser) -> None:
     parser.add_argument("--config", action="config", help="settings from a YAML or JSON file")
     parser.add_argument("recipe", type=str, help="what to train: see latentdial recipes")
-    parser.add_argument("data", type=str, help="a folder of pictures, an .npy or .npz array, or: avatars, lfw")
+    parser.add_argument("data", type=str, help=DATA)
     parser.add_argument("--out", type=str, required=True, help="directory of the run")
     _recipe_options(parser)
     parser.add_class_arguments(Geometry)
     parser.add_class_arguments(DataSettings, skip={"source"})
     parser.add_class_arguments(TrainSettings)
     parser.add_class_arguments(AugmentSettings)
+    _cache_option(parser)
     parser.add_argument("--resume", action="store_true", help="continue the run in --out from its checkpoint")
     parser.add_argument("--overwrite", action="store_true", help="replace a run that is in --out already")
     _json_option(parser)
@@ -284,6 +288,79 @@ def _import(options: Namespace) -> None:
         print(f"imported {options.weights} as {options.recipe} into {options.out}")
 
 
+# look, cache ---------------------------------------------------------------------------------------------------------
+
+
+def _look_options(parser: ArgumentParser) -> None:
+    parser.add_argument("data", type=str, help=DATA)
+    parser.add_argument("--out", type=str, default="look.html", help="the page, one HTML file")
+    parser.add_argument("--sheet", type=str, default="look.png", help="PNG with pictures from all over the set")
+    parser.add_class_arguments(Geometry)
+    parser.add_class_arguments(DataSettings, skip={"source"})
+    _cache_option(parser)
+    _json_option(parser)
+
+
+def _look(options: Namespace) -> None:
+    from latentdial.images import open_images
+    from latentdial.images.survey import survey
+    from latentdial.progress import show_progress
+    from latentdial.report.look import save_sheet, write_look
+
+    data = replace(_settings(DataSettings, options), source=options.data)
+    with show_progress() as show:
+        images = open_images(data, _settings(Geometry, options), show.advance)
+        found = survey(images, data)
+    write_look(found, options.data, Path(options.out))
+    _write(lambda path: save_sheet(found, path), options.sheet)
+    if options.json:
+        _print_json(found.as_dict())
+        return
+    print(f"{len(images):,} pictures, {len(images.skipped):,} files left out")
+    for sentence in found.findings():
+        print(f"- {sentence}")
+    for reason, names in found.reasons[:8]:
+        print(f"- left out {len(names):,}: {reason}, such as {names[0]}")
+    print(f"wrote {options.sheet} and {Path(options.out).resolve()}")
+
+
+def _cache_options(parser: ArgumentParser) -> None:
+    parser.add_argument("action", type=Literal["list", "clear"], help="list what is decoded, or remove it")
+    _cache_option(parser)
+    _json_option(parser)
+
+
+def _cache(options: Namespace) -> None:
+    from dataclasses import asdict
+
+    from latentdial.images.cache import cache_entries, cache_folder, clear_cache
+
+    if options.action == "clear":
+        count, size = clear_cache()
+        if options.json:
+            _print_json({"removed": count, "bytes": size})
+        else:
+            print(f"removed {count} decoded sets ({size / 1e6:,.0f} MB) from {cache_folder()}")
+        return
+    entries = cache_entries()
+    if options.json:
+        _print_json([asdict(entry) | {"folder": str(entry.folder)} for entry in entries])
+        return
+    rows = [
+        [
+            entry.source,
+            f"{entry.pictures:,}",
+            f"{entry.skipped:,}",
+            f"{entry.size} {entry.colour}",
+            f"{entry.bytes / 1e6:,.0f}",
+            entry.written,
+        ]
+        for entry in entries
+    ]
+    title = f"{cache_folder()}: {sum(entry.bytes for entry in entries) / 1e6:,.0f} MB"
+    _print_table(title, ["source", "pictures", "skipped", "geometry", "MB", "written"], rows)
+
+
 COMMANDS: dict[str, tuple[Callable[[ArgumentParser], None], str, Callable[[Namespace], int | None]]] = {
     "train": (_train_options, "train a recipe on pictures and write a run", _train),
     "dimensions": (_dimensions_options, "rank every dimension by what it does to the picture", _dimensions),
@@ -291,6 +368,8 @@ COMMANDS: dict[str, tuple[Callable[[ArgumentParser], None], str, Callable[[Names
     "sample": (_sample_options, "draw new pictures", _sample),
     "compare": (_compare_options, "compare runs in one HTML report", _compare),
     "recipes": (_recipes_options, "list what can be trained, with its paper", _recipes),
+    "look": (_look_options, "see what a set of pictures holds: sizes, labels, duplicates, skipped files", _look),
+    "cache": (_cache_options, "list or clear the decoded pictures", _cache),
     "import": (_import_options, "make a run of weights trained elsewhere", _import),
 }
 
@@ -300,6 +379,10 @@ COMMANDS: dict[str, tuple[Callable[[ArgumentParser], None], str, Callable[[Names
 
 def _run_argument(parser: ArgumentParser) -> None:
     parser.add_argument("run", type=str, help="directory of a trained run")
+
+
+def _cache_option(parser: ArgumentParser) -> None:
+    parser.add_argument("--cache", type=str | None, default=None, help="where decoded pictures are kept")
 
 
 def _json_option(parser: ArgumentParser) -> None:
@@ -324,9 +407,13 @@ def _load(run: str):
 
 
 def _save(picture, out: str) -> None:
+    _write(picture.save, out)
+
+
+def _write(write: Callable[[Path], Any], out: str) -> None:
     try:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
-        picture.save(out)
+        write(Path(out))
     except (OSError, ValueError) as error:
         raise LatentdialError(f"cannot write {out} ({error}): choose another --out ending in .png") from None
 

@@ -22,11 +22,16 @@ WIDE = 2.0  # standard deviations of the prior
 
 def write_report(comparison: Comparison, out: Path) -> None:
     """Write the report of a comparison to one HTML file."""
+    render("report.html.j2", _content(comparison), out)
+
+
+def render(template: str, content: dict, out: Path) -> None:
+    """Fill a template of this room and write it to one HTML file."""
     environment = Environment(
         loader=PackageLoader("latentdial.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters["uri"] = data_uri
-    page = environment.get_template("report.html.j2").render(**_content(comparison))
+    page = environment.get_template(template).render(**content)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(page, encoding="utf-8")

@@ -1,0 +1,98 @@
+"""The page and the contact sheet of `latentdial look`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from latentdial.images.montage import montage
+from latentdial.images.survey import Survey
+from latentdial.report.figures import to_picture
+from latentdial.report.html import render
+
+ACROSS, DOWN, PER_LABEL, LABELS = 16, 6, 12, 8
+GROUPS, MEMBERS, PAIRS, BARS, NAMES, BINS = 8, 6, 12, 12, 20, 24
+
+
+def contact_sheet(survey: Survey, across: int = ACROSS, down: int = DOWN) -> np.ndarray:
+    """Pictures spread evenly over the set, uint8 (H, W, 3)."""
+    n = len(survey.images)
+    chosen = np.unique(np.linspace(0, n - 1, min(n, across * down)).astype(int))
+    return montage([survey.images.pixels[chosen[i : i + across]] for i in range(0, len(chosen), across)])
+
+
+def write_look(survey: Survey, source: str, out: Path) -> None:
+    """Write what was found to one self-contained HTML file."""
+    render("look.html.j2", _content(survey, source), out)
+
+
+def save_sheet(survey: Survey, out: Path) -> None:
+    """Write the contact sheet as a PNG, small pictures enlarged."""
+    sheet = to_picture(contact_sheet(survey))
+    scale = max(1, 96 // survey.images.geometry.size)
+    sheet.resize((sheet.width * scale, sheet.height * scale), 0).save(out)
+
+
+def _content(survey: Survey, source: str) -> dict:
+    images = survey.images
+    return {
+        "source": source,
+        "survey": survey,
+        "summary": images.summary(),
+        "geometry": images.geometry,
+        "sheet": contact_sheet(survey),
+        "mean": _rounded(survey.mean),
+        "spread": _rounded(survey.spread / max(float(survey.spread.max()), 1e-9) * 255),
+        "files": [
+            {"title": title, "bars": bars(counts)}
+            for title, counts in [("sizes", survey.sizes), ("modes", survey.modes), ("formats", survey.formats)]
+            if counts
+        ],
+        "labels": _label_rows(survey),
+        "label_bars": bars(survey.labels),
+        "factors": [_factor(survey, name) for name in images.factors],
+        "copies": [[_named(survey, i) for i in group[:MEMBERS]] for group in survey.copies[:GROUPS]],
+        "near": [[_named(survey, pair.first), _named(survey, pair.second), pair.bits] for pair in survey.near[:PAIRS]],
+        "blank": [_named(survey, i) for i in survey.blank[:MEMBERS]],
+        "listed": [("Skipped", survey.reasons), ("Used, with a note", survey.notes)],
+        "names": NAMES,
+    }
+
+
+def bars(counts: list[tuple[str, int]]) -> list[dict]:
+    """The largest counts with their share of the largest, the rest as one."""
+    shown = counts[:BARS]
+    rest = sum(count for _, count in counts[BARS:])
+    if rest:
+        shown = [*shown, (f"{len(counts) - BARS} more", rest)]
+    largest = max((count for _, count in shown), default=1)
+    return [{"name": name, "count": count, "share": count / largest} for name, count in shown]
+
+
+def _label_rows(survey: Survey) -> list[dict]:
+    """A row of pictures for each of the largest labels."""
+    images, rows = survey.images, []
+    for name, count in survey.labels[:LABELS]:
+        members = np.flatnonzero(images.labels == images.label_names.index(name))
+        chosen = members[np.unique(np.linspace(0, len(members) - 1, min(PER_LABEL, len(members))).astype(int))]
+        rows.append({"name": name, "count": count, "pictures": list(images.pixels[chosen])})
+    return rows
+
+
+def _factor(survey: Survey, name: str) -> dict:
+    """A known attribute: counts of its categories, or a histogram of its numbers."""
+    values, words = survey.images.factors[name], survey.images.columns.categories.get(name)
+    if words is not None:
+        counts = np.bincount(values, minlength=len(words)).tolist()
+        return {"name": name, "bars": bars(sorted(zip(words, counts, strict=True), key=lambda pair: -pair[1]))}
+    counts, edges = np.histogram(values, BINS)
+    return {"name": name, "bins": (counts / max(counts.max(), 1)).tolist(), "low": edges[0], "high": edges[-1]}
+
+
+def _named(survey: Survey, i: int) -> dict:
+    return {"name": survey.images.names[i], "picture": survey.images.pixels[i]}
+
+
+def _rounded(levels: np.ndarray) -> np.ndarray:
+    return levels.clip(0, 255).round().astype(np.uint8)
