@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from latentdial.errors import LatentdialError
 from latentdial.images.geometry import SUFFIXES
 from latentdial.images.listing import Listing
-from latentdial.images.types import Columns, Listed
+from latentdial.images.types import Columns, Listed, readable
 
 FOREIGN = {".svg", ".heic", ".heif", ".avif", ".psd", ".eps", ".pdf", ".raw", ".cr2", ".nef", ".dng", ".jp2", ".jxl"}
 
@@ -24,17 +25,15 @@ def list_folder(root: Path, split: str = "auto") -> Listing:
     """
     scan = _Scan(str(root))
     scan.walk()
-    files = sorted(scan.files)
-    if not files:
+    if not scan.names:
         raise LatentdialError(f"{root} holds no picture files: it or its sub-folders need .jpg, .png or .webp files")
-    names = [name for name, _, _ in files]
     prefix = str(root) + os.sep
     return Listing(
         source=str(root.resolve()),
-        names=names,
-        stamps=np.array([(size, changed) for _, size, changed in files], np.int64),
+        names=scan.names,
+        stamps=np.array([scan.sizes, scan.times], np.int64).T,
         locate=lambda name, _: prefix + name,
-        columns=_columns(names, split),
+        columns=_columns(scan.folders, split),
         skipped=scan.skipped,
         others=scan.others,
         notes=scan.notes,
@@ -44,53 +43,66 @@ def list_folder(root: Path, split: str = "auto") -> Listing:
 @dataclass
 class _Scan:
     root: str
-    files: list[tuple[str, int, int]] = field(default_factory=list)  # name, size, time of change
+    names: list[str] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)  # of the last change, ns
+    folders: list[tuple[str, int]] = field(default_factory=list)  # and how many names are in each, in order
     skipped: list[Listed] = field(default_factory=list)
     others: list[Listed] = field(default_factory=list)
     notes: list[Listed] = field(default_factory=list)
     _seen: set[tuple[int, int]] = field(default_factory=set)
 
     def walk(self, folder: str = "") -> None:
-        """Sort everything under a folder into files, skipped and others."""
+        """Sort everything in a folder into names, skipped and others, then its sub-folders."""
         path = os.path.join(self.root, folder)
         try:
             here = os.stat(path)
             with os.scandir(path) as entries:
-                found = list(entries)
+                found = sorted(entries, key=attrgetter("name"))
         except OSError as error:
             if not folder:
                 raise LatentdialError(f"cannot read {self.root} ({error.strerror}): check its permissions") from None
             self.skipped.append((folder, f"a folder that cannot be read ({error.strerror})".lower()))
             return
         self._seen.add((here.st_dev, here.st_ino))
-        prefix = f"{folder}/" if folder else ""
+        prefix, before, inner = f"{folder}/" if folder else "", len(self.names), []
         for entry in found:
             name = entry.name
             plain = name[0] != "." and name[name.rfind(".") :].lower() in SUFFIXES
             if plain and entry.is_file(follow_symlinks=False):
-                status = entry.stat(follow_symlinks=False)
-                self.files.append((prefix + name, status.st_size, status.st_mtime_ns))
-            else:
-                self._sort(prefix + name, entry)
+                self._add(prefix + name, entry.stat(follow_symlinks=False))
+            elif self._is_folder(prefix + name, entry):
+                inner.append(prefix + name)
+        self.folders.append((folder, len(self.names) - before))
+        for name in inner:
+            self._enter(name)
 
-    def _sort(self, name: str, entry: os.DirEntry[str]) -> None:
-        """Anything but a plain file with a picture's suffix."""
+    def _add(self, name: str, status: os.stat_result) -> None:
+        self.names.append(name)
+        self.sizes.append(status.st_size)
+        self.times.append(status.st_mtime_ns)
+
+    def _is_folder(self, name: str, entry: os.DirEntry[str]) -> bool:
+        """Whether it is a folder to enter; all but plain files with a picture's suffix are sorted here."""
         status = self._follow(name, entry)
         suffix = os.path.splitext(entry.name)[1].lower()
         if status is None:
-            return
+            return False
         if entry.name.startswith("."):
             self.others.append((name, "hidden: its name starts with a dot"))
         elif stat.S_ISDIR(status.st_mode):
-            self._enter(name, suffix, status)
+            if suffix in SUFFIXES:
+                self.skipped.append((name, "a folder, for all its name; the files in it are read"))
+            return True
         elif suffix in FOREIGN:
             self.skipped.append((name, f"pictures of type {suffix} are not supported: convert it to PNG"))
         elif suffix not in SUFFIXES:
             self.others.append((name, f"no picture file ({suffix or 'no suffix'})"))
         elif stat.S_ISREG(status.st_mode):
-            self.files.append((name, status.st_size, status.st_mtime_ns))
+            self._add(name, status)
         else:
             self.skipped.append((name, "no regular file (a pipe, socket or device)"))
+        return False
 
     def _follow(self, name: str, entry: os.DirEntry[str]) -> os.stat_result | None:
         try:
@@ -102,23 +114,28 @@ class _Scan:
             self.skipped.append((name, "a link to nothing" if dangling else f"a bad link ({error.strerror})".lower()))
             return None
 
-    def _enter(self, name: str, suffix: str, status: os.stat_result) -> None:
-        if suffix in SUFFIXES:
-            self.skipped.append((name, "a folder, for all its name; the files in it are read"))
+    def _enter(self, name: str) -> None:
+        try:
+            status = os.stat(os.path.join(self.root, name))
+        except OSError as error:
+            self.skipped.append((name, f"a folder that cannot be read ({error.strerror})".lower()))
+            return
         if (status.st_dev, status.st_ino) in self._seen:
             self.skipped.append((name, "a link to a folder that is read already"))
         else:
             self.walk(name)
 
 
-def _columns(names: list[str], split: str) -> Columns:
-    folders = [name.rpartition("/")[0] or "." for name in names]
-    parts = None
+def _columns(folders: list[tuple[str, int]], split: str) -> Columns:
+    """Labels are the folders that hold pictures; with the split "folder" the top ones are parts instead."""
+    counts = [count for _, count in folders]
+    words, parts = [folder or "." for folder, _ in folders], None
     if split == "folder":
-        heads = [folder.partition("/") for folder in folders]
-        parts = np.array([head.lower() for head, _, _ in heads])
-        folders = [rest or "." for _, _, rest in heads]
-    label_names, labels = np.unique(np.array(folders), return_inverse=True)
+        parts = np.repeat([word.partition("/")[0].lower() for word in words], counts)
+        words = [word.partition("/")[2] or "." for word in words]
+    label_names = sorted({word for word, count in zip(words, counts, strict=True) if count})
     if len(label_names) < 2:
         return Columns(parts=parts)
-    return Columns(labels=labels, label_names=label_names.tolist(), parts=parts)
+    place = {name: i for i, name in enumerate(label_names)}
+    labels = np.repeat([place.get(word, 0) for word in words], counts)
+    return Columns(labels=labels, label_names=[readable(name) for name in label_names], parts=parts)

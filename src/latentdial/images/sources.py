@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from pathlib import Path
 from typing import cast
@@ -17,7 +16,7 @@ from latentdial.images.folder import list_folder
 from latentdial.images.geometry import settle_colour
 from latentdial.images.listing import Listing
 from latentdial.images.pictures import Pictures
-from latentdial.images.types import ImageSet
+from latentdial.images.types import ImageSet, readable
 
 LISTS = "a folder, an array (.npy, .npz, IDX), a table of paths (.csv, .parquet), hf:NAME"
 
@@ -74,10 +73,10 @@ def _from_files(listing: Listing, geometry: Geometry, data: DataSettings, progre
     _refuse_if_bad(failed, len(listing), data)
     kept = np.flatnonzero(good)
     names = [listing.names[i] for i in kept]
-    notes = [(name, index.said[name]) for name in names if name in index.said]
+    notes = [(name, index.said[name]) for name in names if name in index.said] if index.said else []
     return ImageSet(
         pixels=cast(Pictures, pictures),  # all failed: refused above
-        names=[readable(name) for name in names],
+        names=names if "".join(names).isascii() else [readable(name) for name in names],
         hashes=index.table["hash"][kept],
         geometry=geometry,
         columns=listing.columns.take(kept),
@@ -96,11 +95,6 @@ def _refuse_if_bad(failed: list[tuple[str, str]], total: int, data: DataSettings
             f"{len(failed)} of the {total} files in {data.source} cannot be read ({top}): "
             "mend or remove them, or raise --max_skipped"
         )
-
-
-def readable(name: str) -> str:
-    """A file name as text that can be printed anywhere."""
-    return name if name.isascii() else os.fsencode(name).decode("utf-8", "replace")
 
 
 def _readable(listed: list[tuple[str, str]]) -> list[tuple[str, str]]:

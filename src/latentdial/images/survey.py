@@ -107,8 +107,8 @@ class Survey:
             found.append(f"{share(small, n)} smaller than {geometry.size} pixels on a side and enlarged.")
         longer = np.maximum(originals["width"], originals["height"])
         kept = np.minimum(originals["width"], originals["height"]) / longer
-        odd = int((kept < 0.95).sum())
-        if odd:
+        kept = kept[kept < 0.95]
+        if odd := len(kept):
             what = {
                 "crop": f"cropping keeps {kept.mean():.0%} of their area on average",
                 "pad": f"padding fills {1 - kept.mean():.0%} of the area on average",

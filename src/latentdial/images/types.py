@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -85,3 +86,8 @@ class ImageSet:
             "factors": sorted(self.factors),
             "skipped": len(self.skipped),
         }
+
+
+def readable(name: str) -> str:
+    """A file name as text that can be printed anywhere."""
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "replace")
