@@ -225,6 +225,7 @@ def _compare_options(parser: ArgumentParser) -> None:
     parser.add_argument("--data", type=str | None, default=None, help="pictures, where the runs' own are gone")
     parser.add_argument("--edits", type=str, nargs="+", default=["1*=2", "0*=10"], help="edits shown on one picture")
     parser.add_argument("--picture", type=str | None, default=None, help="the picture to edit; default: a test picture")
+    _cache_option(parser)
     _json_option(parser)
 
 
@@ -266,6 +267,7 @@ def _import_options(parser: ArgumentParser) -> None:
     parser.add_argument("--data", type=str | None, default=None, help="pictures, for effects and edits in sd")
     _recipe_options(parser)
     parser.add_class_arguments(Geometry)
+    _cache_option(parser)
     _json_option(parser)
 
 

@@ -103,8 +103,10 @@ def streamed(
     index = read_index(folder, shape if in_place is None else (0,)).of(listing)
     if (index.table["row"] == UNKNOWN).any():
         with locked(folder, progress):
-            _store_blocks(folder, index, blocks(), in_place is None, progress)
-            write_index(folder, index, listing.source, geometry)
+            index = read_index(folder, shape if in_place is None else (0,)).of(listing)
+            if (index.table["row"] == UNKNOWN).any():
+                _store_blocks(folder, index, blocks(), in_place is None, progress)
+                write_index(folder, index, listing.source, geometry)
     if in_place is not None:
         return in_place, index
     return Pictures.mapped(folder / PIXELS, (index.rows, *shape)), index
