@@ -1,0 +1,27 @@
+// The exported HTML file and the local page: data comes from script blocks, or is fetched from this same address.
+import { mountApp } from "./app.js";
+import { fromBase64, gunzip } from "./binary.js";
+
+const manifest = JSON.parse(document.getElementById("manifest").textContent);
+
+async function part(name) {
+  if (!manifest.inline) return new Uint8Array(await (await fetch(name)).arrayBuffer());
+  const block = document.getElementById(name);
+  const bytes = fromBase64(block.textContent);
+  block.remove(); // the text is twice the size of the bytes
+  return bytes;
+}
+
+async function post(name, values) {
+  const answer = await fetch(name, { method: "POST", body: values });
+  if (!answer.ok) throw new Error("The local server did not answer: is latentdial explore still running?");
+  return new Float32Array(await answer.arrayBuffer());
+}
+
+mountApp(document.getElementById("app"), {
+  manifest,
+  part,
+  post,
+  runtime: async () => gunzip(await part("runtime")),
+  links: true,
+});
