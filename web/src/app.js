@@ -370,8 +370,8 @@ class App {
     this.page.replaceChildren(
       h("header", {}, h("div.brand", {}, h("h1", {}, manifest.name), h("p.soft", {}, source)), this.#toolbar()),
       h("main", {},
-        h("div.stack", {}, this.#gallery(), h("section.card", { "aria-label": "What to turn" }, this.panelHolder)),
-        this.#stage()),
+        h("div.stack.left", {}, this.#gallery(), h("section.card", { "aria-label": "What to turn" }, this.panelHolder)),
+        h("div.stack.side", {}, this.#stage(), this.#extras())),
       this.toast,
     );
     for (const type of ["dragenter", "dragover", "dragleave", "drop"]) this.page.addEventListener(type, (event) => this.#drop(event));
@@ -433,15 +433,18 @@ class App {
     const number = (unit) => h("dd", {}, "0", h("small", {}, unit));
     this.numbers = { levels: number(" of 255"), share: number("%"), moved: number(" sd") };
     const compare = h("button", { type: "button", title: "Hold C, or hold this", onpointerdown: () => this.#compare(true), onpointerup: () => this.#compare(false), onpointerleave: () => this.#compare(false) }, "Hold to compare");
-    const gain = h("input.plainrange", { type: "range", min: 1, max: 16, step: 1, value: this.gain, "aria-label": "Gain of the difference", oninput: () => { this.gain = Number(gain.value); this.#paint(); } });
     return h("section.card.stack.stage", { "aria-label": "Picture" },
       h("div.row-between", {}, this.caption, compare),
-      h("div.pictures.stack", {}, h("div.big", {}, this.canvas, this.badge),
+      h("div.pictures", {}, h("div.big", {}, this.canvas, this.badge),
         h("div.trio", {}, this.sourceFigure, h("figure", {}, this.reconstruction, h("figcaption", {}, "Before")), h("figure", {}, this.heat, h("figcaption", {}, "Difference")))),
       h("dl.numbers", {}, ...[["Mean change", "levels"], ["Pixels changed", "share"], ["Code moved", "moved"]].map(([title, key]) => h("div", {}, h("dt", {}, title), this.numbers[key]))),
-      this.warning,
-      h("label.field", {}, "Gain of the difference", gain),
-      this.#editLine(), this.#directionLine(), this.#about());
+      this.warning);
+  }
+
+  #extras() {
+    const gain = h("input.plainrange", { type: "range", min: 1, max: 16, step: 1, value: this.gain, "aria-label": "Gain of the difference", oninput: () => { this.gain = Number(gain.value); this.#paint(); } });
+    return h("section.card.stack", { "aria-label": "Edits" },
+      this.#editLine(), this.#directionLine(), h("label.field", {}, "Gain of the difference", gain), this.#about());
   }
 
   #editLine() {

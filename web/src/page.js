@@ -6,10 +6,15 @@ const manifest = JSON.parse(document.getElementById("manifest").textContent);
 
 async function part(name) {
   if (!manifest.inline) return new Uint8Array(await (await fetch(name)).arrayBuffer());
-  const block = document.getElementById(name);
+  const block = document.getElementById(name) ?? (await parsed(), document.getElementById(name));
   const bytes = fromBase64(block.textContent);
-  block.remove(); // the text is twice the size of the bytes
+  block.remove(); // the text takes more memory than the bytes
   return bytes;
+}
+
+// The encoder stands behind this script, so that the page starts before it is read.
+function parsed() {
+  return document.readyState === "loading" && new Promise((done) => addEventListener("DOMContentLoaded", done));
 }
 
 async function post(name, values) {

@@ -41,7 +41,7 @@ export function dialRow(app, dial, strongest) {
   track.style.setProperty("--high", percent(dial.high));
   const bar = h("i");
   bar.style.setProperty("--share", `${(100 * dial.effect) / (strongest || 1)}%`);
-  const effect = h("span.effect", { title: `Turning it by 1 sd changes the picture by ${dial.effect.toFixed(2)} levels of 255` }, bar, dial.effect.toFixed(1));
+  const effect = h("span.effect", { title: `Turning it by 1 sd changes the picture by ${dial.effect.toFixed(2)} levels of 255` }, bar, h("span", {}, dial.effect.toFixed(1)));
   const element = h("div.dial", { "data-dial": dial.name }, ends[0],
     h("div", {}, h("div.head", {}, title, effect, lock, number), track), ends[1]);
   const row = {
@@ -102,5 +102,5 @@ export function virtualList(app, dials) {
     });
     app.freshThumbnails();
   }
-  return { element: h("div", {}, h("div.row-between", { style: "" }, search, order, count), viewport), refresh, rows: () => [...rows.values()] };
+  return { element: h("div", {}, h("div.finder", {}, search, order, count), viewport), refresh, rows: () => [...rows.values()] };
 }

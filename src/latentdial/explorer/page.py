@@ -31,10 +31,13 @@ TEMPLATE = """<!doctype html>
 <div id="app"></div>
 <noscript>This page runs the model in your browser: allow JavaScript for it.</noscript>
 <script type="application/json" id="manifest">{{ manifest }}</script>
-{% for name, text in parts.items() -%}
+{% for name, text in parts.items() if name != "encoder" -%}
 <script type="text/plain" id="{{ name }}">{{ text }}</script>
 {% endfor -%}
 <script>{{ script }}</script>
+{% if "encoder" in parts -%}
+<script type="text/plain" id="encoder">{{ parts.encoder }}</script>
+{% endif -%}
 </body>
 </html>
 """
