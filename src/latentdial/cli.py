@@ -297,7 +297,7 @@ def _explore_options(parser: ArgumentParser) -> None:
 
 def _explore(options: Namespace) -> None:
     from latentdial.explorer import make_content, write_page
-    from latentdial.training.progress import show_progress
+    from latentdial.progress import show_progress
 
     codec = _load(options.run)
     with show_progress() as show:

@@ -12,7 +12,7 @@ from latentdial.latent.effect import effect_of, real_codes
 
 COMPONENTS = 32  # principal components whose effect is measured
 STRONGEST = 16  # of them shown
-CODES = 24  # real codes that an effect is averaged over
+CODES = 16  # real codes that an effect is averaged over
 SAFE_SHARE = 0.99  # of the training codes lie inside a range
 
 Progress = Callable[[str, int, int], None]

@@ -48,17 +48,21 @@ def export_nets(codec: Codec, codes: np.ndarray, weights: Weights = "fp16") -> N
 
     Raises NotExportable where a net has no ONNX form, and LatentdialError where int8 is more than 2 levels off.
     """
-    _need_onnx()
-    picture = torch.zeros(2, codec.geometry.size, codec.geometry.size, codec.geometry.channels)
-    code = torch.zeros(2, codec.latent)
-    encoder = _export(codec, _Encode(codec), picture, weights)
-    decoder = _export(codec, _Decode(codec), code, weights)
-    error = _largest_difference(decoder, codec, codes)
+    encoder, decoder = (_store(codec, net, weights) for net in trace(codec))
+    error = largest_difference(decoder, codec, codes)
     if weights == "int8" and not error <= MAX_INT8_ERROR:
         raise LatentdialError(
             f"with int8 weights {codec.name} is {error:.1f} levels off, more than {MAX_INT8_ERROR:g}: use fp16"
         )
     return Nets(encoder, decoder, weights, error)
+
+
+def trace(codec: Codec) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+    """Encoder and decoder as ONNX models with float32 weights; NotExportable where there is no such form."""
+    _need_onnx()
+    picture = torch.zeros(2, codec.geometry.size, codec.geometry.size, codec.geometry.channels)
+    code = torch.zeros(2, codec.latent)
+    return _export(codec, _Encode(codec), picture), _export(codec, _Decode(codec), code)
 
 
 class _Net(nn.Module):
@@ -88,7 +92,7 @@ class _Decode(_Net):
         return to_levels(self.decode(code), self.value_range)
 
 
-def _export(codec: Codec, net: _Net, example: Tensor, weights: Weights) -> bytes:
+def _export(codec: Codec, net: _Net, example: Tensor) -> onnx.ModelProto:
     batch = torch.export.Dim("batch", min=1, max=1024)
     try:
         with warnings.catch_warnings(), torch.no_grad():
@@ -103,22 +107,29 @@ def _export(codec: Codec, net: _Net, example: Tensor, weights: Weights) -> bytes
                 dynamo=True,
                 verbose=False,
             )
-        model = program.model_proto  # type: ignore[union-attr]
+        return program.model_proto  # type: ignore[union-attr]
     except Exception as error:  # the exporter raises many types, for many reasons that are the net's
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise NotExportable(
             f"{codec.name} cannot be exported to ONNX ({reason.strip()[:160]}): "
             "explore it on the local server, without --out"
         ) from error
-    if model.ByteSize() > MAX_ONNX_BYTES:
+
+
+def _store(codec: Codec, model: onnx.ModelProto, weights: Weights) -> bytes:
+    rounded = round_weights(model, weights)
+    if rounded.ByteSize() > MAX_ONNX_BYTES:
         raise NotExportable(f"{codec.name} is larger than 2 GB: explore it on the local server, without --out")
-    return _round_weights(model, weights).SerializeToString()
+    return rounded.SerializeToString()
 
 
-def _round_weights(model: onnx.ModelProto, weights: Weights) -> onnx.ModelProto:
-    """Store large weights in fewer bytes; a node behind each gives them back as float32."""
+def round_weights(original: onnx.ModelProto, weights: Weights) -> onnx.ModelProto:
+    """A copy that stores large weights in fewer bytes; a node behind each gives them back as float32."""
+    import onnx
     from onnx import TensorProto, helper, numpy_helper
 
+    model = onnx.ModelProto()
+    model.CopyFrom(original)
     graph, nodes = model.graph, []
     axes = _output_axes(graph)
     for index, tensor in enumerate(list(graph.initializer)):
@@ -153,7 +164,8 @@ def _output_axes(graph: onnx.GraphProto) -> dict[str, int]:
     return axes
 
 
-def _largest_difference(decoder: bytes, codec: Codec, codes: np.ndarray) -> float:
+def largest_difference(decoder: bytes, codec: Codec, codes: np.ndarray) -> float:
+    """Between a stored decoder in onnxruntime and the codec in torch, over codes (N, D), in levels of 255."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
