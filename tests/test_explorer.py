@@ -17,13 +17,22 @@ from torch import nn
 import latentdial
 from latentdial.cli import main
 from latentdial.errors import LatentdialError
-from latentdial.explorer import NotExportable, address, export_nets, find_dials, gather, make_content, make_server, page
-from latentdial.explorer.sources import gallery_of
-from latentdial.explorer.dials import principal_components
+from latentdial.explorer import (
+    NotExportable,
+    address,
+    export_nets,
+    find_dials,
+    gather,
+    make_content,
+    make_server,
+    nets,
+    page,
+)
 from latentdial.explorer import content as content_room
-from latentdial.explorer import nets
+from latentdial.explorer.dials import principal_components
 from latentdial.explorer.nets import largest_difference, round_weights, trace
 from latentdial.explorer.notebook import answer, make_widget
+from latentdial.explorer.sources import gallery_of
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra: pip install 'latentdial[explorer]'")
 
@@ -129,7 +138,9 @@ def test_principal_components_are_those_of_a_known_covariance():
 def test_a_linear_decoder_has_known_effects():
     pair = wrapped(nn.Linear(2, 48))
     weight = pair.model[1].weight.detach().numpy()
-    small = pair.fit(np.full((20, 4, 4, 3), 128, np.uint8) + np.random.default_rng(1).integers(0, 9, (20, 4, 4, 3), np.uint8))
+    small = pair.fit(
+        np.full((20, 4, 4, 3), 128, np.uint8) + np.random.default_rng(1).integers(0, 9, (20, 4, 4, 3), np.uint8)
+    )
     for dial in find_dials(small):
         expected = np.abs(weight @ dial.vector).mean() * dial.sd * 127.5
         assert dial.effect == pytest.approx(expected, rel=1e-3)

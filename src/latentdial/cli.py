@@ -288,7 +288,9 @@ def _import(options: Namespace) -> None:
 def _explore_options(parser: ArgumentParser) -> None:
     _run_argument(parser)
     parser.add_argument("--out", type=str | None, default=None, help="write one HTML file in place of serving the page")
-    parser.add_argument("--data", type=str | None, default=None, help="pictures for the gallery; default: the run's own")
+    parser.add_argument(
+        "--data", type=str | None, default=None, help="pictures for the gallery; default: the run's own"
+    )
     parser.add_argument("--weights", type=Literal["fp16", "int8", "float32"], default="fp16", help="as stored in it")
     parser.add_argument("--port", type=int, default=0, help="port of the local page; 0 takes a free one")
     parser.add_argument("--open", type=bool, default=True, help="open a browser on the local page, where there is one")
@@ -305,14 +307,17 @@ def _explore(options: Namespace) -> None:
             codec, None, options.data, options.weights, need_nets=options.out is not None, progress=show.advance
         )
     if options.out is None:
-        return _serve(codec, content, options)
+        _serve(codec, content, options)
+        return
     write_page(content, options.out)
     if options.json:
         keys = ("weights", "error", "fingerprint")
         about = {key: content.manifest[key] for key in keys}
         _print_json({"run": options.run, "out": options.out, "bytes": Path(options.out).stat().st_size, **about})
     else:
-        print(f"wrote {options.out} ({Path(options.out).stat().st_size / 1e6:.1f} MB); it opens in any browser, offline")
+        print(
+            f"wrote {options.out} ({Path(options.out).stat().st_size / 1e6:.1f} MB); it opens in any browser, offline"
+        )
 
 
 def _serve(codec: Any, content: Any, options: Namespace) -> None:

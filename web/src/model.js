@@ -99,6 +99,7 @@ export function fromHash(hash, fingerprint, latent, pictures) {
   const picture = match[2] === "x" ? null : Number(match[2]);
   const broken = new Error("This link is damaged, so it was not opened.");
   if (picture !== null && picture >= pictures) throw broken;
+  if (picture === null && !match[3]) throw broken;
   if (!match[3]) return { picture, code: null };
   const bytes = fromBase64Url(match[3]);
   if (bytes.length !== 4 * latent) throw broken;

@@ -52,9 +52,7 @@ def find_dials(codec: Codec, progress: Progress = lambda what, done, total: None
     return ranked["pca"][:STRONGEST] + ranked["axis"]
 
 
-def measure_dial(
-    codec: Codec, name: str, kind: str, vector: np.ndarray, start: np.ndarray, before: np.ndarray
-) -> Dial:
+def measure_dial(codec: Codec, name: str, kind: str, vector: np.ndarray, start: np.ndarray, before: np.ndarray) -> Dial:
     """A dial of a unit vector (D,): its statistics over the training codes, and its effect from the codes `start`."""
     along = codec.codes.astype(np.float64) @ vector
     mean, sd = float(along.mean()), float(along.std())
@@ -67,7 +65,7 @@ def measure_dial(
 def principal_components(codes: np.ndarray, most: int) -> np.ndarray:
     """Unit principal directions (K, D) of codes (N, D), most variance first; each one's largest entry is positive."""
     centred = codes.astype(np.float64) - codes.mean(0)
-    values, vectors = np.linalg.eigh(centred.T @ centred)
+    vectors = np.linalg.eigh(centred.T @ centred).eigenvectors
     found = vectors.T[::-1][: min(most, codes.shape[1], max(1, len(codes) - 1))]
     sign = np.sign(np.take_along_axis(found, np.abs(found).argmax(1)[:, None], 1))
     return (found * sign).astype(np.float32)

@@ -44,7 +44,7 @@ class NotExportable(LatentdialError):
 
 
 def export_nets(codec: Codec, codes: np.ndarray, weights: Weights = "fp16") -> Nets:
-    """Export a codec to ONNX, its weights rounded to `weights`, and measure the decoder against torch on `codes` (N, D).
+    """Export a codec to ONNX with `weights` stored so, and measure the decoder against torch on `codes` (N, D).
 
     Raises NotExportable where a net has no ONNX form, and LatentdialError where int8 is more than 2 levels off.
     """

@@ -9,7 +9,7 @@ import numpy as np
 
 from latentdial.errors import LatentdialError
 from latentdial.explorer.content import Content
-from latentdial.explorer.page import RUNTIME, built_file
+from latentdial.explorer.page import built_file
 from latentdial.latent.codec import Codec
 
 

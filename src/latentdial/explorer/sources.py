@@ -16,7 +16,7 @@ READ_AT_MOST = 2000  # pictures of a folder, to choose the gallery from
 
 
 def gallery_of(codec: Codec, source: str | None, progress: Progress) -> tuple[np.ndarray | None, list[str]]:
-    """Pictures and labels for the gallery, from `source` or from what the run was trained on, if that is still there."""
+    """Pictures and labels for the gallery, from `source`, else from what the run was trained on where that is there."""
     if codec.config is None:
         return None, []
     data = codec.config.data if source is None else replace(codec.config.data, source=source, limit=None)
