@@ -2,7 +2,7 @@
 
 Command:  python benchmarks/explorer.py RUN [RUN ...]     (Gradio takes part where it is installed: pip install gradio)
 Time:     about 1 minute a run on 2 cores, after the page is written
-Expected: at 64x64 a median slider-to-pixels of at most 10 ms for fcn-ae and 8 ms for conv; ready within 3 s (fcn-ae) and
+Expected: at 64x64 a median slider-to-pixels of at most 10 ms for fcn-ae and 8 ms for conv; ready within 3 s (fcn-ae),
           1.5 s (conv); a page of at most 10 MB (conv); Gradio several times slower than the page
 
 Slider-to-pixels is the time from a slider's input event until the new picture is on its canvas (in Gradio: until the
@@ -107,8 +107,8 @@ def measure(browser, run: str, out: Path, weights: str) -> None:
     gradio = f"Gradio {statistics.median(theirs):.0f} ms" if theirs else "Gradio not installed"
     spread = statistics.quantiles(ours, n=20)
     print(
-        f"{Path(run).name}: page {size:.1f} MB, ready {ready:.0f} ms, slider to pixels {statistics.median(ours):.1f} ms "
-        f"(5% {spread[0]:.1f}, 95% {spread[-1]:.1f}), {gradio}"
+        f"{Path(run).name}: page {size:.1f} MB, ready {ready:.0f} ms, "
+        f"slider to pixels {statistics.median(ours):.1f} ms (5% {spread[0]:.1f}, 95% {spread[-1]:.1f}), {gradio}"
     )
 
 
