@@ -5,7 +5,11 @@ import { fromBase64, gunzip } from "./binary.js";
 const manifest = JSON.parse(document.getElementById("manifest").textContent);
 
 async function part(name) {
-  if (!manifest.inline) return new Uint8Array(await (await fetch(name)).arrayBuffer());
+  const bytes = manifest.inline ? await inlined(name) : new Uint8Array(await (await fetch(name)).arrayBuffer());
+  return manifest.gzipped.includes(name) ? gunzip(bytes) : bytes;
+}
+
+async function inlined(name) {
   const block = document.getElementById(name) ?? (await parsed(), document.getElementById(name));
   const bytes = fromBase64(block.textContent);
   block.remove(); // the text takes more memory than the bytes
@@ -27,6 +31,6 @@ mountApp(document.getElementById("app"), {
   manifest,
   part,
   post,
-  runtime: async () => gunzip(await part("runtime")),
+  runtime: () => part("runtime"),
   links: true,
 });

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 from importlib.resources import files
@@ -15,6 +16,7 @@ from latentdial.explorer.content import Content
 
 BUILT = files("latentdial") / "explorer" / "built"
 RUNTIME = "runtime"  # onnxruntime-web's wasm, gzipped
+GZIP_BELOW = 16_000_000  # bytes: gzip saves a tenth of a net, and unpacking a large one would delay the page
 
 TEMPLATE = """<!doctype html>
 <html lang="en">
@@ -52,7 +54,11 @@ def page(content: Content, inline: bool = True) -> str:
     """The page: with everything in it where `inline`, else fetching its parts and decodings from where it came from."""
     script = built_file("page.js").decode()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    parts = content.parts | ({} if content.nets is None else {RUNTIME: built_file("runtime.wasm.gz")})
+    small = [name for name, data in content.parts.items() if inline and len(data) < GZIP_BELOW]
+    parts = {name: gzip.compress(data, mtime=0) if name in small else data for name, data in content.parts.items()}
+    if content.nets is not None:
+        parts[RUNTIME] = built_file("runtime.wasm.gz")
+    manifest = content.manifest | {"inline": inline, "gzipped": [*small, RUNTIME]}
     return (
         Environment(autoescape=True)
         .from_string(TEMPLATE)
@@ -63,7 +69,7 @@ def page(content: Content, inline: bool = True) -> str:
                 f"img-src data: blob:; connect-src {chr(39)}{'none' if inline else 'self'}{chr(39)}; "
                 "base-uri 'none'; form-action 'none'"
             ),
-            manifest=_raw(json.dumps(content.manifest | {"inline": inline}).replace("<", "\\u003c")),
+            manifest=_raw(json.dumps(manifest).replace("<", "\\u003c")),
             parts={name: base64.b64encode(data).decode() for name, data in parts.items()} if inline else {},
             script=_raw(script),
         )
