@@ -95,9 +95,18 @@ def pixels(page, name="Decoded picture") -> np.ndarray:
     return np.array(data, np.float64).reshape(16, 16, 4)[..., :3]
 
 
+def until(page, expression: str) -> None:
+    """Playwright's own wait evaluates text in the page, which the page's policy forbids."""
+    for _ in range(200):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(30)
+    raise TimeoutError(expression)
+
+
 def code_in_link(page) -> np.ndarray:
     page.get_by_role("button", name="Copy link").click()
-    page.wait_for_function("location.hash.length > 20")
+    until(page, "location.hash.length > 20")
     return code_of(page.evaluate("location.hash"))
 
 
@@ -140,12 +149,15 @@ def test_the_edit_line_does_what_the_command_line_does(page, codec, discs):
     assert np.abs(pixels(page) - codec.levels(expected)[0]).max() <= 1.0
 
 
-@pytest.mark.parametrize("text", ["1**2", "99=1", "alert(1)", "1*=2s", "0+=1e999"])
-def test_a_wrong_edit_is_explained_and_changes_nothing(page, text):
+def test_a_wrong_edit_is_explained_and_changes_nothing(page):
     before = pixels(page)
-    page.get_by_label("Edit", exact=True).fill(text)
-    page.get_by_role("button", name="Apply edit").click()
-    assert len(page.locator(".toast").inner_text()) > 20
+    told = set()
+    for text in ("1**2", "99=1", "alert(1)", "1*=2s", "0+=1e999"):
+        page.get_by_label("Edit", exact=True).fill(text)
+        page.get_by_role("button", name="Apply edit").click()
+        told.add(page.locator(".toast").inner_text())
+    assert len(told) == 5
+    assert min(map(len, told)) > 20
     assert np.array_equal(pixels(page), before)
 
 
@@ -197,10 +209,17 @@ def test_a_link_restores_the_exact_state(page, visit, file):
     assert again.locator(".gallery [aria-pressed=true]").count() == 1
 
 
-@pytest.mark.parametrize("link", ["#v1.00000000.0.", "#v1.{f}.9999.", "#v1.{f}.0.AAAA", "#v1.{f}.x."])
-def test_a_damaged_or_foreign_link_is_refused(visit, file, content, link):
-    one = visit(file.as_uri() + link.format(f=content.manifest["fingerprint"]))
-    assert "not opened" in one.locator(".toast").inner_text()
+def test_a_damaged_or_foreign_link_is_refused(visit, file, content):
+    one = visit(file.as_uri() + "#v1.00000000.0.")
+    assert "another model" in one.locator(".toast").inner_text()
+    before = pixels(one)
+    for rest in ("9999.", "0.AAAA", "x.", "0." + "f_8" * 11):
+        one.evaluate(
+            "link => { document.querySelector('.toast').textContent = ''; location.hash = link; }",
+            f"#v1.{content.manifest['fingerprint']}.{rest}",
+        )
+        until(one, "document.querySelector('.toast').textContent.includes('damaged')")
+    assert np.array_equal(pixels(one), before)
     assert one.errors == []
 
 
@@ -225,11 +244,12 @@ def test_a_dropped_picture_is_encoded_as_torch_encodes_it(page, codec, discs, tm
     assert np.abs(pixels(page) - codec.levels(codec.encode(discs[40:41]))[0]).max() <= 1.0
 
 
-@pytest.mark.parametrize("data", [b"<svg onload=alert(1)>", b"\x89PNG\r\n\x1a\n" + b"\0" * 50, b""])
-def test_a_hostile_file_is_refused_in_words(page, data):
+def test_a_hostile_file_is_refused_in_words(page):
     before = pixels(page)
-    drop(page, "evil.png", data, "image/png")
-    page.wait_for_function("document.querySelector('.toast').textContent.includes('not a picture')")
+    for data in (b"<svg onload=alert(1)>", b"\x89PNG\r\n\x1a\n" + b"\0" * 50, b""):
+        drop(page, "evil.png", data, "image/png")
+        until(page, "document.querySelector('.toast').textContent.includes('not a picture')")
+        page.evaluate("document.querySelector('.toast').textContent = ''")
     assert np.array_equal(pixels(page), before)
 
 

@@ -58,8 +58,10 @@ class App {
   }
 
   async start() {
-    addEventListener("hashchange", this.onHash);
-    this.page.ownerDocument.addEventListener("paste", this.onPaste);
+    // In a notebook the address, the clipboard and the keys belong to the notebook, but for what happens in here.
+    if (this.host.links) addEventListener("hashchange", this.onHash);
+    else this.page.addEventListener("keydown", (event) => event.stopPropagation());
+    (this.host.links ? this.page.ownerDocument : this.page).addEventListener("paste", this.onPaste);
     if (this.host.links && location.hash) this.#openLink();
     await this.#render();
     this.#showRows();
