@@ -213,7 +213,7 @@ def test_a_damaged_or_foreign_link_is_refused(visit, file, content):
     one = visit(file.as_uri() + "#v1.00000000.0.")
     assert "another model" in one.locator(".toast").inner_text()
     before = pixels(one)
-    for rest in ("9999.", "0.AAAA", "x.", "0." + "f_8" * 11):
+    for rest in ("9999.", "0.AAAA", "x.", "0." + "_" * 32, "0." + "_" * 33):
         one.evaluate(
             "link => { document.querySelector('.toast').textContent = ''; location.hash = link; }",
             f"#v1.{content.manifest['fingerprint']}.{rest}",

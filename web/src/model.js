@@ -101,11 +101,19 @@ export function fromHash(hash, fingerprint, latent, pictures) {
   if (picture !== null && picture >= pictures) throw broken;
   if (picture === null && !match[3]) throw broken;
   if (!match[3]) return { picture, code: null };
-  const bytes = fromBase64Url(match[3]);
-  if (bytes.length !== 4 * latent) throw broken;
+  const bytes = readable(match[3]);
+  if (bytes?.length !== 4 * latent) throw broken;
   const code = new Float32Array(bytes.buffer);
   if (!code.every(Number.isFinite)) throw broken;
   return { picture, code };
+}
+
+function readable(text) {
+  try {
+    return fromBase64Url(text);
+  } catch {
+    return null;
+  }
 }
 
 export function gaussian() {
