@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import re
+import sys
 import threading
 import warnings
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -32,7 +36,9 @@ from latentdial.explorer import content as content_room
 from latentdial.explorer.dials import principal_components
 from latentdial.explorer.nets import largest_difference, round_weights, trace
 from latentdial.explorer.notebook import answer, make_widget
+from latentdial.explorer.page import built_file
 from latentdial.explorer.sources import gallery_of
+from latentdial.latent.effect import real_codes
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra: pip install 'latentdial[explorer]'")
 
@@ -255,6 +261,35 @@ def test_explore_writes_a_file_from_the_command_line(tiny_runs, tmp_path, capsys
 def test_explore_says_what_is_wrong_in_one_line(tiny_runs, extra, capsys):
     assert main(["explore", str(tiny_runs["fcn-ae"]), *extra]) == 1
     assert len(capsys.readouterr().err.strip().splitlines()[-1]) < 400
+
+
+def test_the_map_has_umap_where_it_is_installed(codec, monkeypatch):
+    class Umap:
+        def __init__(self, **_):
+            pass
+
+        def fit_transform(self, codes):
+            return codes[:, :2] * 2
+
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=Umap))
+    made = without_nets(monkeypatch, codec)
+    entry = made.manifest["arrays"]["map_umap"]
+    found = np.frombuffer(made.blob, np.float32, 2 * entry["shape"][0], entry["offset"]).reshape(-1, 2)
+    assert np.allclose(found, 2 * real_codes(codec, 60)[:, :2])
+
+
+def test_the_built_front_end_is_of_these_sources():
+    """`make web-check` rebuilds and compares all; this needs no Node and notices a forgotten rebuild."""
+    web = Path(__file__).parent.parent / "web"
+    names = ["build.mjs", "package-lock.json", *sorted(f"src/{path.name}" for path in (web / "src").iterdir())]
+    digest = hashlib.sha256(b"".join(name.encode() + (web / name).read_bytes() for name in names)).hexdigest()
+    assert built_file("sources.sha256").decode().strip() == digest, "run make web and commit what it builds"
+
+
+def test_the_lock_file_holds_hashes_and_no_addresses():
+    packages = json.loads((Path(__file__).parent.parent / "web" / "package-lock.json").read_text())["packages"]
+    assert all("resolved" not in entry for entry in packages.values())
+    assert all(entry["integrity"].startswith("sha512-") for name, entry in packages.items() if name)
 
 
 def test_the_widget_holds_the_page_and_its_kernel_decodes(codec, content):

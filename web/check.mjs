@@ -11,7 +11,7 @@ const read = (folder, name) => {
   const bytes = readFileSync(`${folder}/${name}`);
   return name.endsWith(".gz") ? gunzipSync(bytes) : bytes; // gzip's bytes differ between versions of zlib
 };
-const stale = ["page.js", "widget.js", "runtime.wasm.gz"].filter((name) => !read(committed, name).equals(read(fresh, name)));
+const stale = ["page.js", "widget.js", "runtime.wasm.gz", "sources.sha256"].filter((name) => !read(committed, name).equals(read(fresh, name)));
 if (stale.length) {
   console.error(`${stale.join(", ")} in ${committed} is not what web/ builds: run make web and commit it`);
   process.exit(1);
