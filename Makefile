@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test check clean
+.PHONY: demo test check clean web web-check
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -21,6 +21,17 @@ check: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The explorer's front end: its built files are committed, so only its authors need Node.
+web/node_modules/ready: web/package-lock.json
+	cd web && npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
+
+web: web/node_modules/ready
+	cd web && node build.mjs
+
+web-check: web/node_modules/ready
+	cd web && node check.mjs
 
 clean:
 	rm -rf .venv demo

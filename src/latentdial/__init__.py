@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from latentdial.errors import LatentdialError
 
 if TYPE_CHECKING:
+    from latentdial.explorer import explore
     from latentdial.latent.codec import Codec, wrap
     from latentdial.latent.editing import edit
     from latentdial.latent.effect import dimensions
@@ -23,6 +24,7 @@ _HOMES = {
     "compare": "latentdial.report.compare",
     "dimensions": "latentdial.latent.effect",
     "edit": "latentdial.latent.editing",
+    "explore": "latentdial.explorer",
     "import_weights": "latentdial.weights",
     "load": "latentdial.run",
     "train": "latentdial.training",
@@ -35,6 +37,7 @@ __all__ = [
     "compare",
     "dimensions",
     "edit",
+    "explore",
     "import_weights",
     "load",
     "train",

@@ -363,12 +363,71 @@ def _cache(options: Namespace) -> None:
     _print_table(title, ["source", "pictures", "skipped", "geometry", "MB", "written"], rows)
 
 
+# explore -------------------------------------------------------------------------------------------------------------
+
+
+def _explore_options(parser: ArgumentParser) -> None:
+    _run_argument(parser)
+    parser.add_argument("--out", type=str | None, default=None, help="write one HTML file in place of serving the page")
+    parser.add_argument(
+        "--data", type=str | None, default=None, help="pictures for the gallery; default: the run's own"
+    )
+    parser.add_argument("--weights", type=Literal["fp16", "int8", "float32"], default="fp16", help="as stored in it")
+    parser.add_argument("--port", type=int, default=0, help="port of the local page; 0 takes a free one")
+    parser.add_argument("--open", type=bool, default=True, help="open a browser on the local page, where there is one")
+    _json_option(parser)
+
+
+def _explore(options: Namespace) -> None:
+    from latentdial.explorer import make_content, write_page
+    from latentdial.progress import show_progress
+
+    codec = _load(options.run)
+    with show_progress() as show:
+        content = make_content(
+            codec, None, options.data, options.weights, need_nets=options.out is not None, progress=show.advance
+        )
+    if options.out is None:
+        _serve(codec, content, options)
+        return
+    write_page(content, options.out)
+    if options.json:
+        keys = ("weights", "error", "fingerprint")
+        about = {key: content.manifest[key] for key in keys}
+        _print_json({"run": options.run, "out": options.out, "bytes": Path(options.out).stat().st_size, **about})
+    else:
+        print(
+            f"wrote {options.out} ({Path(options.out).stat().st_size / 1e6:.1f} MB); it opens in any browser, offline"
+        )
+
+
+def _serve(codec: Any, content: Any, options: Namespace) -> None:
+    import webbrowser
+
+    from latentdial.explorer import address, make_server
+
+    try:
+        server = make_server(codec, content, options.port)
+    except (OSError, OverflowError) as error:
+        raise LatentdialError(f"cannot serve at port {options.port} ({error}): choose another --port") from None
+    if options.json:
+        _print_json({"run": options.run, "address": address(server)})
+    else:
+        print(f"exploring {options.run} at {address(server)} - Ctrl-C ends it")
+    sys.stdout.flush()
+    if options.open and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform != "linux"):
+        webbrowser.open(address(server))
+    with server:
+        server.serve_forever()
+
+
 COMMANDS: dict[str, tuple[Callable[[ArgumentParser], None], str, Callable[[Namespace], int | None]]] = {
     "train": (_train_options, "train a recipe on pictures and write a run", _train),
     "dimensions": (_dimensions_options, "rank every dimension by what it does to the picture", _dimensions),
     "edit": (_edit_options, "change chosen dimensions of a picture's code and see what happens", _edit),
     "sample": (_sample_options, "draw new pictures", _sample),
     "compare": (_compare_options, "compare runs in one HTML report", _compare),
+    "explore": (_explore_options, "turn the dimensions in a page: served here, or written as one file", _explore),
     "recipes": (_recipes_options, "list what can be trained, with its paper", _recipes),
     "look": (_look_options, "see what a set of pictures holds: sizes, labels, duplicates, skipped files", _look),
     "cache": (_cache_options, "list or clear the decoded pictures", _cache),

@@ -161,9 +161,10 @@ def wrap(
         return _tensor_of(encoder(x.flatten(1) if flat else x)).flatten(1)
 
     def decode(z: Tensor) -> Tensor:
-        return _tensor_of(decoder(z.unflatten(1, code_shape))).reshape(len(z), *geometry.shape)
+        return _tensor_of(decoder(z.unflatten(1, code_shape))).reshape(-1, *geometry.shape)
 
-    codec = Codec(encode, decode, geometry, value_range, name=type(encoder).__name__, device=device)
+    pair = nn.ModuleList([encoder, decoder])
+    codec = Codec(encode, decode, geometry, value_range, name=type(encoder).__name__, device=device, model=pair)
     return codec if images is None else codec.fit(images)
 
 

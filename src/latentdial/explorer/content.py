@@ -1,0 +1,156 @@
+"""What the page holds: a manifest for JSON, the arrays it speaks of, and the two nets."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from latentdial import __version__
+from latentdial.explorer.dials import Dial, Progress, find_dials, principal_components
+from latentdial.explorer.nets import Nets, NotExportable, Weights, export_nets
+from latentdial.latent.codec import Codec
+from latentdial.latent.effect import real_codes
+
+GALLERY = 60
+CLOUD = 400
+
+
+@dataclass(frozen=True)
+class Content:
+    """One explorer page: `manifest` describes it and where in `blob` each array lies; `nets` decode in the page."""
+
+    manifest: dict[str, Any]
+    blob: bytes
+    nets: Nets | None  # None: the page asks the local server to decode
+
+    @property
+    def parts(self) -> dict[str, bytes]:
+        """The binary parts by name."""
+        nets = {} if self.nets is None else {"encoder": self.nets.encoder, "decoder": self.nets.decoder}
+        return {"arrays": self.blob, **nets}
+
+
+def gather(
+    codec: Codec,
+    pictures: np.ndarray | None = None,
+    labels: list[str] | None = None,
+    weights: Weights = "fp16",
+    need_nets: bool = True,
+    dials: list[Dial] | None = None,
+    progress: Progress = lambda what, done, total: None,
+) -> Content:
+    """Measure and export what the page of a codec shows.
+
+    `pictures`, uint8 (N, H, W, C), fill the gallery; without them it shows decoded training codes. Without
+    `need_nets`, a net that cannot be exported gives a page that decodes on the server.
+    """
+    codes = real_codes(codec, GALLERY) if pictures is None else codec.encode(pictures[:GALLERY])
+    shown = codec.decode(codes) if pictures is None else pictures[:GALLERY]
+    dials = find_dials(codec, progress) if dials is None else dials
+    progress("exporting the nets", 0, 1)
+    try:
+        nets = export_nets(codec, codes, weights)
+    except NotExportable:
+        if need_nets:
+            raise
+        nets = None
+    progress("exporting the nets", 1, 1)
+    mean, sd = codec.moments
+    arrays = {
+        "codes": codes,
+        "pictures": shown,
+        "mean": mean.astype(np.float32),
+        "sd": sd.astype(np.float32),
+        "vectors": np.stack([dial.vector for dial in dials if dial.kind != "axis"] or [np.zeros(codec.latent)]).astype(
+            np.float32
+        ),
+        "sampler": _sampler(codec),
+        **_maps(codec, codes),
+    }
+    table, blob = _pack(arrays)
+    manifest = _about(codec, nets) | {
+        "fingerprint": _fingerprint(codec, codes),
+        "labels": (labels or [])[:GALLERY],
+        "decoded_gallery": pictures is None,
+        "dials": [_dial(dial) for dial in dials],
+        "arrays": table,
+    }
+    return Content(manifest, blob, nets)
+
+
+def _about(codec: Codec, nets: Nets | None) -> dict[str, Any]:
+    geometry = codec.geometry
+    return {
+        "format": 1,
+        "version": __version__,
+        "name": codec.name,
+        "recipe": codec.config.model.recipe if codec.config else "wrapped nets",
+        "source": codec.config.data.source if codec.config else "",
+        "latent": codec.latent,
+        "size": geometry.size,
+        "channels": geometry.channels,
+        "fit": geometry.fit,
+        "background": geometry.background,
+        "training_codes": len(codec.codes),
+        "prior": codec.prior is not None,
+        "weights": nets.weights if nets else None,
+        "error": nets.error if nets else None,
+    }
+
+
+def _dial(dial: Dial) -> dict[str, Any]:
+    return {
+        "name": dial.name,
+        "kind": dial.kind,
+        "mean": dial.mean,
+        "sd": dial.sd,
+        "effect": dial.effect,
+        "low": dial.low,
+        "high": dial.high,
+    }
+
+
+def _fingerprint(codec: Codec, codes: np.ndarray) -> str:
+    """Eight hex digits that tell models apart: of the first codes' decoded pictures."""
+    return hashlib.sha256(codec.decode(codec.codes[:4]).tobytes() + codec.codes[:4].tobytes()).hexdigest()[:8]
+
+
+def _sampler(codec: Codec) -> np.ndarray:
+    """A matrix (D, D) that turns standard normal noise into codes about the mean: of the prior, else of the codes."""
+    if codec.prior is not None:
+        return np.eye(codec.latent, dtype=np.float32)
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(codec.codes.T.astype(np.float64))))
+    return (vectors * np.sqrt(values.clip(0))).astype(np.float32)
+
+
+def _maps(codec: Codec, codes: np.ndarray) -> dict[str, np.ndarray]:
+    """2-D positions of the gallery and of a cloud of training codes: PCA, and UMAP where it is installed."""
+    cloud = real_codes(codec, CLOUD)
+    axes = principal_components(codec.codes, 2).T
+    centre = codec.codes.mean(0)
+    maps = {"map_pca": (codes - centre) @ axes, "cloud_pca": (cloud - centre) @ axes}
+    try:
+        from umap import UMAP
+    except ImportError:
+        return {name: _two_columns(points) for name, points in maps.items()}
+    both = UMAP(random_state=0, n_jobs=1).fit_transform(np.concatenate([codes, cloud]))
+    maps |= {"map_umap": both[: len(codes)], "cloud_umap": both[len(codes) :]}
+    return {name: _two_columns(points) for name, points in maps.items()}
+
+
+def _two_columns(points: np.ndarray) -> np.ndarray:
+    return np.pad(points, ((0, 0), (0, 2 - points.shape[1]))).astype(np.float32)
+
+
+def _pack(arrays: dict[str, np.ndarray]) -> tuple[dict[str, Any], bytes]:
+    """Arrays one after the other, each from a multiple of 8 bytes, and the table that finds them."""
+    table, parts, offset = {}, [], 0
+    for name, array in arrays.items():
+        data = np.ascontiguousarray(array).tobytes()
+        table[name] = {"dtype": str(array.dtype), "shape": list(array.shape), "offset": offset}
+        parts.append(data + bytes(-len(data) % 8))
+        offset += len(parts[-1])
+    return table, b"".join(parts)

@@ -1,0 +1,302 @@
+"""The explorer without a browser: nets, dials, content, page, server, command line, widget."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import re
+import sys
+import threading
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import latentdial
+from latentdial.cli import main
+from latentdial.errors import LatentdialError
+from latentdial.explorer import (
+    NotExportable,
+    address,
+    export_nets,
+    find_dials,
+    gather,
+    make_content,
+    make_server,
+    nets,
+    page,
+)
+from latentdial.explorer import content as content_room
+from latentdial.explorer.dials import principal_components
+from latentdial.explorer.nets import largest_difference, round_weights, trace
+from latentdial.explorer.notebook import answer, make_widget
+from latentdial.explorer.page import built_file
+from latentdial.explorer.sources import gallery_of
+from latentdial.latent.effect import real_codes
+
+onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra: pip install 'latentdial[explorer]'")
+
+
+@pytest.fixture(scope="module")
+def codec(tiny_runs):
+    return latentdial.load(tiny_runs["fcn-vae"])
+
+
+@pytest.fixture(scope="module")
+def content(codec):
+    return make_content(codec)
+
+
+def run_net(net: bytes, values: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(net, providers=["CPUExecutionProvider"])
+    return session.run(None, {"input": values})[0]
+
+
+@pytest.fixture(scope="module")
+def traced(codec):
+    return trace(codec)
+
+
+@pytest.mark.parametrize(("weights", "most"), [("float32", 1e-3), ("fp16", 0.5), ("int8", 10)])
+def test_nets_match_torch_in_any_batch(codec, traced, discs, weights, most):
+    encoder, decoder = (round_weights(net, weights).SerializeToString() for net in traced)
+    error = largest_difference(decoder, codec, codec.codes)
+    decoded = run_net(decoder, codec.codes[:7])
+    assert decoded.shape == (7, 16, 16, 3)
+    assert np.abs(decoded - codec.levels(codec.codes[:7])).max() <= error + 1e-4 <= most + 1e-4
+    codes = run_net(encoder, discs[:5].astype(np.float32))
+    assert np.abs(codec.levels(codes) - codec.levels(codec.encode(discs[:5]))).max() <= 2 * most
+
+
+def test_rounded_weights_make_smaller_files(traced):
+    sizes = [round_weights(traced[1], weights).ByteSize() for weights in ("float32", "fp16", "int8")]
+    assert sizes[0] > 1.5 * sizes[1] > 1.5 * sizes[2]
+
+
+def test_int8_that_is_too_far_off_is_refused(codec, traced, monkeypatch):
+    monkeypatch.setattr(nets, "trace", lambda _: traced)
+    with pytest.raises(LatentdialError, match=r"levels off, more than 2: use fp16"):
+        export_nets(codec, 1000 * codec.codes, "int8")
+    assert export_nets(codec, 1e-6 * codec.codes, "int8").error <= 2
+
+
+@pytest.mark.parametrize("recipe", ["conv-vae", "binary-vae"])
+def test_convolutions_and_grey_pictures_can_be_explored(recipe):
+    from latentdial.config import Geometry, ModelSettings, RunConfig
+    from latentdial.recipes import build
+    from latentdial.run import codec_of
+
+    torch.manual_seed(0)
+    config = RunConfig(ModelSettings(recipe, {"latent": 4}), Geometry(size=16, colour="grey"))
+    model = build(config.model, config.geometry.shape).model.eval().requires_grad_(False)
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 1), np.uint8)
+    made = codec_of(model, config, recipe).fit(pixels)
+    nets = export_nets(made, made.codes)
+    assert np.abs(run_net(nets.decoder, made.codes) - made.levels(made.codes)).max() < 0.5
+
+
+def wrapped(decoder: nn.Module):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 3), np.uint8)
+    torch.manual_seed(0)
+    return latentdial.wrap(nn.Linear(48, 2), decoder, size=4, images=pixels)
+
+
+def test_wrapped_nets_can_be_explored():
+    pair = wrapped(nn.Linear(2, 48))
+    assert export_nets(pair, pair.codes).error < 0.5
+
+
+class Branching(nn.Module):
+    """A net that Python steers by its values has no ONNX form."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 48)
+
+    def forward(self, z):
+        return self.layer(z) if float(z.sum()) > 0 else -self.layer(z)
+
+
+def test_a_net_without_onnx_form_is_served_and_not_written(tmp_path):
+    odd = wrapped(Branching())
+    with pytest.raises(NotExportable, match="explore it on the local server"):
+        latentdial.explore(odd, out=tmp_path / "odd.html")
+    assert not (tmp_path / "odd.html").exists()
+    served = make_content(odd, need_nets=False)
+    assert served.nets is None
+    assert served.manifest["weights"] is None
+
+
+def test_principal_components_are_those_of_a_known_covariance():
+    rng = np.random.default_rng(0)
+    basis = np.linalg.qr(rng.normal(size=(5, 5)))[0]
+    codes = rng.normal(size=(20_000, 5)) * [5, 3, 2, 1, 0.5] @ basis + 7
+    found = principal_components(codes, 3)
+    assert np.abs(np.abs((found * basis[:3]).sum(1)) - 1).max() < 1e-2
+
+
+def test_a_linear_decoder_has_known_effects():
+    pair = wrapped(nn.Linear(2, 48))
+    weight = pair.model[1].weight.detach().numpy()
+    small = pair.fit(
+        np.full((20, 4, 4, 3), 128, np.uint8) + np.random.default_rng(1).integers(0, 9, (20, 4, 4, 3), np.uint8)
+    )
+    for dial in find_dials(small):
+        expected = np.abs(weight @ dial.vector).mean() * dial.sd * 127.5
+        assert dial.effect == pytest.approx(expected, rel=1e-3)
+        assert np.linalg.norm(dial.vector) == pytest.approx(1, abs=1e-5)
+
+
+def test_dials_are_ranked_and_their_ranges_hold_the_training_codes(codec):
+    dials = find_dials(codec)
+    for kind in ("pca", "axis"):
+        effects = [dial.effect for dial in dials if dial.kind == kind]
+        assert effects == sorted(effects, reverse=True)
+    for dial in (one for one in dials if one.sd > 1e-3):
+        sds = (codec.codes @ dial.vector - dial.mean) / dial.sd
+        assert ((sds >= dial.low - 1e-3) & (sds <= dial.high + 1e-3)).mean() >= 0.9
+    assert {dial.name for dial in dials if dial.kind == "axis"} == {str(i) for i in range(codec.latent)}
+
+
+def test_arrays_of_the_content_are_where_the_manifest_says(codec, content):
+    table = content.manifest["arrays"]
+    entry = table["codes"]
+    count = int(np.prod(entry["shape"]))
+    codes = np.frombuffer(content.blob, entry["dtype"], count, entry["offset"]).reshape(entry["shape"])
+    pictures, _ = gallery_of(codec, None, lambda *_: None)
+    assert np.array_equal(codes, codec.encode(pictures))
+    assert all(one["offset"] % 8 == 0 for one in table.values())
+
+
+def without_nets(monkeypatch, codec, labels=None):
+    def refuse(*_):
+        raise NotExportable("not here")
+
+    monkeypatch.setattr(content_room, "export_nets", refuse)
+    return gather(codec, labels=labels, need_nets=False)
+
+
+def test_a_gallery_without_pictures_shows_decoded_codes(codec, monkeypatch):
+    made = without_nets(monkeypatch, replace(codec, config=None))
+    assert made.manifest["decoded_gallery"]
+    assert made.manifest["arrays"]["pictures"]["shape"][1:] == [16, 16, 3]
+
+
+def test_the_file_is_one_page_that_may_not_connect(content):
+    text = page(content)
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)
+    assert policy is not None
+    assert "connect-src &#39;none&#39;" in policy[1]
+    assert "unsafe-inline" not in policy[1].split("style-src")[0]
+    assert not re.search(r'<(?:script|img|link)[^>]*(?:src|href)="(?!data:)', text)
+
+
+def test_names_of_pictures_and_runs_cannot_break_out_of_the_page(codec, monkeypatch):
+    evil = "</script><script>alert(1)</script>"
+    made = without_nets(monkeypatch, replace(codec, name=evil), labels=[evil])
+    assert "<script>alert(1)" not in page(made)
+
+
+@pytest.fixture(scope="module")
+def server(codec, content):
+    one = make_server(codec, content)
+    thread = threading.Thread(target=one.serve_forever, daemon=True)
+    thread.start()
+    yield one
+    one.shutdown()
+    one.server_close()
+
+
+def ask(server, method, path, body=None, **headers):
+    connection = http.client.HTTPConnection(*server.server_address, timeout=10)
+    connection.request(method, path, body, headers)
+    reply = connection.getresponse()
+    return reply.status, reply.read()
+
+
+def test_the_server_gives_the_page_and_decodes(server, codec, discs):
+    assert server.server_address[0] == "127.0.0.1"
+    assert address(server).startswith("http://127.0.0.1:")
+    status, body = ask(server, "GET", "/")
+    assert status == 200
+    assert b"<!doctype html>" in body[:20]
+    status, body = ask(server, "POST", "/decode", codec.codes[:3].tobytes())
+    assert np.array_equal(np.frombuffer(body, np.float32), codec.levels(codec.codes[:3]).ravel())
+    status, body = ask(server, "POST", "/encode", discs[:2].astype(np.float32).tobytes())
+    assert np.array_equal(np.frombuffer(body, np.float32), codec.encode(discs[:2]).ravel())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "headers", "status"),
+    [
+        ("GET", "/../../etc/passwd", None, {}, 404),
+        ("GET", "/", None, {"Host": "evil.example"}, 404),
+        ("POST", "/decode", b"abc", {}, 400),
+        ("POST", "/decode", b"", {}, 400),
+        ("POST", "/decode", np.full(6, np.nan, np.float32).tobytes(), {}, 400),
+        ("POST", "/decode", b"\0" * 24, {"Origin": "http://evil.example"}, 404),
+        ("POST", "/decode", None, {"Content-Length": "99999999999"}, 400),
+        ("POST", "/train", b"\0" * 24, {}, 404),
+    ],
+)
+def test_the_server_refuses_what_is_not_its_own_page(server, method, path, body, headers, status):
+    assert ask(server, method, path, body, **headers)[0] == status
+
+
+def test_explore_writes_a_file_from_the_command_line(tiny_runs, tmp_path, capsys):
+    out = tmp_path / "deep" / "explorer.html"
+    assert main(["explore", str(tiny_runs["fcn-ae"]), "--out", str(out), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["bytes"] == out.stat().st_size < 10e6
+    assert 0 <= told["error"] < 0.5
+
+
+@pytest.mark.parametrize("extra", [["--out", "/proc/none/x.html"], ["--data", "nowhere"], ["--port", "70000"]])
+def test_explore_says_what_is_wrong_in_one_line(tiny_runs, extra, capsys):
+    assert main(["explore", str(tiny_runs["fcn-ae"]), *extra]) == 1
+    assert len(capsys.readouterr().err.strip().splitlines()[-1]) < 400
+
+
+def test_the_map_has_umap_where_it_is_installed(codec, monkeypatch):
+    class Umap:
+        def __init__(self, **_):
+            pass
+
+        def fit_transform(self, codes):
+            return codes[:, :2] * 2
+
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=Umap))
+    made = without_nets(monkeypatch, codec)
+    entry = made.manifest["arrays"]["map_umap"]
+    found = np.frombuffer(made.blob, np.float32, 2 * entry["shape"][0], entry["offset"]).reshape(-1, 2)
+    assert np.allclose(found, 2 * real_codes(codec, 60)[:, :2])
+
+
+def test_the_built_front_end_is_of_these_sources():
+    """`make web-check` rebuilds and compares all; this needs no Node and notices a forgotten rebuild."""
+    web = Path(__file__).parent.parent / "web"
+    names = ["build.mjs", "package-lock.json", *sorted(f"src/{path.name}" for path in (web / "src").iterdir())]
+    digest = hashlib.sha256(b"".join(name.encode() + (web / name).read_bytes() for name in names)).hexdigest()
+    assert built_file("sources.sha256").decode().strip() == digest, "run make web and commit what it builds"
+
+
+def test_the_lock_file_holds_hashes_and_no_addresses():
+    packages = json.loads((Path(__file__).parent.parent / "web" / "package-lock.json").read_text())["packages"]
+    assert all("resolved" not in entry for entry in packages.values())
+    assert all(entry["integrity"].startswith("sha512-") for name, entry in packages.items() if name)
+
+
+def test_the_widget_holds_the_page_and_its_kernel_decodes(codec, content):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        widget = make_widget(codec, content)
+    assert widget.decoder == content.nets.decoder
+    assert json.loads(widget.manifest)["latent"] == codec.latent
+    levels = answer(codec, {"kind": "decode", "id": 1}, codec.codes[:2].tobytes())
+    assert np.array_equal(np.frombuffer(levels, np.float32), codec.levels(codec.codes[:2]).ravel())
