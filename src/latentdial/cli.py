@@ -146,7 +146,9 @@ def _dimensions(options: Namespace) -> None:
 def _edit_options(parser: ArgumentParser) -> None:
     _run_argument(parser)
     parser.add_argument("picture", type=str, help="the picture file to edit")
-    parser.add_argument("edits", type=str, nargs="+", help="such as 1*=2, 0+=3, 5=0 or 3+=2s; several joined by ;")
+    parser.add_argument("edits", type=str, nargs="+", help="such as 1*=2, 0+=3, 5=0 or smile+=2s; several joined by ;")
+    parser.add_argument("--keep", type=str, nargs="+", default=[], help="directions to hold where they are")
+    parser.add_argument("--preserve_detail", action="store_true", help="keep what the codec blurs, away from the edit")
     parser.add_argument("--out", type=str | None, default=None, help="PNG: original, reconstruction, a column per edit")
     _json_option(parser)
 
@@ -155,7 +157,7 @@ def _edit(options: Namespace) -> None:
     from latentdial.report.figures import edit_sheet
 
     codec = _load(options.run)
-    sheet = codec.edit(options.picture, *options.edits)
+    sheet = codec.edit(options.picture, *options.edits, keep=options.keep, preserve_detail=options.preserve_detail)
     if options.out:
         _save(edit_sheet(sheet), options.out)
     if options.json:
@@ -169,6 +171,8 @@ def _edit(options: Namespace) -> None:
                     {
                         "label": column.label,
                         "change": asdict(column.change),
+                        "out": column.out,
+                        "warning": column.warning,
                         "moves": [asdict(move) for move in column.moves],
                         "code": column.code.tolist(),
                     }
@@ -208,6 +212,65 @@ def _sample(options: Namespace) -> None:
         _print_json({"run": options.run, "n": options.n, "out": options.out})
     else:
         _say_written(options.out)
+
+
+# directions -----------------------------------------------------------------------------------------------------------
+
+
+def _directions_options(parser: ArgumentParser) -> None:
+    _run_argument(parser)
+    parser.add_argument("--labels", type=str | None, default=None, help="a CSV of file,attribute,...; or data: its own")
+    parser.add_argument("--data", type=str | None, default=None, help="the labelled pictures; default: the run's")
+    parser.add_argument("--method", type=str, default="mean", help="from labels by mean, ridge or svm")
+    parser.add_argument("--these", type=str | None, default=None, help="a folder of pictures that have something")
+    parser.add_argument("--those", type=str | None, default=None, help="a folder of pictures that have not")
+    parser.add_argument("--name", type=str | None, default=None, help="what --these have and --those have not")
+    parser.add_argument("--without", type=str, nargs="+", default=[], help="directions to take out of the new ones")
+    parser.add_argument("--out", type=str | None, default=None, help="PNG with a sheet of the first directions")
+    parser.add_argument("--top", type=int, default=8, help="rows in the table and the sheet")
+    parser.add_argument("--again", action="store_true", help="measure again what the run holds already")
+    _json_option(parser)
+
+
+def _directions(options: Namespace) -> None:
+    from latentdial.study import Request, study
+    from latentdial.training.progress import show_progress
+
+    request = Request(
+        options.labels, options.data, options.method, options.these, options.those, options.name, options.without
+    )
+    with show_progress() as show:
+        stored = study(options.run, request, options.again, show.advance)
+    if options.out:
+        from latentdial.report.direction_sheet import direction_sheet
+
+        _save(direction_sheet(_load(options.run), stored.directions[: options.top]), options.out)
+    if options.json:
+        from latentdial.latent.stored import pack
+
+        _print_json({"run": options.run, **pack(stored)[0]})
+        return
+    count = min(8, len(stored.shares))
+    _print_table(
+        f"{options.run}: {len(stored.directions)} directions; "
+        f"the first {count} explain {stored.shares[count - 1]:.0%} of the decoded variance",
+        ["direction", "kind", "effect (levels for +-1 sd)", "95% interval", "sd", "linear", "safe range (sd)"],
+        [_direction_row(direction) for direction in stored.directions[: options.top]],
+    )
+    _say_written(options.out)
+
+
+def _direction_row(direction: Any) -> list[str]:
+    effect, (low, high) = direction.effect, direction.safe
+    return [
+        direction.name,
+        direction.kind,
+        f"{effect.levels:.2f}",
+        f"{effect.low:.2f} to {effect.high:.2f}",
+        f"{direction.sd:.3f}",
+        f"{effect.linearity:.0%}",
+        f"{low:+.1f} to {high:+.1f}",
+    ]
 
 
 # compare, recipes, import --------------------------------------------------------------------------------------------
@@ -285,6 +348,7 @@ def _import(options: Namespace) -> None:
 COMMANDS: dict[str, tuple[Callable[[ArgumentParser], None], str, Callable[[Namespace], int | None]]] = {
     "train": (_train_options, "train a recipe on pictures and write a run", _train),
     "dimensions": (_dimensions_options, "rank every dimension by what it does to the picture", _dimensions),
+    "directions": (_directions_options, "find, measure and name directions that change one thing", _directions),
     "edit": (_edit_options, "change chosen dimensions of a picture's code and see what happens", _edit),
     "sample": (_sample_options, "draw new pictures", _sample),
     "compare": (_compare_options, "compare runs in one HTML report", _compare),
