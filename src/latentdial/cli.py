@@ -273,6 +273,83 @@ def _direction_row(direction: Any) -> list[str]:
     ]
 
 
+# interpolate, average, analogy ----------------------------------------------------------------------------------------
+
+
+def _interpolate_options(parser: ArgumentParser) -> None:
+    _run_argument(parser)
+    parser.add_argument("first", type=str, help="the picture file to start from")
+    parser.add_argument("last", type=str, help="the picture file to end at")
+    parser.add_argument("--path", type=str, default="linear", help="linear, spherical, or density: along real codes")
+    parser.add_argument("-n", type=int, default=9, help="pictures, both ends included")
+    parser.add_argument("--out", type=str, default="path.png", help="a strip as .png, or moving as .gif or .webp")
+    _json_option(parser)
+
+
+def _interpolate(options: Namespace) -> None:
+    from latentdial.latent.paths import interpolate
+
+    codec = _load(options.run)
+    ends = codec.encode([options.first, options.last])
+    codes = interpolate(codec, ends[0], ends[1], options.n, options.path)
+    _save_strip(codec.decode(codes), options.out)
+    out = codec.support.score(codec, codes).tolist()
+    if options.json:
+        _print_json({"run": options.run, "path": options.path, "codes": codes.tolist(), "out": out})
+        return
+    print(f"{options.path} path of {len(codes)} pictures; furthest out of the data: {max(out):.2f} (1 is the border)")
+    _say_written(options.out)
+
+
+def _average_options(parser: ArgumentParser) -> None:
+    _run_argument(parser)
+    parser.add_argument("groups", type=str, nargs="+", help="folders of pictures, an average each")
+    parser.add_argument("--out", type=str, default="average.png", help="PNG to write")
+
+
+def _average(options: Namespace) -> None:
+    import numpy as np
+
+    from latentdial.images import open_images
+    from latentdial.latent.paths import average
+
+    codec = _load(options.run)
+    groups = [open_images(DataSettings(group), codec.geometry).pixels for group in options.groups]
+    _save_strip(codec.decode(np.stack([average(codec, group) for group in groups])), options.out)
+    _say_written(options.out)
+
+
+def _analogy_options(parser: ArgumentParser) -> None:
+    _run_argument(parser)
+    parser.add_argument("pictures", type=str, nargs=3, help="A, B and C: D is to C as B is to A")
+    parser.add_argument("--out", type=str, default="analogy.png", help="PNG with A, B, C and D")
+
+
+def _analogy(options: Namespace) -> None:
+    import numpy as np
+
+    from latentdial.latent.paths import analogy
+
+    codec = _load(options.run)
+    codes = codec.encode(list(options.pictures))
+    _save_strip(codec.decode(np.stack([*codes, analogy(*codes)])), options.out)
+    _say_written(options.out)
+
+
+def _save_strip(pictures: Any, out: str) -> None:
+    """A strip of pictures as PNG, or one after the other and back as GIF or WebP."""
+    from latentdial.report.figures import moving_picture, picture_grid
+
+    if Path(out).suffix in {".gif", ".webp"}:
+        frames = moving_picture(pictures)
+        try:
+            frames[0].save(out, save_all=True, append_images=frames[1:], duration=80, loop=0)
+        except (OSError, ValueError) as error:
+            raise LatentdialError(f"cannot write {out} ({error}): choose another --out") from None
+    else:
+        _save(picture_grid(pictures, columns=len(pictures)), out)
+
+
 # compare, recipes, import --------------------------------------------------------------------------------------------
 
 
@@ -350,6 +427,9 @@ COMMANDS: dict[str, tuple[Callable[[ArgumentParser], None], str, Callable[[Names
     "dimensions": (_dimensions_options, "rank every dimension by what it does to the picture", _dimensions),
     "directions": (_directions_options, "find, measure and name directions that change one thing", _directions),
     "edit": (_edit_options, "change chosen dimensions of a picture's code and see what happens", _edit),
+    "interpolate": (_interpolate_options, "go from one picture to another through the code space", _interpolate),
+    "average": (_average_options, "decode the mean code of groups of pictures", _average),
+    "analogy": (_analogy_options, "make D so that A : B :: C : D", _analogy),
     "sample": (_sample_options, "draw new pictures", _sample),
     "compare": (_compare_options, "compare runs in one HTML report", _compare),
     "recipes": (_recipes_options, "list what can be trained, with its paper", _recipes),

@@ -119,6 +119,13 @@ def picture_grid(pictures: np.ndarray, columns: int | None = None, side: int = 1
     return Sheet([Row([Cell(picture) for picture in chunk]) for chunk in chunks]).draw(side)
 
 
+def moving_picture(pictures: np.ndarray, side: int = 192) -> list[Image.Image]:
+    """Frames of pictures (N, H, W, C), there and back, of about `side` pixels."""
+    scale = max(1, round(side / pictures.shape[1]))
+    there = [to_picture(p).resize((p.shape[1] * scale, p.shape[0] * scale), Image.Resampling.NEAREST) for p in pictures]
+    return there + there[-2:0:-1]
+
+
 def to_picture(pixels: np.ndarray) -> Image.Image:
     """uint8 (H, W, C) with C of 1 or 3 as a Pillow picture."""
     return Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
