@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,6 +35,7 @@ from latentdial.latent.support import fit_support, safe_ranges
 from latentdial.run import load, save_directions
 
 LATENT, SIDE = 5, 8
+SPREAD = [0.04, 0.08, 0.04, 0.12, 0.08]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,7 @@ def linear() -> Codec:
     """Pictures 8x8 grey = W z with orthogonal columns of lengths 5 to 1, encoded by the pseudo-inverse."""
     rng = np.random.default_rng(0)
     weight = np.linalg.qr(rng.normal(size=(SIDE * SIDE, LATENT)))[0] * [5, 4, 3, 2, 1]
-    codes = (rng.normal(size=(200, LATENT)) * [0.1, 0.2, 0.1, 0.3, 0.2]).astype(np.float32)
+    codes = (rng.normal(size=(200, LATENT)) * SPREAD).astype(np.float32)
     down = torch.tensor(weight, dtype=torch.float32)
     up = torch.linalg.pinv(down)
     return Codec(
@@ -152,8 +154,10 @@ def test_explained_share_of_a_linear_decoder_in_closed_form(linear):
 def test_ranking_takes_the_strongest_first_and_redundancy_out(linear):
     twins = [make_direction(linear, f"twin{i}", "attribute", np.eye(LATENT)[1]) for i in range(3)]
     ranking = rank(linear, twins + axis_directions(linear))
-    # effect of an axis: length of its column times its sd, so 1 (0.8), 3 (0.6), 0 (0.5), 2 (0.3), 4 (0.2)
-    assert [d.name for d in ranking.directions[:5]] == ["twin0", "3", "0", "2", "4"]
+    # effect of an axis: length of its column times its sd: 4*.08, 2*.12, 5*.04, 3*.04, 1*.08
+    names = [d.name for d in ranking.directions]
+    assert names[0] in {"1", "twin0", "twin1", "twin2"}
+    assert names[1:5] == ["3", "0", "2", "4"]
     assert ranking.shares == sorted(ranking.shares)
     assert ranking.share(5) == pytest.approx(1, abs=1e-4)
 
@@ -172,17 +176,17 @@ def test_steering_a_linear_codec_holds_what_is_kept(linear):
     target = make_direction(linear, "target", "attribute", np.array([1.0, 0.5, 0, 0, 0]))
     kept = direction_of(linear, "1")
     code = linear.codes[3].astype(float)
-    plain = code + 0.2 * target.vector
-    moved = steer(linear, code, target, 0.2, [kept])
+    plain = code + 0.1 * target.vector
+    moved = steer(linear, code, target, 0.1, [kept])
     assert abs(moved[1] - code[1]) < 0.1 * abs(plain[1] - code[1])
-    assert (moved - code) @ target.vector == pytest.approx(0.2, rel=0.15)
+    assert (moved - code) @ target.vector == pytest.approx(0.1, rel=0.15)
 
 
 def test_support_has_95_percent_of_held_out_codes_inside(linear):
-    held_out = (np.random.default_rng(6).normal(size=(400, LATENT)) * [0.1, 0.2, 0.1, 0.3, 0.2]).astype(np.float32)
+    held_out = (np.random.default_rng(6).normal(size=(400, LATENT)) * SPREAD).astype(np.float32)
     support = fit_support(linear, held_out)
     assert (support.score(linear, held_out) <= 1).mean() == pytest.approx(0.95, abs=0.01)
-    fresh = np.random.default_rng(7).normal(size=(1000, LATENT)) * [0.1, 0.2, 0.1, 0.3, 0.2]
+    fresh = np.random.default_rng(7).normal(size=(1000, LATENT)) * SPREAD
     assert (support.score(linear, fresh) <= 1).mean() == pytest.approx(0.95, abs=0.04)
     assert (support.score(linear, 5 * fresh) > 1).mean() > 0.9
 
@@ -198,7 +202,7 @@ def test_safe_range_ends_at_the_border(linear):
 
 
 def test_edits_by_name_warning_and_keep(linear):
-    named = Codec(**{**vars(linear), "directions": tuple(pca_directions(linear))})
+    named = replace(linear, directions=tuple(pca_directions(linear)))
     picture = linear.decode(linear.codes.mean(0))[0]
     sheet = edit(named, picture, ["pca1+=1s", "1*=40;1+=30s"])
     assert sheet.columns[0].moves[0].sds == pytest.approx(1, abs=0.3)

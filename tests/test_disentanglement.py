@@ -29,7 +29,9 @@ def test_perfect_code_scores_one(name):
     assert SCORES[name](PERFECT, FACTORS) == pytest.approx(0.75 if name == "sap" else 1.0, abs=0.06)
 
 
-@pytest.mark.parametrize("name", ["mig", "sap", "modularity", "dci disentanglement", "dci completeness", "InfoM", "InfoC"])
+@pytest.mark.parametrize(
+    "name", ["mig", "sap", "modularity", "dci disentanglement", "dci completeness", "InfoM", "InfoC"]
+)
 def test_rotated_code_fails(name):
     assert SCORES[name](ROTATED, FACTORS) < 0.85 * SCORES[name](PERFECT, FACTORS)
 

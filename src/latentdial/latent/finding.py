@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -60,7 +61,9 @@ def _gram(decoder: Callable[[Tensor], Tensor], code: Tensor, basis: Tensor) -> T
     def decode(z: Tensor) -> Tensor:
         return decoder(z[None]).flatten()
 
-    pushed = vmap(lambda v: jvp(decode, (code,), (v,))[1])(basis.T)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", DeprecationWarning)  # torch's own use
+        pushed = vmap(lambda v: jvp(decode, (code,), (v,))[1])(basis.T)
     _, pull = vjp(decode, code)
     return vmap(lambda u: pull(u)[0])(pushed).T.detach()
 

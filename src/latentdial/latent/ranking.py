@@ -13,7 +13,7 @@ from latentdial.latent.effect import measure_effect, real_codes
 from latentdial.latent.support import safe_ranges
 
 CODES = 16  # real codes that effects are measured on
-RANGE_CODES = 6
+RANGE_CODES = 4
 GROUP = 16  # directions whose ranges are looked for together
 SHARE_CODES = 256
 SIDE = 16  # pixels a side at which effects are compared

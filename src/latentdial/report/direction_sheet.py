@@ -20,9 +20,7 @@ def direction_sheet(codec: Codec, directions: Sequence[Direction], faces: int = 
     """Rows of real codes moved along each direction; pictures outside the safe range carry a mark below them."""
     starts = real_codes(codec, faces + 2)[1:-1].astype(np.float64)
     strongest = max(direction.effect.levels for direction in directions if direction.effect)
-    rows = [
-        row for direction in directions if direction.effect for row in _rows(codec, direction, starts, strongest)
-    ]
+    rows = [row for direction in directions if direction.effect for row in _rows(codec, direction, starts, strongest)]
     headings = [*(f"{t:+.0f} sd" if t else "as is" for t in SDS), "where"]
     subtitle = "pictures marked 'out' lie outside the range of real pictures; heat: mean change for 1 sd"
     return Sheet(rows, f"Directions of {codec.name}", subtitle, headings).draw(side)
@@ -36,10 +34,7 @@ def _rows(codec: Codec, direction: Direction, starts: np.ndarray, strongest: flo
     outside = codec.support.score(codec, flat).reshape(len(starts), len(SDS)) > limits
     rows = []
     for i in range(len(starts)):
-        cells = [
-            Cell(picture, ["out" if out else ""])
-            for picture, out in zip(pictures[i], outside[i], strict=True)
-        ]
+        cells = [Cell(picture, ["out" if out else ""]) for picture, out in zip(pictures[i], outside[i], strict=True)]
         if i == 0 and direction.effect:
             heat = direction.effect.heat[..., None]
             cells.append(Cell(heat_map(np.zeros_like(heat), heat), [f"{direction.effect.levels:.1f} levels"]))
