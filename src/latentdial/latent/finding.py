@@ -16,7 +16,7 @@ from latentdial.latent.direction import Direction, axis_direction, make_directio
 from latentdial.latent.effect import real_codes
 
 COUNT = 16  # of PCA and Jacobian directions
-OVERSAMPLING, ROUNDS = 8, 4  # of the randomised SVD (Halko, Martinsson & Tropp, arXiv 0909.4061, algorithm 4.4)
+OVERSAMPLING, ROUNDS = 8, 3  # of the randomised SVD (Halko, Martinsson & Tropp, arXiv 0909.4061, algorithm 4.4)
 RIDGE = 1e-3
 METHODS = ("mean", "ridge", "svm")
 
@@ -34,7 +34,7 @@ def pca_directions(codec: Codec, count: int = COUNT) -> list[Direction]:
     return [make_direction(codec, f"pca{i + 1}", "pca", _signed(vectors[:, k])) for i, k in enumerate(kept)]
 
 
-def jacobian_directions(codec: Codec, count: int = COUNT, codes: int = 32, seed: int = 0) -> list[Direction]:
+def jacobian_directions(codec: Codec, count: int = COUNT, codes: int = 16, seed: int = 0) -> list[Direction]:
     """Directions that change the picture most for a step of given length, `jac1` first.
 
     They are the leading eigenvectors of J'J averaged over real codes, J the decoder Jacobian, found by subspace

@@ -12,10 +12,10 @@ from latentdial.latent.direction import Direction
 from latentdial.latent.effect import measure_effect, real_codes
 from latentdial.latent.support import safe_ranges
 
-CODES = 16  # real codes that effects are measured on
-RANGE_CODES = 4
+CODES = 12  # real codes that effects are measured on
+RANGE_CODES = 3
 GROUP = 16  # directions whose ranges are looked for together
-SHARE_CODES = 256
+SHARE_CODES = 200
 SIDE = 16  # pixels a side at which effects are compared
 
 
@@ -48,7 +48,7 @@ def measure(
     return measured
 
 
-def rank(codec: Codec, directions: Sequence[Direction], top: int = 16) -> Ranking:
+def rank(codec: Codec, directions: Sequence[Direction], top: int = 12) -> Ranking:
     """Order the directions greedily by image-space effect with redundancy taken out, and say what they explain.
 
     Each pick is the direction whose response over real pictures is largest after what the picks before it span is
@@ -66,23 +66,31 @@ def rank(codec: Codec, directions: Sequence[Direction], top: int = 16) -> Rankin
             left = left - np.outer(left @ unit, unit)
     chosen = [directions[i] for i in order]
     rest = [direction for i, direction in enumerate(directions) if i not in set(order)]
-    return Ranking(chosen + rest, [explained_share(codec, chosen[: i + 1]) for i in range(len(chosen))])
+    return Ranking(chosen + rest, explained_shares(codec, chosen))
 
 
 def explained_share(codec: Codec, directions: Sequence[Direction]) -> float:
-    """The share of the decoded variance that is left when a code is known only by its coordinates along directions.
+    """The share that all of the directions explain together: the last of `explained_shares`."""
+    return explained_shares(codec, directions)[-1]
+
+
+def explained_shares(codec: Codec, directions: Sequence[Direction]) -> list[float]:
+    """The shares of the decoded variance left when codes are known only along the first 1, 2, ... directions.
 
     Codes are replaced by their best linear estimate from those coordinates; for PCA that is the projection.
     """
     codes = real_codes(codec, SHARE_CODES).astype(np.float64)
     mean = codec.codes.mean(0, dtype=np.float64)
     covariance = np.atleast_2d(np.cov(codec.codes.T.astype(np.float64)))
-    vectors = np.stack([direction.vector for direction in directions], axis=1)
-    gain = covariance @ vectors @ np.linalg.pinv(vectors.T @ covariance @ vectors, hermitian=True)
     pictures = codec.levels(codes)
-    estimated = codec.levels(mean + (codes - mean) @ vectors @ gain.T)
-    total = np.square(pictures - pictures.mean(0), dtype=np.float64).sum()
-    return float(1 - np.square(pictures - estimated, dtype=np.float64).sum() / total) if total > 0 else 1.0
+    total = max(np.square(pictures - pictures.mean(0), dtype=np.float64).sum(), 1e-12)
+    shares = []
+    for count in range(1, len(directions) + 1):
+        vectors = np.stack([direction.vector for direction in directions[:count]], axis=1)
+        gain = covariance @ vectors @ np.linalg.pinv(vectors.T @ covariance @ vectors, hermitian=True)
+        estimated = codec.levels(mean + (codes - mean) @ vectors @ gain.T)
+        shares.append(float(1 - np.square(pictures - estimated, dtype=np.float64).sum() / total))
+    return shares
 
 
 def _responses(codec: Codec, directions: Sequence[Direction]) -> np.ndarray:
