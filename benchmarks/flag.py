@@ -1,7 +1,8 @@
 """How well does the safe range tell broken pictures from sound ones?
 
-Command:  python benchmarks/flag.py RUN JUDGE     (RUN: fcn-ae on avatars, 20 epochs; JUDGE: another net and seed, made by
-          latentdial train conv-ae avatars --set channels=16,32,64 --latent 64 --epochs 6 --seed 1 --out JUDGE)
+Command:  python benchmarks/flag.py RUN JUDGE
+          (RUN: fcn-ae on avatars, 20 epochs; JUDGE: another net and seed, made by latentdial train
+          conv-ae avatars --set channels=16,32,64 --latent 64 --epochs 6 --seed 1 --out JUDGE)
 Time:     about 2 minutes on 2 cores
 Expected: the AUROC of the flag at least 0.95, of the rule "more than 3 sd from the mean" at least 0.15 lower
 
@@ -67,8 +68,8 @@ def main() -> None:
         codes = starts[rng.integers(0, len(starts), EDITS)] + amounts[:, None] * np.stack([d.step for d in picks])
         broken = (judged(codec.decode(codes), judge, real) / limits).max(1) > 1
         sds = np.abs([(z @ d.vector - d.mean) / d.sd for z, d in zip(codes, picks, strict=True)])
-        raw = support.standardised(support.raw(codec, codes))
-        flag = support.score(codec, codes)
+        raw = support.raw(codec, codes)
+        flag = support.excess(raw).sum(1) / support.limit
         scores = {"flag": flag, "3 sd rule": sds > 3, "sd as a score": sds}
         scores |= {f"score {i} alone": raw[:, i] for i in range(raw.shape[1])}
         row = {f"AUROC {name}": roc_auc_score(broken, values) for name, values in scores.items()}

@@ -12,12 +12,15 @@ means over held-out pictures that do not have the attribute. Interval: the small
 """
 
 import argparse
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction
 from latentdial.latent.finding import attribute_direction, axis_directions, pca_directions
 from latentdial.latent.labelled import Attribute, attributes_of, run_pictures
@@ -38,7 +41,7 @@ class Probe(nn.Module):
         widths = [3, channels, 2 * channels, 4 * channels]
         layers = [
             nn.Sequential(nn.Conv2d(a, b, 3, padding=1), nn.BatchNorm2d(b), nn.ReLU(), nn.MaxPool2d(2))
-            for a, b in zip(widths, widths[1:], strict=False)
+            for a, b in pairwise(widths)
         ]
         self.body = nn.Sequential(nn.AvgPool2d(2), *layers, nn.Flatten(), nn.Linear(64 * channels, 128), nn.ReLU())
         self.head, self.sizes = nn.Linear(128, sum(sizes)), sizes
@@ -104,6 +107,22 @@ def closest(found: list[Direction], codes: np.ndarray, values: np.ndarray) -> np
     return found[best].step * np.sign(correlations[best])
 
 
+@dataclass(frozen=True)
+class Setting:
+    """All that the edits of one seed are made and judged with."""
+
+    codec: Codec
+    codes: np.ndarray
+    attributes: list[Attribute]
+    held_out: np.ndarray
+    held_out_attributes: list[Attribute]
+    axes: list[Direction]
+    components: list[Direction]
+    steering: Probe
+    judge: Probe
+    seed: int
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run")
@@ -129,28 +148,30 @@ def main() -> None:
             for part, t in zip(read, targets_of(there), strict=True)
         ]
         print(f"seed {seed}: the judge reads held-out pictures right: {np.round(right, 2)}", flush=True)
-        results = [one for name in TARGETS for one in run_target(name, locals())]
+        known = (codec, codes, attributes, held_out.pixels, there, axes, components, steering, judge, seed)
+        setting = Setting(*known)
+        results = [one for name in TARGETS for one in run_target(name, setting)]
         for method in {one[0] for one in results}:
             rows = np.array([one[1] for one in results if one[0] == method])  # (targets, amounts, 2)
             report(table, method, rows)
         show(table, seed + 1)
 
 
-def run_target(name: str, known: dict) -> list[tuple[str, np.ndarray]]:
+def run_target(name: str, known: Setting) -> list[tuple[str, np.ndarray]]:
     """Per method, the (amounts, 2) mean change of the target and the sum of the other changes."""
-    codec, codes, judge, steering = known["codec"], known["codes"], known["judge"], known["steering"]
-    attributes, there, held_out = known["attributes"], known["there"], known["held_out"]
+    codec, codes, judge, steering = known.codec, known.codes, known.judge, known.steering
+    attributes = known.attributes
     place = next(i for i, a in enumerate(attributes) if name in a.columns)
     values = attributes[place].columns[name]
     others = np.concatenate([a.matrix for i, a in enumerate(attributes) if i != place], axis=1)
-    absent = np.flatnonzero(there[place].columns[name] <= np.median(values))[:200]
-    rng = np.random.default_rng(known["seed"])
-    start = codec.encode(held_out.pixels[rng.choice(absent, PICTURES, replace=False)]).astype(np.float64)
+    absent = np.flatnonzero(known.held_out_attributes[place].columns[name] <= np.median(values))[:200]
+    rng = np.random.default_rng(known.seed)
+    start = codec.encode(known.held_out[rng.choice(absent, PICTURES, replace=False)]).astype(np.float64)
     plain = attribute_direction(codec, name, codes, values)
     balanced = attribute_direction(codec, name, codes, values, others)
     steps = {
-        "raw axis": closest(known["axes"], codes, values),
-        "PCA": closest(known["components"], codes, values),
+        "raw axis": closest(known.axes, codes, values),
+        "PCA": closest(known.components, codes, values),
         "mean difference": plain.step,
         "balanced": balanced.step,
     }

@@ -243,7 +243,8 @@ def test_paths(linear):
     assert np.diff(np.arctan2(circle[:, 1], circle[:, 0])) == pytest.approx(np.pi / 8)
     far = 3 * linear.codes.std(0)
     sides = np.array([far, -far]) * [1, 1, 1, 1, 0]
-    dense, straight = (interpolate(linear, *sides + [0, 0, 0, 0, far[4]], 9, path) for path in ("density", "linear"))
+    first, last = sides + np.eye(LATENT)[4] * far
+    dense, straight = (interpolate(linear, first, last, 9, path) for path in ("density", "linear"))
     support = linear.support
     density = [support.log_density((path - support.centre) @ support.whiten).sum() for path in (dense, straight)]
     assert density[0] > density[1]
@@ -328,7 +329,8 @@ def test_commands(tiny_runs, discs, tmp_path, capsys):
             Image.fromarray(picture).save(tmp_path / side / f"{i}.png")
     assert main(["directions", str(run), "--out", str(tmp_path / "sheet.png"), "--top", "3"]) == 0
     assert "of the decoded variance" in capsys.readouterr().out
-    assert Image.open(tmp_path / "sheet.png").width > 400
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width > 400
     examples = ["--these", str(tmp_path / "these"), "--those", str(tmp_path / "those"), "--name", "special"]
     assert main(["directions", str(run), *examples, "--json"]) == 0
     names = [one["name"] for one in json.loads(capsys.readouterr().out)["directions"]]

@@ -233,8 +233,8 @@ def _directions_options(parser: ArgumentParser) -> None:
 
 
 def _directions(options: Namespace) -> None:
-    from latentdial.study import Request, study
     from latentdial.progress import show_progress
+    from latentdial.study import Request, study
 
     request = Request(
         options.labels, options.data, options.method, options.these, options.those, options.name, options.without

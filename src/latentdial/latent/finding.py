@@ -64,7 +64,7 @@ def _gram(decoder: Callable[[Tensor], Tensor], code: Tensor, basis: Tensor) -> T
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", DeprecationWarning)  # torch's own use
         pushed = vmap(lambda v: jvp(decode, (code,), (v,))[1])(basis.T)
-    _, pull = vjp(decode, code)
+    pull = vjp(decode, code)[1]
     return vmap(lambda u: pull(u)[0])(pushed).T.detach()
 
 

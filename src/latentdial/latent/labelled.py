@@ -40,7 +40,7 @@ class Attribute:
 
 
 def run_pictures(codec: Codec, data: str | None = None, progress: Progress | None = None) -> tuple[ImageSet, ImageSet]:
-    """The training and the held-out pictures of a run, read again from its data; or of `data`, split in the same way."""
+    """The training and the held-out pictures of a run, read again from its data or from `data`."""
     if codec.config is None:
         raise LatentdialError(f"{codec.name} is no run: give pictures and labels from Python")
     config = codec.config
@@ -99,7 +99,7 @@ def make_attribute(name: str, values: np.ndarray) -> Attribute:
 def attribute_directions(
     codec: Codec, codes: np.ndarray, attributes: list[Attribute], method: str = "mean"
 ) -> list[Direction]:
-    """A direction for every attribute of pictures with codes (N, D), balanced over the others, with its side effects."""
+    """A direction for every attribute of pictures with codes (N, D), balanced over the others."""
     found = []
     for attribute in attributes:
         others = [other.matrix for other in attributes if other is not attribute]

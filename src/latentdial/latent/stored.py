@@ -148,8 +148,8 @@ def _effect(one: Any, heats: Any) -> Effect | None:
     if one is None:
         return None
     curve = {_number(sds): _number(levels) for sds, levels in one["curve"]}
-    numbers = (_number(one[name]) for name in ("levels", "low", "high", "linearity"))
-    return Effect(*numbers, curve=curve, heat=next(heats))
+    levels, low, high, linearity = (_number(one[name]) for name in ("levels", "low", "high", "linearity"))
+    return Effect(levels, low, high, linearity, curve, next(heats))
 
 
 def _number(value: Any) -> float:

@@ -87,7 +87,7 @@ def _weighted_purity(importance: np.ndarray) -> float:
 
 
 def beta_vae_score(codes: np.ndarray, factors: np.ndarray, samples: int = 500, batch: int = 64, seed: int = 0) -> float:
-    """Accuracy of telling, from mean absolute differences of pairs, which factor the pairs share (Higgins et al., 2017)."""
+    """Accuracy of telling, from mean differences of pairs, which factor the pairs share (Higgins et al., ICLR 2017)."""
     from sklearn.linear_model import LogisticRegression
 
     rng = np.random.default_rng(seed)
@@ -118,7 +118,7 @@ def factor_vae_score(
         votes.append(int(scaled[rng.choice(same, batch)].var(0).argmin()))
     cut = int(TRAIN * samples)
     table = np.zeros((scaled.shape[1], factors.shape[1]), int)
-    np.add.at(table, (votes[:cut], chosen[:cut]), 1)
+    np.add.at(table, (np.array(votes[:cut]), chosen[:cut]), 1)
     return float((table.argmax(1)[votes[cut:]] == chosen[cut:]).mean())
 
 
