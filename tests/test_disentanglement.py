@@ -82,3 +82,9 @@ def test_purity_by_hand():
 
 def test_entropy_of_an_even_factor():
     assert score.entropy(np.array([[0, 1], [1, 1], [2, 1], [3, 1]])) == pytest.approx([np.log(4), 0])
+
+
+def test_all_scores_of_a_perfect_code_are_named_and_high():
+    found = score.scores(PERFECT[:400], FACTORS[:400], trees=5)
+    assert set(found) >= {"MIG", "SAP", "DCI disentanglement", "BetaVAE score", "FactorVAE score", "Info modularity"}
+    assert min(found.values()) > 0.6

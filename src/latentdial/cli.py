@@ -273,6 +273,23 @@ def _direction_row(direction: Any) -> list[str]:
     ]
 
 
+def _disentanglement_options(parser: ArgumentParser) -> None:
+    _run_argument(parser)
+    _json_option(parser)
+
+
+def _disentanglement(options: Namespace) -> None:
+    from latentdial.progress import show_progress
+    from latentdial.study import disentanglement
+
+    with show_progress() as show:
+        found = disentanglement(options.run, show.advance)
+    if options.json:
+        _print_json({"run": options.run, **found})
+        return
+    _print_table(f"{options.run}: 1 is best", ["score", ""], [[name, f"{value:.3f}"] for name, value in found.items()])
+
+
 # interpolate, average, analogy ----------------------------------------------------------------------------------------
 
 
@@ -426,6 +443,11 @@ COMMANDS: dict[str, tuple[Callable[[ArgumentParser], None], str, Callable[[Names
     "train": (_train_options, "train a recipe on pictures and write a run", _train),
     "dimensions": (_dimensions_options, "rank every dimension by what it does to the picture", _dimensions),
     "directions": (_directions_options, "find, measure and name directions that change one thing", _directions),
+    "disentanglement": (
+        _disentanglement_options,
+        "score how far each dimension carries one known factor",
+        _disentanglement,
+    ),
     "edit": (_edit_options, "change chosen dimensions of a picture's code and see what happens", _edit),
     "interpolate": (_interpolate_options, "go from one picture to another through the code space", _interpolate),
     "average": (_average_options, "decode the mean code of groups of pictures", _average),

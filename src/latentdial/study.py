@@ -24,6 +24,7 @@ from latentdial.latent.labelled import attribute_directions, attributes_of, read
 from latentdial.latent.ranking import measure, rank
 from latentdial.latent.stored import Stored, merged
 from latentdial.latent.support import Support, fit_support
+from latentdial.measure.disentanglement import binned, scores
 from latentdial.run import load, read_directions, save_directions
 
 Progress = Callable[[str, int, int], None]
@@ -61,6 +62,19 @@ def study(run: str | Path, request: Request, again: bool, progress: Progress) ->
         kept = replace(_ranked(codec, merged(kept.directions, measured)), support=codec.support)
         save_directions(folder, kept)
     return kept
+
+
+def disentanglement(run: str | Path, progress: Progress, pictures: int = 1000) -> dict[str, float]:
+    """Disentanglement scores of a run whose pictures have known factors, over at most `pictures` of them."""
+    codec = load(run)
+    images, _ = run_pictures(codec, progress=progress)
+    if not images.factors:
+        raise LatentdialError(
+            f"the pictures of {run} have no known factors: the scores need a data set such as avatars"
+        )
+    few = images.take(np.linspace(0, len(images) - 1, min(pictures, len(images))).astype(int))
+    factors = [v if v.dtype.kind in "iu" else binned(v[:, None], 5)[:, 0] for v in few.factors.values()]
+    return scores(codec.encode(few.pixels), np.stack(factors, axis=1))
 
 
 def _ranked(codec: Codec, directions: list[Direction]) -> Stored:

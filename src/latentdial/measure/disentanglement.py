@@ -141,6 +141,15 @@ def infomec(codes: np.ndarray, factors: np.ndarray, seed: int = 0) -> dict[str, 
     }
 
 
+def scores(codes: np.ndarray, factors: np.ndarray, trees: int = 20) -> dict[str, float]:
+    """All scores of codes (N, D) for factors (N, K) by name; the trees of DCI are fewer than published, for time."""
+    found = {"MIG": mig(codes, factors), "SAP": sap(codes, factors), "modularity": modularity(codes, factors)}
+    found |= {f"DCI {name}": value for name, value in dci(codes, factors, trees).items()}
+    found["BetaVAE score"] = beta_vae_score(codes, factors)
+    found["FactorVAE score"] = factor_vae_score(codes, factors)
+    return found | {f"Info {name}": value for name, value in infomec(codes, factors).items()}
+
+
 def _peak_share(shared: np.ndarray, axis: int) -> float:
     """The largest share along the axis, averaged; rescaled so that an even spread gives 0."""
     chance = 1 / shared.shape[axis]
