@@ -322,6 +322,7 @@ def _average_options(parser: ArgumentParser) -> None:
     _run_argument(parser)
     parser.add_argument("groups", type=str, nargs="+", help="folders of pictures, an average each")
     parser.add_argument("--out", type=str, default="average.png", help="PNG to write")
+    _json_option(parser)
 
 
 def _average(options: Namespace) -> None:
@@ -332,14 +333,16 @@ def _average(options: Namespace) -> None:
 
     codec = _load(options.run)
     groups = [open_images(DataSettings(group), codec.geometry).pixels for group in options.groups]
-    _save_strip(codec.decode(np.stack([average(codec, group) for group in groups])), options.out)
-    _say_written(options.out)
+    codes = np.stack([average(codec, group) for group in groups])
+    _save_strip(codec.decode(codes), options.out)
+    _say_codes(options, codes)
 
 
 def _analogy_options(parser: ArgumentParser) -> None:
     _run_argument(parser)
     parser.add_argument("pictures", type=str, nargs=3, help="A, B and C: D is to C as B is to A")
     parser.add_argument("--out", type=str, default="analogy.png", help="PNG with A, B, C and D")
+    _json_option(parser)
 
 
 def _analogy(options: Namespace) -> None:
@@ -348,9 +351,17 @@ def _analogy(options: Namespace) -> None:
     from latentdial.latent.paths import analogy
 
     codec = _load(options.run)
-    codes = codec.encode(list(options.pictures))
-    _save_strip(codec.decode(np.stack([*codes, analogy(*codes)])), options.out)
-    _say_written(options.out)
+    given = codec.encode(list(options.pictures))
+    codes = np.stack([*given, analogy(*given)])
+    _save_strip(codec.decode(codes), options.out)
+    _say_codes(options, codes)
+
+
+def _say_codes(options: Namespace, codes: Any) -> None:
+    if options.json:
+        _print_json({"run": options.run, "codes": codes.tolist(), "out": options.out})
+    else:
+        _say_written(options.out)
 
 
 def _save_strip(pictures: Any, out: str) -> None:

@@ -26,10 +26,13 @@ class Move:
     after: float
     sds: float  # of the new coordinate from the training mean, in standard deviations
 
+    @property
+    def name(self) -> str:
+        return f"dimension {self.edit.target}" if self.edit.target.isdigit() else self.edit.target
+
     def sentence(self) -> str:
-        name = f"dimension {self.edit.target}" if self.edit.target.isdigit() else self.edit.target
         return (
-            f"{name} goes from {self.before:.2f} to {self.after:.2f}, "
+            f"{self.name} goes from {self.before:.2f} to {self.after:.2f}, "
             f"{abs(self.sds):.1f} sd {'above' if self.sds >= 0 else 'below'} the mean of the training codes"
         )
 

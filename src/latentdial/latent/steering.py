@@ -12,7 +12,7 @@ from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction
 
 STEPS, RATE = 40, 0.05  # of Adam, in sd of the codes
-CLOSENESS = 0.02  # weight of the squared distance from the linear edit, in sd of the codes
+CLOSENESS = 0.05  # weight of the squared distance from the linear edit, in sd of the codes
 MAX_GAIN = 3.0  # a conditioned step may be at most this much longer than the plain one
 
 Probe = Callable[[Tensor], Tensor]
@@ -47,7 +47,8 @@ def conditioned(
 
 def refined(codec: Codec, code: np.ndarray, moved: np.ndarray, readers: np.ndarray) -> np.ndarray:
     """The moved code (D,), refined until its picture, encoded again, has the readings (A,) of the linear edit."""
-    weights = torch.as_tensor(readers, dtype=torch.float32, device=codec.device)
+    sds = np.maximum((codec.codes @ readers.T).std(0), 1e-9)
+    weights = torch.as_tensor(readers / sds[:, None], dtype=torch.float32, device=codec.device)
 
     def probe(pictures: Tensor) -> Tensor:
         return codec.encoder(pictures) @ weights.T

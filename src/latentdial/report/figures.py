@@ -78,9 +78,12 @@ def edit_sheet(sheet: EditSheet, side: int = 176) -> Image.Image:
     """Original, reconstruction, and a column for each edit with what changed below it."""
     cells = [Cell(sheet.source, ["what was given"]), Cell(sheet.reconstruction, ["decoded from its code"])]
     for column in sheet.columns:
-        moves = [f"dim {m.edit.target}: {m.before:.2f} to {m.after:.2f} ({m.sds:+.1f} sd)" for m in column.moves]
+        moves = [f"{m.name}: {m.before:.2f} to {m.after:.2f} ({m.sds:+.1f} sd)" for m in column.moves]
         change = f"{column.change.mean:.2f} levels on average, {column.change.share:.0%} of pixels"
-        cells.append(Cell(column.picture, [line for text in [*moves, change] for line in textwrap.wrap(text, 26)]))
+        out = [f"outside the safe range: {column.out:.1f} times"] if column.flagged else []
+        cells.append(
+            Cell(column.picture, [line for text in [*moves, change, *out] for line in textwrap.wrap(text, 26)])
+        )
     headings = ["original", "reconstruction", *(column.label for column in sheet.columns)]
     return Sheet([Row(cells)], headings=headings).draw(side)
 
