@@ -4,8 +4,8 @@ Command:  python benchmarks/selectivity.py RUN        (RUN: fcn-ae on avatars, 2
 Time:     not yet measured to the end; about 15 minutes on 2 cores by the parts that ran
 Status:   not yet run to the end (docs/log.md). What it prints is worth nothing unless the judge's line, its first, is
           near 0.9 for every attribute.
-Expected: (the targets, not figures) at the same target change, side effects of "keep" at least 30% below the best of raw
-          axis, PCA and plain mean difference; selectivity at least 0.90 at 1 sd and 0.80 at 3 sd
+Expected: (the targets, not figures) at the same target change, side effects of "keep" at least 30% below the best of
+          raw axis, PCA and plain mean difference; selectivity at least 0.90 at 1 sd and 0.80 at 3 sd
 
 Every seed trains two probes on real pictures, never on the codec's: one steers, one judges, with their own weights and
 their own half of the pictures. A change is the total variation between the judge's class probabilities before and
