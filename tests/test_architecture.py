@@ -18,7 +18,7 @@ FLOORS = [
     {"recipes"},
     {"latent"},
     {"run"},
-    {"training", "weights", "explorer"},
+    {"training", "weights", "explorer", "study"},
     {"report"},
     {"cli"},
     {"__init__", "__main__"},

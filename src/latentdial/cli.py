@@ -152,7 +152,9 @@ def _dimensions(options: Namespace) -> None:
 def _edit_options(parser: ArgumentParser) -> None:
     _run_argument(parser)
     parser.add_argument("picture", type=str, help="the picture file to edit")
-    parser.add_argument("edits", type=str, nargs="+", help="such as 1*=2, 0+=3, 5=0 or 3+=2s; several joined by ;")
+    parser.add_argument("edits", type=str, nargs="+", help="such as 1*=2, 0+=3, 5=0 or smile+=2s; several joined by ;")
+    parser.add_argument("--keep", type=str, nargs="+", default=[], help="directions to hold where they are")
+    parser.add_argument("--preserve_detail", action="store_true", help="keep what the codec blurs, away from the edit")
     parser.add_argument("--out", type=str | None, default=None, help="PNG: original, reconstruction, a column per edit")
     _json_option(parser)
 
@@ -161,7 +163,7 @@ def _edit(options: Namespace) -> None:
     from latentdial.report.figures import edit_sheet
 
     codec = _load(options.run)
-    sheet = codec.edit(options.picture, *options.edits)
+    sheet = codec.edit(options.picture, *options.edits, keep=options.keep, preserve_detail=options.preserve_detail)
     if options.out:
         _save(edit_sheet(sheet), options.out)
     if options.json:
@@ -175,6 +177,8 @@ def _edit(options: Namespace) -> None:
                     {
                         "label": column.label,
                         "change": asdict(column.change),
+                        "out": column.out,
+                        "warning": column.warning,
                         "moves": [asdict(move) for move in column.moves],
                         "code": column.code.tolist(),
                     }
@@ -214,6 +218,170 @@ def _sample(options: Namespace) -> None:
         _print_json({"run": options.run, "n": options.n, "out": options.out})
     else:
         _say_written(options.out)
+
+
+# directions -----------------------------------------------------------------------------------------------------------
+
+
+def _directions_options(parser: ArgumentParser) -> None:
+    _run_argument(parser)
+    parser.add_argument("--labels", type=str | None, default=None, help="a CSV of file,attribute,...; or data: its own")
+    parser.add_argument("--data", type=str | None, default=None, help="the labelled pictures; default: the run's")
+    parser.add_argument("--method", type=str, default="mean", help="from labels by mean, ridge or svm")
+    parser.add_argument("--these", type=str | None, default=None, help="a folder of pictures that have something")
+    parser.add_argument("--those", type=str | None, default=None, help="a folder of pictures that have not")
+    parser.add_argument("--name", type=str | None, default=None, help="what --these have and --those have not")
+    parser.add_argument("--without", type=str, nargs="+", default=[], help="directions to take out of the new ones")
+    parser.add_argument("--out", type=str | None, default=None, help="PNG with a sheet of the first directions")
+    parser.add_argument("--top", type=int, default=8, help="rows in the table and the sheet")
+    parser.add_argument("--again", action="store_true", help="measure again what the run holds already")
+    _json_option(parser)
+
+
+def _directions(options: Namespace) -> None:
+    from latentdial.progress import show_progress
+    from latentdial.study import Request, study
+
+    request = Request(
+        options.labels, options.data, options.method, options.these, options.those, options.name, options.without
+    )
+    with show_progress() as show:
+        stored = study(options.run, request, options.again, show.advance)
+    if options.out:
+        from latentdial.report.direction_sheet import direction_sheet
+
+        _save(direction_sheet(_load(options.run), stored.directions[: options.top]), options.out)
+    if options.json:
+        from latentdial.latent.stored import pack
+
+        _print_json({"run": options.run, **pack(stored)[0]})
+        return
+    count = min(8, len(stored.shares))
+    _print_table(
+        f"{options.run}: {len(stored.directions)} directions; "
+        f"the first {count} explain {stored.shares[count - 1]:.0%} of the decoded variance",
+        ["direction", "kind", "effect (levels for +-1 sd)", "95% interval", "sd", "linear", "safe range (sd)"],
+        [_direction_row(direction) for direction in stored.directions[: options.top]],
+    )
+    _say_written(options.out)
+
+
+def _direction_row(direction: Any) -> list[str]:
+    effect, (low, high) = direction.effect, direction.safe
+    return [
+        direction.name,
+        direction.kind,
+        f"{effect.levels:.2f}",
+        f"{effect.low:.2f} to {effect.high:.2f}",
+        f"{direction.sd:.3f}",
+        f"{effect.linearity:.0%}",
+        f"{low:+.1f} to {high:+.1f}",
+    ]
+
+
+def _disentanglement_options(parser: ArgumentParser) -> None:
+    _run_argument(parser)
+    _json_option(parser)
+
+
+def _disentanglement(options: Namespace) -> None:
+    from latentdial.progress import show_progress
+    from latentdial.study import disentanglement
+
+    with show_progress() as show:
+        found = disentanglement(options.run, show.advance)
+    if options.json:
+        _print_json({"run": options.run, **found})
+        return
+    _print_table(f"{options.run}: 1 is best", ["score", ""], [[name, f"{value:.3f}"] for name, value in found.items()])
+
+
+# interpolate, average, analogy ----------------------------------------------------------------------------------------
+
+
+def _interpolate_options(parser: ArgumentParser) -> None:
+    _run_argument(parser)
+    parser.add_argument("first", type=str, help="the picture file to start from")
+    parser.add_argument("last", type=str, help="the picture file to end at")
+    parser.add_argument("--path", type=str, default="linear", help="linear, spherical, or density: along real codes")
+    parser.add_argument("-n", type=int, default=9, help="pictures, both ends included")
+    parser.add_argument("--out", type=str, default="path.png", help="a strip as .png, or moving as .gif or .webp")
+    _json_option(parser)
+
+
+def _interpolate(options: Namespace) -> None:
+    from latentdial.latent.paths import interpolate
+
+    codec = _load(options.run)
+    ends = codec.encode([options.first, options.last])
+    codes = interpolate(codec, ends[0], ends[1], options.n, options.path)
+    _save_strip(codec.decode(codes), options.out)
+    out = codec.support.score(codec, codes).tolist()
+    if options.json:
+        _print_json({"run": options.run, "path": options.path, "codes": codes.tolist(), "out": out})
+        return
+    print(f"{options.path} path of {len(codes)} pictures; furthest out of the data: {max(out):.2f} (1 is the border)")
+    _say_written(options.out)
+
+
+def _average_options(parser: ArgumentParser) -> None:
+    _run_argument(parser)
+    parser.add_argument("groups", type=str, nargs="+", help="folders of pictures, an average each")
+    parser.add_argument("--out", type=str, default="average.png", help="PNG to write")
+    _json_option(parser)
+
+
+def _average(options: Namespace) -> None:
+    import numpy as np
+
+    from latentdial.images import open_images
+    from latentdial.latent.paths import average
+
+    codec = _load(options.run)
+    groups = [open_images(DataSettings(group), codec.geometry).pixels for group in options.groups]
+    codes = np.stack([average(codec, group) for group in groups])
+    _save_strip(codec.decode(codes), options.out)
+    _say_codes(options, codes)
+
+
+def _analogy_options(parser: ArgumentParser) -> None:
+    _run_argument(parser)
+    parser.add_argument("pictures", type=str, nargs=3, help="A, B and C: D is to C as B is to A")
+    parser.add_argument("--out", type=str, default="analogy.png", help="PNG with A, B, C and D")
+    _json_option(parser)
+
+
+def _analogy(options: Namespace) -> None:
+    import numpy as np
+
+    from latentdial.latent.paths import analogy
+
+    codec = _load(options.run)
+    given = codec.encode(list(options.pictures))
+    codes = np.stack([*given, analogy(*given)])
+    _save_strip(codec.decode(codes), options.out)
+    _say_codes(options, codes)
+
+
+def _say_codes(options: Namespace, codes: Any) -> None:
+    if options.json:
+        _print_json({"run": options.run, "codes": codes.tolist(), "out": options.out})
+    else:
+        _say_written(options.out)
+
+
+def _save_strip(pictures: Any, out: str) -> None:
+    """A strip of pictures as PNG, or one after the other and back as GIF or WebP."""
+    from latentdial.report.figures import moving_picture, picture_grid
+
+    if Path(out).suffix in {".gif", ".webp"}:
+        frames = moving_picture(pictures)
+        try:
+            frames[0].save(out, save_all=True, append_images=frames[1:], duration=80, loop=0)
+        except (OSError, ValueError) as error:
+            raise LatentdialError(f"cannot write {out} ({error}): choose another --out") from None
+    else:
+        _save(picture_grid(pictures, columns=len(pictures)), out)
 
 
 # compare, recipes, import --------------------------------------------------------------------------------------------
@@ -424,7 +592,16 @@ def _serve(codec: Any, content: Any, options: Namespace) -> None:
 COMMANDS: dict[str, tuple[Callable[[ArgumentParser], None], str, Callable[[Namespace], int | None]]] = {
     "train": (_train_options, "train a recipe on pictures and write a run", _train),
     "dimensions": (_dimensions_options, "rank every dimension by what it does to the picture", _dimensions),
+    "directions": (_directions_options, "find, measure and name directions that change one thing", _directions),
+    "disentanglement": (
+        _disentanglement_options,
+        "score how far each dimension carries one known factor",
+        _disentanglement,
+    ),
     "edit": (_edit_options, "change chosen dimensions of a picture's code and see what happens", _edit),
+    "interpolate": (_interpolate_options, "go from one picture to another through the code space", _interpolate),
+    "average": (_average_options, "decode the mean code of groups of pictures", _average),
+    "analogy": (_analogy_options, "make D so that A : B :: C : D", _analogy),
     "sample": (_sample_options, "draw new pictures", _sample),
     "compare": (_compare_options, "compare runs in one HTML report", _compare),
     "explore": (_explore_options, "turn the dimensions in a page: served here, or written as one file", _explore),

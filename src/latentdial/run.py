@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import nn
 
 from latentdial.config import RunConfig, from_json
 from latentdial.errors import LatentdialError
+from latentdial.latent import stored
 from latentdial.latent.codec import Codec
 from latentdial.model import Autoencoder
 from latentdial.recipes import build
@@ -28,6 +30,8 @@ CONFIG, MODEL, CODES, METRICS, CARD = (
     "metrics.jsonl",
     "README.md",
 )
+DIRECTIONS = "directions.json", "directions.safetensors"
+MAX_DIRECTIONS_BYTES = 32_000_000
 MAX_CONFIG_BYTES = 1_000_000
 MAX_HEADER_BYTES = 1_000_000
 MAX_CODES = 10_000
@@ -49,6 +53,42 @@ def save_codes(folder: Path, codes: np.ndarray, kl: np.ndarray | None) -> None:
     os.replace(unfinished, folder / CODES)
 
 
+def save_directions(folder: Path, kept: stored.Stored) -> None:
+    """Write directions and the safe region; the JSON, without which the arrays are not looked at, comes last."""
+    record, arrays = stored.pack(kept)
+    described, held = folder / DIRECTIONS[0], folder / DIRECTIONS[1]
+    described.unlink(missing_ok=True)
+    save_numpy(arrays, folder / f".{held.name}.part")
+    os.replace(folder / f".{held.name}.part", held)
+    (folder / f".{described.name}.part").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    os.replace(folder / f".{described.name}.part", described)
+
+
+def read_directions(folder: Path, latent: int, side: int) -> stored.Stored | None:
+    """The directions of a run, checked as everything in it; None where there are none yet."""
+    described, held = folder / DIRECTIONS[0], folder / DIRECTIONS[1]
+    if not described.exists():
+        return None
+    try:
+        regular_file(described, MAX_DIRECTIONS_BYTES)
+        record = stored.check_record(json.loads(described.read_text(encoding="utf-8")))
+    except (ValueError, RecursionError) as error:
+        raise _broken(described, str(error)) from None
+    header = _header(regular_file(held))
+    components = header.get("support_weights", {}).get("shape", [0])
+    count = components[0] if isinstance(components, list) and components else 0
+    if not isinstance(count, int) or not 0 <= count <= stored.MAX_COMPONENTS:
+        raise _broken(held, f"a mixture may have {stored.MAX_COMPONENTS} components at most")
+    try:
+        _check_header(held, stored.shapes(record, latent, side, count), {"F32"})
+        arrays = load_numpy(held)
+        if not all(np.isfinite(array).all() for array in arrays.values()):
+            raise ValueError("it holds values that are not finite")
+        return stored.unpack(record, arrays)
+    except (SafetensorError, OSError, ValueError, AttributeError) as error:
+        raise _broken(held, str(error)) from None
+
+
 def load(folder: str | Path, device: str = "cpu") -> Codec:
     """Load a trained run as a codec.
 
@@ -61,7 +101,9 @@ def load(folder: str | Path, device: str = "cpu") -> Codec:
     load_weights(model, folder / MODEL)
     model.eval().requires_grad_(False).to(device)
     codes, kl = _read_codes(folder, model.latent)
-    return codec_of(model, config, folder.name, device, codes, kl)
+    codec = codec_of(model, config, folder.name, device, codes, kl)
+    kept = read_directions(folder, model.latent, config.geometry.size)
+    return codec if kept is None else replace(codec, directions=kept.directions, stored_support=kept.support)
 
 
 def codec_of(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,10 @@ from latentdial.images.geometry import fit_arrays
 from latentdial.pixels import Range, to_float, to_levels
 
 if TYPE_CHECKING:
+    from latentdial.latent.direction import Direction
     from latentdial.latent.editing import EditSheet
     from latentdial.latent.effect import DimensionTable
+    from latentdial.latent.support import Support
 
 CHUNK = 128
 
@@ -45,6 +48,15 @@ class Codec:
     prior: Callable[[int, torch.Generator], Tensor] | None = None
     config: RunConfig | None = None
     model: nn.Module | None = None
+    directions: tuple[Direction, ...] = ()  # stored with the run
+    stored_support: Support | None = None
+
+    @cached_property
+    def support(self) -> Support:
+        """Where in the code space the data lie: as stored with the run, else fitted to the training codes."""
+        from latentdial.latent.support import fit_support
+
+        return self.stored_support or fit_support(self)
 
     @property
     def codes(self) -> np.ndarray:
@@ -113,11 +125,11 @@ class Codec:
         """The same codec with the codes of these pictures as its training codes."""
         return replace(self, training_codes=self.encode(given))
 
-    def edit(self, picture: Picture, *edits: str) -> EditSheet:
+    def edit(self, picture: Picture, *edits: str, keep: Sequence[str] = (), preserve_detail: bool = False) -> EditSheet:
         """Change the code of a picture, each argument on its own and all together: see `latentdial.latent.editing`."""
         from latentdial.latent.editing import edit
 
-        return edit(self, picture, list(edits))
+        return edit(self, picture, list(edits), keep, preserve_detail)
 
     def dimensions(self) -> DimensionTable:
         """Every dimension ranked by what it does to the picture: see `latentdial.latent.effect`."""

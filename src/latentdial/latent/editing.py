@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from latentdial.errors import LatentdialError
 from latentdial.latent.codec import Codec, Picture
+from latentdial.latent.detail import preserve
+from latentdial.latent.direction import Direction, direction_of
 from latentdial.latent.grammar import FLOAT32_MAX, Edit, parse_edits
+from latentdial.latent.steering import steer
+from latentdial.latent.support import MIN_CODES
 from latentdial.measure.change import Change, change
 
 
@@ -21,25 +26,47 @@ class Move:
     after: float
     sds: float  # of the new coordinate from the training mean, in standard deviations
 
+    @property
+    def name(self) -> str:
+        return f"dimension {self.edit.target}" if self.edit.target.isdigit() else self.edit.target
+
     def sentence(self) -> str:
         return (
-            f"dimension {self.edit.target} goes from {self.before:.2f} to {self.after:.2f}, "
+            f"{self.name} goes from {self.before:.2f} to {self.after:.2f}, "
             f"{abs(self.sds):.1f} sd {'above' if self.sds >= 0 else 'below'} the mean of the training codes"
         )
 
 
 @dataclass(frozen=True)
 class Edited:
-    """One column of an edit sheet: the edited code, its picture, and what changed against the reconstruction."""
+    """One column of an edit sheet: the edited code, its picture, and what changed against the reconstruction.
+
+    `out` is how far the code lies out of the data: up to 1 inside, None without training codes to judge by.
+    """
 
     label: str
     code: np.ndarray  # (D,)
     picture: np.ndarray  # uint8 (H, W, C)
     change: Change
     moves: list[Move]
+    out: float | None = None
+    start_out: float | None = None
+
+    @property
+    def flagged(self) -> bool:
+        """The edit left the region of real codes, or moved a code that was outside further out."""
+        return self.out is not None and self.start_out is not None and self.out > max(1.0, self.start_out)
+
+    @property
+    def warning(self) -> str | None:
+        if not self.flagged:
+            return None
+        start = f"; the picture itself is {self.start_out:.1f} times" if (self.start_out or 0) > 1 else ""
+        return f"outside the safe range: {self.out:.1f} times as far out as the border of real pictures{start}"
 
     def sentence(self) -> str:
-        return f"{self.label}: {'; '.join(move.sentence() for move in self.moves)} - {self.change.sentence()}."
+        said = f"{self.label}: {'; '.join(move.sentence() for move in self.moves)} - {self.change.sentence()}."
+        return f"{said} Warning: {self.warning}." if self.warning else said
 
 
 @dataclass(frozen=True)
@@ -55,10 +82,13 @@ class EditSheet:
         return [column.sentence() for column in self.columns]
 
 
-def edit(codec: Codec, picture: Picture, texts: list[str]) -> EditSheet:
+def edit(
+    codec: Codec, picture: Picture, texts: list[str], keep: Sequence[str] = (), preserve_detail: bool = False
+) -> EditSheet:
     """Apply each text of edits to the picture's code on its own, and all of them together where there are several.
 
-    Unknown dimensions and codes that leave float32 are a LatentdialError.
+    The directions named in `keep` are held where they are. `preserve_detail` adds to the picture what the codec lost
+    of the source, where the edit left it alone. Unknown names and codes that leave float32 are a LatentdialError.
     """
     if not texts:
         raise LatentdialError("there is nothing to edit: give edits such as 1*=2 or 3+=2s")
@@ -68,39 +98,47 @@ def edit(codec: Codec, picture: Picture, texts: list[str]) -> EditSheet:
     groups = {text.strip(): parse_edits(text) for text in texts}
     if len(groups) > 1:
         groups["all together"] = [edit for edits in groups.values() for edit in edits]
+    kept = [direction_of(codec, name, len(code)) for name in keep]
+    results = {label: apply_edits(codec, code, edits, kept) for label, edits in groups.items()}
+    outs = _outs(codec, np.stack([code, *(edited for edited, _ in results.values())]))
     columns = []
-    for label, edits in groups.items():
-        edited, moves = apply_edits(codec, code, edits)
+    for (label, (edited, moves)), out in zip(results.items(), outs[1:], strict=True):
         after = codec.levels(edited[None])[0]
-        columns.append(Edited(label, edited, after.round().astype(np.uint8), change(before, after), moves))
+        shown = preserve(source, before, after) if preserve_detail else after
+        columns.append(
+            Edited(label, edited, shown.round().astype(np.uint8), change(before, after), moves, out, outs[0])
+        )
     return EditSheet(source, before.round().astype(np.uint8), code, columns)
 
 
-def apply_edits(codec: Codec, code: np.ndarray, edits: list[Edit]) -> tuple[np.ndarray, list[Move]]:
+def apply_edits(
+    codec: Codec, code: np.ndarray, edits: list[Edit], keep: Sequence[Direction] = ()
+) -> tuple[np.ndarray, list[Move]]:
     """The code (D,) after the edits, one after the other, and what each did."""
     edited = code.astype(np.float64)
     moves = []
     for one in edits:
-        axis = _axis(one.target, len(code))
-        mean, sd = _mean_and_sd(codec, axis, one)
-        before = float(edited[axis])
-        after = one.apply(before, mean, sd)
+        direction = direction_of(codec, one.target, len(code))
+        if codec.training_codes is None and one.in_sd:
+            codec.codes  # noqa: B018 - raises the error that says how to get training codes
+        before = float(edited @ direction.vector)
+        after = one.apply(before, direction.mean, direction.sd)
         if not abs(after) <= FLOAT32_MAX:
-            raise LatentdialError(f"edit {one} takes dimension {axis} to {after:g}: stay within +-{FLOAT32_MAX:g}")
-        edited[axis] = after
-        moves.append(Move(one, before, after, (after - mean) / sd if sd > 0 else 0.0))
+            raise LatentdialError(f"edit {one} takes {direction.title} to {after:g}: stay within +-{FLOAT32_MAX:g}")
+        if keep:
+            edited = steer(codec, edited, direction, after - before, keep)
+            after = float(edited @ direction.vector)
+        else:
+            edited = edited + (after - before) * direction.vector
+        moves.append(Move(one, before, after, (after - direction.mean) / direction.sd if direction.sd > 0 else 0.0))
+    if not np.abs(edited).max() <= FLOAT32_MAX:
+        raise LatentdialError(f"the edits leave the range of numbers: stay within +-{FLOAT32_MAX:g}")
     return edited.astype(np.float32), moves
 
 
-def _axis(target: str, latent: int) -> int:
-    if not target.isdigit() or int(target) >= latent:
-        raise LatentdialError(f"there is no dimension {target!r}: this code has dimensions 0 to {latent - 1}")
-    return int(target)
-
-
-def _mean_and_sd(codec: Codec, axis: int, one: Edit) -> tuple[float, float]:
-    """Along one axis of the training codes; a codec without them has no sd, which only edits in sd need."""
-    if codec.training_codes is None and not one.in_sd:
-        return 0.0, 0.0
-    column = codec.codes[:, axis].astype(np.float64)
-    return float(column.mean()), float(column.std())
+def _outs(codec: Codec, codes: np.ndarray) -> list[float] | list[None]:
+    if codec.training_codes is None or len(codec.codes) < MIN_CODES:
+        return [None] * len(codes)
+    with np.errstate(over="ignore"):
+        scores = codec.support.score(codec, np.clip(codes.astype(np.float64), -1e30, 1e30))
+    return np.nan_to_num(scores, nan=np.inf, posinf=1e30).tolist()

@@ -78,9 +78,12 @@ def edit_sheet(sheet: EditSheet, side: int = 176) -> Image.Image:
     """Original, reconstruction, and a column for each edit with what changed below it."""
     cells = [Cell(sheet.source, ["what was given"]), Cell(sheet.reconstruction, ["decoded from its code"])]
     for column in sheet.columns:
-        moves = [f"dim {m.edit.target}: {m.before:.2f} to {m.after:.2f} ({m.sds:+.1f} sd)" for m in column.moves]
+        moves = [f"{m.name}: {m.before:.2f} to {m.after:.2f} ({m.sds:+.1f} sd)" for m in column.moves]
         change = f"{column.change.mean:.2f} levels on average, {column.change.share:.0%} of pixels"
-        cells.append(Cell(column.picture, [line for text in [*moves, change] for line in textwrap.wrap(text, 26)]))
+        out = [f"outside the safe range: {column.out:.1f} times"] if column.flagged else []
+        cells.append(
+            Cell(column.picture, [line for text in [*moves, change, *out] for line in textwrap.wrap(text, 26)])
+        )
     headings = ["original", "reconstruction", *(column.label for column in sheet.columns)]
     return Sheet([Row(cells)], headings=headings).draw(side)
 
@@ -117,6 +120,13 @@ def picture_grid(pictures: np.ndarray, columns: int | None = None, side: int = 1
     columns = columns or int(np.ceil(np.sqrt(len(pictures))))
     chunks = [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
     return Sheet([Row([Cell(picture) for picture in chunk]) for chunk in chunks]).draw(side)
+
+
+def moving_picture(pictures: np.ndarray, side: int = 192) -> list[Image.Image]:
+    """Frames of pictures (N, H, W, C), there and back, of about `side` pixels."""
+    scale = max(1, round(side / pictures.shape[1]))
+    there = [to_picture(p).resize((p.shape[1] * scale, p.shape[0] * scale), Image.Resampling.NEAREST) for p in pictures]
+    return there + there[-2:0:-1]
 
 
 def to_picture(pixels: np.ndarray) -> Image.Image:

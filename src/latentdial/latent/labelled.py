@@ -1,0 +1,136 @@
+"""Pictures with attributes: from the image set's own factors or labels, or from a CSV file."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from latentdial.errors import LatentdialError
+from latentdial.images import ImageSet, open_images, split
+from latentdial.latent.codec import Codec
+from latentdial.latent.direction import Direction
+from latentdial.latent.effect import real_codes
+from latentdial.latent.finding import attribute_direction
+
+MAX_CATEGORIES = 24
+MAX_PICTURES = 10_000
+MIN_SHARE = 0.01  # of the pictures that must have a value for it to get a direction
+SIDE_CODES = 48
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Attribute:
+    """One attribute of N pictures: its columns (N, C) by name, one for a number or yes/no, else one a category."""
+
+    name: str
+    columns: dict[str, np.ndarray]
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """The columns (N, C), one left out where they add up to one."""
+        columns = list(self.columns.values())
+        return np.stack(columns[1:] if len(columns) > 1 else columns, axis=1)
+
+
+def run_pictures(codec: Codec, data: str | None = None, progress: Progress | None = None) -> tuple[ImageSet, ImageSet]:
+    """The training and the held-out pictures of a run, read again from its data or from `data`."""
+    if codec.config is None:
+        raise LatentdialError(f"{codec.name} is no run: give pictures and labels from Python")
+    config = codec.config
+    settings = config.data if data is None else replace(config.data, source=data, limit=None)
+    images = open_images(settings, config.geometry, *([] if progress is None else [progress]))
+    parts = split(len(images), config.data.holdout, config.train.seed)
+    return images.take(parts.train[:MAX_PICTURES]), images.take(np.concatenate([parts.validation, parts.test]))
+
+
+def attributes_of(images: ImageSet) -> list[Attribute]:
+    """The factors of an image set, or the labels of its sub-folders; without either a LatentdialError."""
+    if images.factors:
+        return [make_attribute(name, values) for name, values in images.factors.items()]
+    if images.labels is None:
+        raise LatentdialError("these pictures have no labels: put them in sub-folders or give --labels FILE.csv")
+    names = np.array([re.sub(r"[^A-Za-z0-9_.-]", "_", name) for name in images.label_names])
+    return [make_attribute("label", names[images.labels])]
+
+
+def read_labels(path: Path, names: list[str]) -> tuple[np.ndarray, list[Attribute]]:
+    """Read a CSV whose first column names pictures and whose others are attributes.
+
+    Returns the indices into `names` of the pictures found, by whole name or by file name, and their attributes.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise LatentdialError(f"{path} cannot be read as CSV ({error}): give a text file with a header") from None
+    if len(rows) < 2 or len(rows[0]) < 2 or any(len(row) != len(rows[0]) for row in rows):
+        raise LatentdialError(f"{path} is no table: give a header with file,attribute,... and as many cells a row")
+    where = {Path(name).name: i for i, name in enumerate(names)} | {name: i for i, name in enumerate(names)}
+    found = [(where[row[0]], row[1:]) for row in rows[1:] if row[0] in where]
+    if len(found) < 4:
+        raise LatentdialError(f"{path} names {len(found)} of the pictures: its first column must hold their file names")
+    index = np.array([i for i, _ in found])
+    columns = np.array([cells for _, cells in found])
+    return index, [make_attribute(name, _values(columns[:, i])) for i, name in enumerate(rows[0][1:])]
+
+
+def make_attribute(name: str, values: np.ndarray) -> Attribute:
+    """An attribute from numbers, yes/no, or categories: whole numbers of at most 24 kinds, or texts."""
+    kinds, counts = np.unique(values, return_counts=True)
+    categories = values.dtype.kind in "OUS" or (values.dtype.kind in "iub" and len(kinds) <= MAX_CATEGORIES)
+    if not categories or len(kinds) < 2:
+        return Attribute(name, {name: values.astype(np.float64)})
+    if len(kinds) > MAX_CATEGORIES:
+        raise LatentdialError(f"attribute {name} has {len(kinds)} values: give numbers or at most {MAX_CATEGORIES}")
+    if len(kinds) == 2:
+        title = name if values.dtype.kind in "iub" else f"{name}.{kinds[1]}"
+        return Attribute(name, {title: (values == kinds[1]).astype(np.float64)})
+    often = [kind for kind, count in zip(kinds, counts, strict=True) if count >= MIN_SHARE * len(values)]
+    return Attribute(name, {f"{name}.{kind}": (values == kind).astype(np.float64) for kind in often})
+
+
+def attribute_directions(
+    codec: Codec, codes: np.ndarray, attributes: list[Attribute], method: str = "mean"
+) -> list[Direction]:
+    """A direction for every attribute of pictures with codes (N, D), balanced over the others."""
+    found = []
+    for attribute in attributes:
+        others = [other.matrix for other in attributes if other is not attribute]
+        rest = np.concatenate(others, axis=1) if others else None
+        found += [
+            attribute_direction(codec, name, codes, values, rest, method)
+            for name, values in attribute.columns.items()
+            if len(np.unique(values)) > 1
+        ]
+    if not found:
+        raise LatentdialError("no attribute has two values that occur often enough: give more labelled pictures")
+    return [replace(direction, side=side_effects(codec, direction, found)) for direction in found]
+
+
+def side_effects(codec: Codec, direction: Direction, attributes: list[Direction]) -> dict[str, float]:
+    """Change of every attribute for +1 sd along the direction, in sd of the attribute, read from the picture.
+
+    The moved code is decoded and encoded again, and the attribute's reader looks at the difference.
+    """
+    start = real_codes(codec, SIDE_CODES).astype(np.float64)
+    moved = codec.encode(codec.decode(start + direction.step)).astype(np.float64)
+    moved -= codec.encode(codec.decode(start))
+    return {other.name: float((moved @ other.normal).mean()) for other in attributes}
+
+
+def _values(cells: np.ndarray) -> np.ndarray:
+    try:
+        numbers = cells.astype(np.float64)
+    except ValueError:
+        return np.array([re.sub(r"[^A-Za-z0-9_.-]", "_", cell.strip()) for cell in cells])
+    if not np.isfinite(numbers).all():
+        raise LatentdialError("the labels hold numbers that are not finite: remove them")
+    whole = (numbers == numbers.round()).all() and len(np.unique(numbers)) <= MAX_CATEGORIES
+    return numbers.astype(np.int64) if whole and len(np.unique(numbers)) <= 2 else numbers

@@ -1,0 +1,158 @@
+"""Directions and the safe region as JSON records and arrays, the form in which a run keeps them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from latentdial.errors import LatentdialError
+from latentdial.latent.direction import KINDS, Direction, Effect, check_name
+from latentdial.latent.support import Support
+
+FORMAT = 1
+MAX_DIRECTIONS = 4096
+MAX_COMPONENTS = 16
+SUPPORT = [field.name for field in fields(Support) if field.name != "limit"]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a run holds beside its codes: directions in order of rank, shares they explain, and the safe region."""
+
+    directions: tuple[Direction, ...]
+    shares: tuple[float, ...] = ()
+    support: Support | None = None
+
+
+def pack(stored: Stored) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The JSON object and the float32 arrays of what is stored."""
+    directions = stored.directions
+    arrays = {"vectors": np.stack([direction.vector for direction in directions])}
+    arrays["readers"] = np.stack([direction.normal for direction in directions])
+    heats = [direction.effect.heat for direction in directions if direction.effect]
+    if heats:
+        arrays["heats"] = np.stack(heats)
+    if stored.support is not None:
+        arrays |= {f"support_{name}": getattr(stored.support, name) for name in SUPPORT}
+    record = {
+        "format": FORMAT,
+        "shares": list(stored.shares),
+        "limit": None if stored.support is None else stored.support.limit,
+        "directions": [_record(direction) for direction in directions],
+    }
+    return record, {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
+
+
+def shapes(record: dict[str, Any], latent: int, side: int, components: int) -> dict[str, list[int]]:
+    """The arrays that must stand beside the JSON object, and their shapes."""
+    count = len(record["directions"])
+    wanted = {"vectors": [count, latent], "readers": [count, latent]}
+    measured = sum(one.get("effect") is not None for one in record["directions"])
+    if measured:
+        wanted["heats"] = [measured, side, side]
+    if record["limit"] is not None:
+        sizes = [[latent], [latent, latent], [components], [components, latent], [components, latent], [4], [3]]
+        wanted |= {f"support_{name}": size for name, size in zip(SUPPORT, sizes, strict=True)}
+    return wanted
+
+
+def check_record(record: Any) -> dict[str, Any]:
+    """The JSON object as read, if it has the form that `pack` writes; else a ValueError that says what is odd."""
+    if not isinstance(record, dict) or set(record) != {"format", "shares", "limit", "directions"}:
+        raise ValueError("it needs format, shares, limit and directions")
+    if record["format"] != FORMAT:
+        raise ValueError(f"it has format {record['format']!r} and this version reads {FORMAT}")
+    directions = record["directions"]
+    if not isinstance(directions, list) or not 1 <= len(directions) <= MAX_DIRECTIONS:
+        raise ValueError(f"it must hold 1 to {MAX_DIRECTIONS} directions")
+    if record["limit"] is not None and not _number(record["limit"]) > 0:
+        raise ValueError("its limit must be above zero")
+    if not isinstance(record["shares"], list) or len(record["shares"]) > len(directions):
+        raise ValueError("its shares do not fit its directions")
+    record["shares"] = [_number(share) for share in record["shares"]]
+    return record
+
+
+def unpack(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Stored:
+    """What `pack` wrote; the arrays have the shapes of `shapes`. A record that is odd is a ValueError."""
+    heats = iter(arrays.get("heats", ()))
+    rows = zip(record["directions"], arrays["vectors"], arrays["readers"], strict=True)
+    directions = tuple(_direction(one, vector, reader, heats) for one, vector, reader in rows)
+    if len({direction.name for direction in directions}) < len(directions):
+        raise ValueError("two directions have one name")
+    support = None
+    if record["limit"] is not None:
+        parts = {name: arrays[f"support_{name}"].astype(np.float64) for name in SUPPORT}
+        if min(parts["weights"].min(), parts["variances"].min(), parts["spread"].min()) <= 0:
+            raise ValueError("weights, variances and spreads must be above zero")
+        support = Support(**parts, limit=float(record["limit"]))
+    return Stored(directions, tuple(record["shares"]), support)
+
+
+def merged(old: Sequence[Direction], new: Sequence[Direction]) -> list[Direction]:
+    """The old directions with those of the new that have the same name in their place, then the rest of the new."""
+    fresh = {direction.name: direction for direction in new}
+    kept = [fresh.pop(direction.name, direction) for direction in old]
+    return [*kept, *fresh.values()]
+
+
+def _record(direction: Direction) -> dict[str, Any]:
+    effect = direction.effect
+    return {
+        "name": direction.name,
+        "kind": direction.kind,
+        "mean": direction.mean,
+        "sd": direction.sd,
+        "reads": direction.reader is not None,
+        "safe": None if direction.safe is None else list(direction.safe),
+        "side": direction.side,
+        "effect": None
+        if effect is None
+        else {
+            "levels": effect.levels,
+            "low": effect.low,
+            "high": effect.high,
+            "linearity": effect.linearity,
+            "curve": [[sds, levels] for sds, levels in effect.curve.items()],
+        },
+    }
+
+
+def _direction(one: Any, vector: np.ndarray, reader: np.ndarray, heats: Any) -> Direction:
+    try:
+        check_name(one["name"])
+        if one["kind"] not in KINDS:
+            raise ValueError(f"there is no kind {one['kind']!r}")
+        if abs(np.linalg.norm(vector.astype(np.float64)) - 1) > 1e-3:
+            raise ValueError(f"the vector of {one['name']} has not length one")
+        return Direction(
+            one["name"],
+            one["kind"],
+            vector.astype(np.float64),
+            _number(one["mean"]),
+            _number(one["sd"]),
+            reader.astype(np.float64) if one["reads"] is True else None,
+            _effect(one["effect"], heats),
+            None if one["safe"] is None else (_number(one["safe"][0]), _number(one["safe"][1])),
+            {str(name)[:60]: _number(value) for name, value in one["side"].items()},
+        )
+    except (KeyError, TypeError, AttributeError, IndexError, LatentdialError) as error:
+        raise ValueError(f"a direction is not as it should be ({error})") from None
+
+
+def _effect(one: Any, heats: Any) -> Effect | None:
+    if one is None:
+        return None
+    curve = {_number(sds): _number(levels) for sds, levels in one["curve"]}
+    levels, low, high, linearity = (_number(one[name]) for name in ("levels", "low", "high", "linearity"))
+    return Effect(levels, low, high, linearity, curve, next(heats))
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{str(value)[:30]!r} is no finite number")
+    return float(value)

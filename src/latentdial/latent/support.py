@@ -1,0 +1,125 @@
+"""Where real codes lie: three scores, calibrated so that 95% of held-out real codes are inside.
+
+Each is zero at or below the median of held-out codes and one at their 95% point; a code's score is their sum, in units
+of its own 95% point. They are: minus the log density, in a mixture fitted to the training codes, of the code that its
+decoded picture is encoded to; the distance of its norm from the shell on which the norms of real codes lie; and the log
+of the residual between its decoded picture and what is left of that after encoding and decoding again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from latentdial.errors import LatentdialError
+from latentdial.latent.codec import Codec
+
+INSIDE = 0.95  # share of held-out real codes within the limit
+COMPONENTS = (1, 4)
+FIT_CODES = 3000
+LEAST_RESIDUAL = 0.1  # levels of 255, below which residuals count as one
+FLOOR = 0.01  # of the mean variance: flatter directions of the codes are treated as this wide
+MAX_STEPS = 8.0  # sd; a safe range is not looked for further out
+MIN_CODES = 20
+CALIBRATION = 600  # held-out codes used at most
+
+
+@dataclass(frozen=True, eq=False)
+class Support:
+    """The region of real codes: `score` is at most 1 inside, 1 at the border, and grows with the distance outside."""
+
+    centre: np.ndarray  # (D,)
+    whiten: np.ndarray  # (D, D): (z - centre) @ whiten has unit covariance over the training codes
+    weights: np.ndarray  # (K,) of the mixture, whose components have diagonal covariance in whitened space
+    means: np.ndarray  # (K, D)
+    variances: np.ndarray  # (K, D)
+    middle: np.ndarray  # (4,) median norm, then the medians of the three scores over held-out codes
+    spread: np.ndarray  # (3,) distance from the median to the 95% point of each score
+    limit: float  # the 95% point of the sum of the three
+
+    def score(self, codec: Codec, codes: np.ndarray) -> np.ndarray:
+        """How far out codes (N, D) are, (N,): up to 1 inside."""
+        return self.excess(self.raw(codec, codes)).sum(1) / self.limit
+
+    def raw(self, codec: Codec, codes: np.ndarray) -> np.ndarray:
+        """Minus log density, distance from the norm shell and log residual of codes (N, D), (N, 3)."""
+        picture = codec.decode(codes)
+        back = codec.encode(picture).astype(np.float64)
+        residual = np.sqrt(np.square(codec.levels(back) - picture).mean((1, 2, 3)))
+        norms = np.linalg.norm(codes - self.centre, axis=1)
+        density = self.log_density((back - self.centre) @ self.whiten)
+        return np.stack([-density, np.abs(norms - self.middle[0]), np.log(residual + LEAST_RESIDUAL)], axis=1)
+
+    def excess(self, raw: np.ndarray) -> np.ndarray:
+        """The scores (N, 3) above their medians over held-out codes, in units of the way to their 95% points."""
+        return np.maximum((raw - self.middle[1:]) / self.spread, 0)
+
+    def log_density(self, white: np.ndarray) -> np.ndarray:
+        """Log density (N,) of whitened codes (N, D) in the mixture, in nats, without the constant of pi."""
+        each = np.stack(
+            [
+                np.log(weight) - 0.5 * (np.square(white - mean) / variance + np.log(variance)).sum(1)
+                for weight, mean, variance in zip(self.weights, self.means, self.variances, strict=True)
+            ]
+        )
+        return np.logaddexp.reduce(each, axis=0)
+
+
+def fit_support(codec: Codec, held_out: np.ndarray | None = None) -> Support:
+    """Fit the region to the training codes and set its limit on held-out real codes (N, D).
+
+    Without held-out codes, every fifth training code is kept from the fit and takes their place.
+    """
+    codes = codec.codes.astype(np.float64)
+    if held_out is None:
+        apart = np.arange(len(codes)) % 5 == 0
+        codes, held_out = codes[~apart], codes[apart]
+    if len(held_out) < 4 or len(codes) + len(held_out) < MIN_CODES:
+        raise LatentdialError(f"a safe range needs at least {MIN_CODES} real codes: train on or fit more pictures")
+    held_out = held_out[np.linspace(0, len(held_out) - 1, min(CALIBRATION, len(held_out))).astype(int)]
+    centre = codes.mean(0)
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(codes.T)))
+    whiten = vectors / np.sqrt(np.maximum(values, FLOOR * values.mean() + 1e-12))
+    mixture = _mixture((codes - centre) @ whiten, (held_out - centre) @ whiten)
+    norm = np.median(np.linalg.norm(codes - centre, axis=1))
+    fitted = Support(centre, whiten, *mixture, np.array([norm, 0, 0, 0]), np.ones(3), 1.0)
+    raw = fitted.raw(codec, held_out)
+    middle = np.median(raw, axis=0)
+    spread = np.maximum(np.quantile(raw, INSIDE, axis=0) - middle, 1e-6)
+    limit = np.quantile(np.maximum((raw - middle) / spread, 0).sum(1), INSIDE)
+    return Support(centre, whiten, *mixture, np.array([norm, *middle]), spread, float(limit))
+
+
+def _mixture(white: np.ndarray, held_out: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weights, means and variances of the Gaussian mixture that gives held-out codes the highest likelihood."""
+    from sklearn.mixture import GaussianMixture
+
+    few = white[np.linspace(0, len(white) - 1, min(len(white), FIT_CODES)).astype(int)]
+    fits = [
+        GaussianMixture(k, covariance_type="diag", reg_covar=1e-2, max_iter=60, tol=1e-2, random_state=0).fit(few)
+        for k in COMPONENTS
+        if len(few) >= 10 * k
+    ]
+    best = max(fits, key=lambda fit: fit.score(held_out))
+    return best.weights_, best.means_, best.covariances_
+
+
+def safe_ranges(codec: Codec, codes: np.ndarray, steps: np.ndarray, rounds: int = 4) -> np.ndarray:
+    """How far codes (N, D) can move along steps (K, D) and stay inside: (K, N, 2), multiples of the step down and up.
+
+    Found by halving between 0 and 8 steps; a code that starts outside may go as far as it is no further out.
+    """
+    support = codec.support
+    limit = np.maximum(1.0, support.score(codec, codes))[None, :, None]
+    inner = np.zeros((len(steps), len(codes), 2))
+    outer = np.full_like(inner, MAX_STEPS)
+    signs = np.array([-1.0, 1.0])
+    tried = outer
+    for _ in range(rounds + 1):
+        amounts = (tried * signs)[..., None]
+        moved = codes[None, :, None] + amounts * steps[:, None, None]
+        inside = support.score(codec, moved.reshape(-1, moved.shape[-1])).reshape(inner.shape) <= limit
+        inner, outer = np.where(inside, tried, inner), np.where(inside, outer, tried)
+        tried = (inner + outer) / 2
+    return inner * signs

@@ -1,0 +1,118 @@
+"""Find, measure and rank the directions of a run, and keep them in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from latentdial.config import DataSettings
+from latentdial.errors import LatentdialError
+from latentdial.images import open_images
+from latentdial.latent.codec import Codec
+from latentdial.latent.direction import Direction, direction_of
+from latentdial.latent.finding import (
+    axis_directions,
+    examples_direction,
+    jacobian_directions,
+    pca_directions,
+    without,
+)
+from latentdial.latent.labelled import attribute_directions, attributes_of, read_labels, run_pictures
+from latentdial.latent.ranking import measure, rank
+from latentdial.latent.stored import Stored, merged
+from latentdial.latent.support import Support, fit_support
+from latentdial.measure.disentanglement import binned, scores
+from latentdial.run import load, read_directions, save_directions
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to add to the directions of a run: from labels, or from two folders of example pictures."""
+
+    labels: str | None = None  # a CSV file, or "data" for what the pictures themselves carry
+    data: str | None = None
+    method: str = "mean"
+    these: str | None = None
+    those: str | None = None
+    name: str | None = None
+    without: list[str] = field(default_factory=list)
+
+
+def study(run: str | Path, request: Request, again: bool, progress: Progress) -> Stored:
+    """The directions of a run with those asked for added; found and measured once, then kept in the run.
+
+    Raises LatentdialError for a run without codes, labels that name no pictures, or groups that do not differ.
+    """
+    folder, codec = Path(run), load(run)
+    kept = None if again else read_directions(folder, codec.latent, codec.geometry.size)
+    if kept is None:
+        codec = replace(codec, directions=(), stored_support=_support(codec, progress))
+        found = axis_directions(codec) + pca_directions(codec) + jacobian_directions(codec)
+        measured = measure(codec, found, lambda done, total: progress("measuring directions", done, total))
+        kept = _ranked(codec, measured)
+        save_directions(folder, kept)
+    added = _asked_for(replace(codec, directions=kept.directions), request, progress)
+    if added:
+        measured = measure(codec, added, lambda done, total: progress("measuring new directions", done, total))
+        kept = replace(_ranked(codec, merged(kept.directions, measured)), support=codec.support)
+        save_directions(folder, kept)
+    return kept
+
+
+def disentanglement(run: str | Path, progress: Progress, pictures: int = 1000) -> dict[str, float]:
+    """Disentanglement scores of a run whose pictures have known factors, over at most `pictures` of them."""
+    codec = load(run)
+    images, _ = run_pictures(codec, progress=progress)
+    if not images.factors:
+        raise LatentdialError(
+            f"the pictures of {run} have no known factors: the scores need a data set such as avatars"
+        )
+    few = images.take(np.linspace(0, len(images) - 1, min(pictures, len(images))).astype(int))
+    factors = [v if v.dtype.kind in "iu" else binned(v[:, None], 5)[:, 0] for v in few.factors.values()]
+    return scores(codec.encode(few.pixels), np.stack(factors, axis=1))
+
+
+def _ranked(codec: Codec, directions: list[Direction]) -> Stored:
+    ranking = rank(codec, directions)
+    return Stored(tuple(ranking.directions), tuple(ranking.shares), codec.support)
+
+
+def _support(codec: Codec, progress: Progress) -> Support:
+    """Calibrated on the pictures that were kept from training; on a part of the training codes where they are gone."""
+    try:
+        _, held_out = run_pictures(codec, progress=progress)
+    except LatentdialError:
+        return fit_support(codec)
+    return fit_support(codec, codec.encode(held_out.pixels))
+
+
+def _asked_for(codec: Codec, request: Request, progress: Progress) -> list[Direction]:
+    added = []
+    if request.labels is not None:
+        added += _from_labels(codec, request, progress)
+    if request.these or request.those or request.name:
+        added.append(_from_examples(codec, request))
+    if request.without:
+        others = [direction_of(codec, name) for name in request.without]
+        added = [without(codec, direction, others) for direction in added]
+    return added
+
+
+def _from_labels(codec: Codec, request: Request, progress: Progress) -> list[Direction]:
+    images, _ = run_pictures(codec, request.data, progress)
+    if request.labels == "data":
+        return attribute_directions(codec, codec.encode(images.pixels), attributes_of(images), request.method)
+    index, attributes = read_labels(Path(request.labels or ""), images.names)
+    return attribute_directions(codec, codec.encode(images.pixels[index]), attributes, request.method)
+
+
+def _from_examples(codec: Codec, request: Request) -> Direction:
+    if not (request.these and request.those and request.name):
+        raise LatentdialError("a direction from examples needs all of --these DIR, --those DIR and --name NAME")
+    groups = [open_images(DataSettings(side), codec.geometry).pixels for side in (request.these, request.those)]
+    return examples_direction(codec, request.name, *(np.asarray(codec.encode(group)) for group in groups))

@@ -1,0 +1,350 @@
+"""Directions on a linear codec, where everything is known in closed form; then on small runs, stored and by command."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from latentdial.cli import main
+from latentdial.config import Geometry
+from latentdial.errors import LatentdialError
+from latentdial.latent.codec import Codec
+from latentdial.latent.detail import preserve
+from latentdial.latent.direction import direction_of, make_direction
+from latentdial.latent.editing import edit
+from latentdial.latent.effect import measure_effect, traversal
+from latentdial.latent.finding import (
+    attribute_direction,
+    axis_directions,
+    examples_direction,
+    jacobian_directions,
+    linear_reader,
+    pca_directions,
+    without,
+)
+from latentdial.latent.labelled import attribute_directions, make_attribute, read_labels
+from latentdial.latent.paths import analogy, interpolate, slerp
+from latentdial.latent.ranking import explained_share, measure, rank
+from latentdial.latent.steering import conditioned, steer
+from latentdial.latent.stored import Stored
+from latentdial.latent.support import fit_support, safe_ranges
+from latentdial.run import load, save_directions
+
+LATENT, SIDE = 5, 8
+SPREAD = [0.04, 0.08, 0.04, 0.12, 0.08]
+
+
+@pytest.fixture(scope="module")
+def linear() -> Codec:
+    """Pictures 8x8 grey = W z with orthogonal columns of lengths 5 to 1, encoded by the pseudo-inverse."""
+    rng = np.random.default_rng(0)
+    weight = np.linalg.qr(rng.normal(size=(SIDE * SIDE, LATENT)))[0] * [5, 4, 3, 2, 1]
+    codes = (rng.normal(size=(200, LATENT)) * SPREAD).astype(np.float32)
+    down = torch.tensor(weight, dtype=torch.float32)
+    up = torch.linalg.pinv(down)
+    return Codec(
+        lambda x: x.flatten(1) @ up.T,
+        lambda z: (z @ down.T).reshape(-1, 1, SIDE, SIDE),
+        Geometry(SIDE, colour="grey"),
+        training_codes=codes,
+    )
+
+
+def weight_of(codec: Codec) -> np.ndarray:
+    return codec.decoder(torch.eye(LATENT)).reshape(LATENT, -1).numpy().T.astype(float)
+
+
+def test_jacobian_directions_are_the_right_singular_vectors(linear):
+    rotation = torch.linalg.qr(torch.randn(LATENT, LATENT, generator=torch.Generator().manual_seed(1)))[0]
+    turned = Codec(linear.encoder, lambda z: linear.decoder(z @ rotation), linear.geometry, training_codes=linear.codes)
+    vectors = np.linalg.svd(weight_of(turned))[2]
+    for found, vector in zip(jacobian_directions(turned, 3), vectors, strict=False):
+        assert abs(found.vector @ vector) == pytest.approx(1, abs=1e-5)
+
+
+def test_randomised_subspace_finds_the_leading_directions_of_a_wide_code():
+    scale = torch.cat([torch.tensor([9.0, 7.0, 5.0]), torch.full((47,), 0.1)])
+    codec = Codec(
+        lambda x: x.flatten(1)[:, :50],
+        lambda z: torch.nn.functional.pad(z * scale, (0, 14)).reshape(-1, 1, 8, 8),
+        Geometry(8, colour="grey"),
+        training_codes=np.random.default_rng(0).normal(size=(40, 50)).astype(np.float32),
+    )
+    found = np.stack([direction.vector for direction in jacobian_directions(codec, 3)])
+    assert np.allclose(found, np.eye(50)[:3], atol=1e-4)
+
+
+def test_pca_directions_are_the_eigenvectors_in_order_of_variance(linear):
+    found = pca_directions(linear)
+    values, vectors = np.linalg.eigh(np.cov(linear.codes.T.astype(float), bias=True))
+    assert [d.sd**2 for d in found] == pytest.approx(values[::-1], rel=1e-5)
+    assert all(abs(d.vector @ v) == pytest.approx(1) for d, v in zip(found, vectors.T[::-1], strict=True))
+
+
+def test_attribute_without_others_is_the_difference_of_means(linear):
+    yes = np.random.default_rng(2).random(200) < 0.3
+    found = attribute_direction(linear, "yes", linear.codes, yes)
+    difference = linear.codes[yes].mean(0, dtype=float) - linear.codes[~yes].mean(0, dtype=float)
+    assert found.vector == pytest.approx(difference / np.linalg.norm(difference), abs=1e-6)
+    same = examples_direction(linear, "yes", linear.codes[yes], linear.codes[~yes])
+    assert same.vector == pytest.approx(found.vector)
+
+
+def test_attributes_that_are_correlated_are_told_apart(linear):
+    rng = np.random.default_rng(3)
+    first = (rng.random(300) < 0.5).astype(float)
+    second = np.where(rng.random(300) < 0.8, first, 1 - first)
+    effects = rng.normal(size=(2, LATENT))
+    codes = np.stack([first, second], 1) @ effects
+    plain = attribute_direction(linear, "first", codes, first).vector
+    balanced = attribute_direction(linear, "first", codes, first, second[:, None]).vector
+    truth = effects[0] / np.linalg.norm(effects[0])
+    assert balanced == pytest.approx(truth, abs=1e-8)
+    assert plain @ truth < 0.99
+    other = np.linalg.pinv(effects)[:, 1]  # reads the second attribute exactly
+    assert balanced @ other == pytest.approx(0, abs=1e-8)
+
+
+def test_ridge_and_svm_find_the_normal(linear):
+    rng = np.random.default_rng(4)
+    codes = rng.normal(size=(400, LATENT))
+    yes = codes[:, 2] > 0
+    for method in ("ridge", "svm"):
+        assert attribute_direction(linear, "a", codes, yes, method=method).vector[2] > 0.97
+    with pytest.raises(LatentdialError, match="mean, ridge, svm"):
+        attribute_direction(linear, "a", codes, yes, method="magic")
+
+
+def test_without_is_the_formula(linear):
+    one, two = (make_direction(linear, n, "attribute", v) for n, v in [("a", [1, 1, 0, 0, 0]), ("b", [0, 1, 0, 0, 0])])
+    expected = one.vector - (one.vector @ two.vector) * two.vector
+    assert without(linear, one, [two]).vector == pytest.approx(expected / np.linalg.norm(expected))
+    with pytest.raises(LatentdialError, match="nothing of a is left"):
+        without(linear, one, [one])
+
+
+def test_effect_of_a_linear_decoder_in_closed_form(linear):
+    direction = pca_directions(linear)[1]
+    start = linear.codes[:9].astype(float)
+    effect = measure_effect(linear, direction, start, linear.levels(start))
+    picture = 127.5 * direction.sd * np.abs(weight_of(linear) @ direction.vector)
+    assert effect.levels == pytest.approx(picture.mean(), rel=1e-4)
+    assert effect.heat.ravel() == pytest.approx(picture, abs=1e-3)
+    assert effect.high - effect.low < 1e-3
+    assert effect.linearity == pytest.approx(1, abs=1e-6)
+    assert [effect.curve[t] for t in (-3.0, 2.0)] == pytest.approx([3 * effect.levels, 2 * effect.levels], rel=1e-4)
+
+
+def test_explained_share_of_a_linear_decoder_in_closed_form(linear):
+    weight = weight_of(linear)
+    covariance = np.cov(linear.codes.T.astype(float), bias=True)
+    found = pca_directions(linear)
+    for count in (1, 3, LATENT):
+        vectors = np.stack([d.vector for d in found[:count]], 1)
+        projected = vectors @ vectors.T
+        left = weight @ (np.eye(LATENT) - projected)
+        share = 1 - np.trace(left @ covariance @ left.T) / np.trace(weight @ covariance @ weight.T)
+        assert explained_share(linear, found[:count]) == pytest.approx(share, abs=1e-4)
+
+
+def test_ranking_takes_the_strongest_first_and_redundancy_out(linear):
+    twins = [make_direction(linear, f"twin{i}", "attribute", np.eye(LATENT)[1]) for i in range(3)]
+    ranking = rank(linear, twins + axis_directions(linear))
+    # effect of an axis: length of its column times its sd: 4*.08, 2*.12, 5*.04, 3*.04, 1*.08
+    names = [d.name for d in ranking.directions]
+    assert names[0] in {"1", "twin0", "twin1", "twin2"}
+    assert names[1:5] == ["3", "0", "2", "4"]
+    assert ranking.shares == sorted(ranking.shares)
+    assert ranking.share(5) == pytest.approx(1, abs=1e-4)
+
+
+def test_conditioned_step_is_not_seen_by_the_readers():
+    rng = np.random.default_rng(5)
+    covariance = np.cov(rng.normal(size=(6, 50)))
+    step, target, keep = rng.normal(size=6), rng.normal(size=6), rng.normal(size=(2, 6))
+    held = conditioned(step, covariance, list(keep), target)
+    assert keep @ held == pytest.approx(0, abs=1e-9)
+    if np.linalg.norm(held) < 2.9 * np.linalg.norm(step):
+        assert held @ target == pytest.approx(step @ target)
+
+
+def test_steering_a_linear_codec_holds_what_is_kept(linear):
+    target = make_direction(linear, "target", "attribute", np.array([1.0, 0.5, 0, 0, 0]))
+    kept = direction_of(linear, "1")
+    code = linear.codes[3].astype(float)
+    plain = code + 0.1 * target.vector
+    moved = steer(linear, code, target, 0.1, [kept])
+    assert abs(moved[1] - code[1]) < 0.1 * abs(plain[1] - code[1])
+    assert (moved - code) @ target.vector == pytest.approx(0.1, rel=0.15)
+
+
+def test_support_has_95_percent_of_held_out_codes_inside(linear):
+    held_out = (np.random.default_rng(6).normal(size=(400, LATENT)) * SPREAD).astype(np.float32)
+    support = fit_support(linear, held_out)
+    assert (support.score(linear, held_out) <= 1).mean() == pytest.approx(0.95, abs=0.01)
+    fresh = np.random.default_rng(7).normal(size=(1000, LATENT)) * SPREAD
+    assert (support.score(linear, fresh) <= 1).mean() == pytest.approx(0.95, abs=0.04)
+    assert (support.score(linear, 5 * fresh) > 1).mean() > 0.9
+
+
+def test_safe_range_ends_at_the_border(linear):
+    direction = direction_of(linear, "1")
+    start = linear.codes.mean(0, keepdims=True).astype(float)
+    low, high = safe_ranges(linear, start, direction.step[None], rounds=8)[0, 0]
+    assert low < -0.5
+    assert high > 0.5
+    at = [linear.support.score(linear, start + t * direction.step)[0] for t in (low, high, 1.1 * low, 1.1 * high)]
+    assert max(at[:2]) <= 1 < min(at[2:])
+
+
+def test_edits_by_name_warning_and_keep(linear):
+    named = replace(linear, directions=tuple(pca_directions(linear)))
+    picture = linear.decode(linear.codes.mean(0))[0]
+    sheet = edit(named, picture, ["pca1+=1s", "1*=40;1+=30s"])
+    assert sheet.columns[0].moves[0].sds == pytest.approx(1, abs=0.3)
+    assert not sheet.columns[0].flagged
+    assert sheet.columns[1].flagged
+    assert "Warning: outside the safe range" in sheet.columns[1].sentence()
+    assert "Warning" not in sheet.columns[0].sentence()
+    kept = edit(named, picture, ["pca1+=1s"], keep=["1"])
+    assert kept.columns[0].code[1] == pytest.approx(kept.code[1], abs=0.05)
+    with pytest.raises(LatentdialError, match="dimensions 0 to 4, and directions pca1"):
+        edit(named, picture, ["smiling+=1s"])
+
+
+def test_traversal_takes_dimensions_and_directions(linear):
+    by_number = traversal(linear, linear.codes[0], 1, np.array([-1.0, 1.0]))
+    assert (by_number == traversal(linear, linear.codes[0], direction_of(linear, "1"), np.array([-1.0, 1.0]))).all()
+
+
+def test_detail_is_kept_where_the_edit_left_the_picture_alone():
+    rng = np.random.default_rng(0)
+    source, before = rng.uniform(60, 200, (2, 48, 48, 3))
+    after = before.copy()
+    after[:, 24:] += 40
+    shown = preserve(source, before, after)
+    assert shown[:, :18] == pytest.approx(source[:, :18], abs=1)
+    assert shown[:, 30:] == pytest.approx(np.clip(after[:, 30:], 0, 255), abs=1)
+
+
+def test_paths(linear):
+    first, last = linear.codes[0].astype(float), linear.codes[1].astype(float)
+    for path in ("linear", "spherical", "density"):
+        codes = interpolate(linear, first, last, 7, path)
+        assert codes.shape == (7, LATENT)
+        assert codes[[0, -1]] == pytest.approx(np.stack([first, last]))
+    assert interpolate(linear, first, last, 3)[1] == pytest.approx((first + last) / 2)
+    circle = slerp(np.array([1.0, 0]), np.array([0, 1.0]), np.linspace(0, 1, 5)[:, None])
+    assert np.linalg.norm(circle, axis=1) == pytest.approx(1)
+    assert np.diff(np.arctan2(circle[:, 1], circle[:, 0])) == pytest.approx(np.pi / 8)
+    far = 3 * linear.codes.std(0)
+    sides = np.array([far, -far]) * [1, 1, 1, 1, 0]
+    first, last = sides + np.eye(LATENT)[4] * far
+    dense, straight = (interpolate(linear, first, last, 9, path) for path in ("density", "linear"))
+    support = linear.support
+    density = [support.log_density((path - support.centre) @ support.whiten).sum() for path in (dense, straight)]
+    assert density[0] > density[1]
+    with pytest.raises(LatentdialError, match="linear, spherical, density"):
+        interpolate(linear, first, last, 3, "curly")
+    assert analogy(first, last, first) == pytest.approx(last)
+
+
+def test_attributes_from_values_and_csv(linear, tmp_path):
+    assert list(make_attribute("age", np.array([1.5, 2, 3, 4])).columns) == ["age"]
+    assert list(make_attribute("hair", np.array(["bob", "bun", "bob", "bald"])).columns) == [
+        "hair.bald",
+        "hair.bob",
+        "hair.bun",
+    ]
+    assert make_attribute("beard", np.array([0, 1, 1, 0])).columns["beard"].tolist() == [0, 1, 1, 0]
+    path = tmp_path / "labels.csv"
+    path.write_text("file,smile,who\nb.png,1,ann\na.png,0,bob\nd.png,1,bob\nc.png,0,ann\nnone.png,1,eve\n")
+    index, (smile, who) = read_labels(path, ["x/a.png", "x/b.png", "c.png", "d.png"])
+    assert index.tolist() == [1, 0, 3, 2]
+    assert smile.columns["smile"].tolist() == [1, 0, 1, 0]
+    assert who.columns["who.bob"].tolist() == [0, 1, 1, 0]
+    path.write_text("file,smile\na.png\n")
+    with pytest.raises(LatentdialError, match="as many cells a row"):
+        read_labels(path, ["a.png"])
+
+
+def test_side_effects_of_a_linear_codec(linear):
+    rng = np.random.default_rng(8)
+    values = np.stack([linear.codes[:, 0] > 0, rng.random(200) < 0.5]).astype(int)
+    found = attribute_directions(linear, linear.codes, [make_attribute("a", values[0]), make_attribute("b", values[1])])
+    reader = linear_reader(linear.codes, values[1].astype(float))
+    assert found[0].side["b"] == pytest.approx(float(found[0].step @ reader), abs=0.05)
+
+
+def test_stored_directions_come_back_exactly(tiny_runs, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(tiny_runs["fcn-ae"], run)
+    codec = load(run)
+    kept = measure(codec, axis_directions(codec)[:2] + pca_directions(codec, 2))
+    save_directions(run, Stored(tuple(kept), (0.5, 0.7), codec.support))
+    back = load(run)
+    assert [d.name for d in back.directions] == ["0", "1", "pca1", "pca2"]
+    for before, after in zip(kept, back.directions, strict=True):
+        assert after.vector == pytest.approx(before.vector, abs=1e-6)
+        assert after.effect.heat == pytest.approx(before.effect.heat, abs=1e-4)
+        assert (after.sd, after.safe, after.effect.curve) == (before.sd, before.safe, before.effect.curve)
+    assert back.support.score(back, back.codes) == pytest.approx(codec.support.score(codec, codec.codes), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda r: r["directions"][0].update(name="../x"), "cannot name a direction"),
+        (lambda r: r["directions"][0].update(kind="magic"), "no kind 'magic'"),
+        (lambda r: r["directions"][0].update(sd="NaN"), "no finite number"),
+        (lambda r: r["directions"][0].pop("mean"), "not as it should be"),
+        (lambda r: r["directions"].append(r["directions"][0]), "does not fit"),
+        (lambda r: r.update(format=99), "format 99"),
+        (lambda r: r.update(extra=1), "it needs format"),
+        (lambda r: r.update(limit=-1.0), "limit must be above zero"),
+    ],
+)
+def test_hostile_directions_are_refused(tiny_runs, tmp_path, spoil, reason):
+    run = tmp_path / "run"
+    shutil.copytree(tiny_runs["fcn-ae"], run)
+    codec = load(run)
+    save_directions(run, Stored(tuple(axis_directions(codec)[:2]), (), codec.support))
+    record = json.loads((run / "directions.json").read_text())
+    spoil(record)
+    (run / "directions.json").write_text(json.dumps(record))
+    with pytest.raises(LatentdialError, match=reason):
+        load(run)
+
+
+def test_commands(tiny_runs, discs, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(tiny_runs["fcn-ae"], run)
+    for side, pictures in (("these", discs[:6]), ("those", discs[6:14])):
+        (tmp_path / side).mkdir()
+        for i, picture in enumerate(pictures):
+            Image.fromarray(picture).save(tmp_path / side / f"{i}.png")
+    assert main(["directions", str(run), "--out", str(tmp_path / "sheet.png"), "--top", "3"]) == 0
+    assert "of the decoded variance" in capsys.readouterr().out
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width > 400
+    examples = ["--these", str(tmp_path / "these"), "--those", str(tmp_path / "those"), "--name", "special"]
+    assert main(["directions", str(run), *examples, "--json"]) == 0
+    names = [one["name"] for one in json.loads(capsys.readouterr().out)["directions"]]
+    assert {"0", "pca1", "jac1", "special"} <= set(names)
+    picture = str(tmp_path / "these" / "0.png")
+    steer = ["special+=1s", "--keep", "pca1", "--preserve_detail", "--out", str(tmp_path / "edit.png")]
+    assert main(["edit", str(run), picture, *steer]) == 0
+    assert "special goes from" in capsys.readouterr().out
+    moving = str(tmp_path / "path.gif")
+    other = str(tmp_path / "those" / "1.png")
+    assert main(["interpolate", str(run), picture, other, "--path", "density", "-n", "5", "--out", moving]) == 0
+    with Image.open(moving) as gif:
+        assert gif.n_frames > 1
+    assert main(["average", str(run), str(tmp_path / "these"), "--out", str(tmp_path / "mean.png")]) == 0
+    assert main(["analogy", str(run), picture, other, picture, "--out", str(tmp_path / "d.png")]) == 0
+    assert main(["directions", str(run), "--these", str(tmp_path / "these")]) == 1
+    assert "--name NAME" in capsys.readouterr().err
