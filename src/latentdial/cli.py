@@ -338,7 +338,7 @@ def _average(options: Namespace) -> None:
     from latentdial.latent.paths import average
 
     codec = _load(options.run)
-    groups = [open_images(DataSettings(group), codec.geometry).pixels for group in options.groups]
+    groups = [open_images(DataSettings(group), codec.geometry).pixels[:] for group in options.groups]
     codes = np.stack([average(codec, group) for group in groups])
     _save_strip(codec.decode(codes), options.out)
     _say_codes(options, codes)

@@ -74,7 +74,7 @@ def disentanglement(run: str | Path, progress: Progress, pictures: int = 1000) -
         )
     few = images.take(np.linspace(0, len(images) - 1, min(pictures, len(images))).astype(int))
     factors = [v if v.dtype.kind in "iu" else binned(v[:, None], 5)[:, 0] for v in few.factors.values()]
-    return scores(codec.encode(few.pixels), np.stack(factors, axis=1))
+    return scores(codec.encode(few.pixels[:]), np.stack(factors, axis=1))
 
 
 def _ranked(codec: Codec, directions: list[Direction]) -> Stored:
@@ -88,7 +88,7 @@ def _support(codec: Codec, progress: Progress) -> Support:
         _, held_out = run_pictures(codec, progress=progress)
     except LatentdialError:
         return fit_support(codec)
-    return fit_support(codec, codec.encode(held_out.pixels))
+    return fit_support(codec, codec.encode(held_out.pixels[:]))
 
 
 def _asked_for(codec: Codec, request: Request, progress: Progress) -> list[Direction]:
@@ -106,7 +106,7 @@ def _asked_for(codec: Codec, request: Request, progress: Progress) -> list[Direc
 def _from_labels(codec: Codec, request: Request, progress: Progress) -> list[Direction]:
     images, _ = run_pictures(codec, request.data, progress)
     if request.labels == "data":
-        return attribute_directions(codec, codec.encode(images.pixels), attributes_of(images), request.method)
+        return attribute_directions(codec, codec.encode(images.pixels[:]), attributes_of(images), request.method)
     index, attributes = read_labels(Path(request.labels or ""), images.names)
     return attribute_directions(codec, codec.encode(images.pixels[index]), attributes, request.method)
 
@@ -114,5 +114,5 @@ def _from_labels(codec: Codec, request: Request, progress: Progress) -> list[Dir
 def _from_examples(codec: Codec, request: Request) -> Direction:
     if not (request.these and request.those and request.name):
         raise LatentdialError("a direction from examples needs all of --these DIR, --those DIR and --name NAME")
-    groups = [open_images(DataSettings(side), codec.geometry).pixels for side in (request.these, request.those)]
+    groups = [open_images(DataSettings(side), codec.geometry).pixels[:] for side in (request.these, request.those)]
     return examples_direction(codec, request.name, *(np.asarray(codec.encode(group)) for group in groups))
