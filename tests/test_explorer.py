@@ -33,11 +33,11 @@ from latentdial.explorer import (
     page,
 )
 from latentdial.explorer import content as content_room
-from latentdial.explorer.dials import principal_components
 from latentdial.explorer.nets import largest_difference, round_weights, trace
 from latentdial.explorer.notebook import answer, make_widget
 from latentdial.explorer.page import built_file
 from latentdial.explorer.sources import gallery_of
+from latentdial.latent.direction import make_direction
 from latentdial.latent.effect import real_codes
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra: pip install 'latentdial[explorer]'")
@@ -133,12 +133,12 @@ def test_a_net_without_onnx_form_is_served_and_not_written(tmp_path):
     assert served.manifest["weights"] is None
 
 
-def test_principal_components_are_those_of_a_known_covariance():
-    rng = np.random.default_rng(0)
-    basis = np.linalg.qr(rng.normal(size=(5, 5)))[0]
-    codes = rng.normal(size=(20_000, 5)) * [5, 3, 2, 1, 0.5] @ basis + 7
-    found = principal_components(codes, 3)
-    assert np.abs(np.abs((found * basis[:3]).sum(1)) - 1).max() < 1e-2
+def test_directions_that_a_run_keeps_become_dials(codec):
+    smile = make_direction(codec, "smile", "examples", np.ones(codec.latent))
+    dial = find_dials(replace(codec, directions=(smile,)))[-1]
+    assert (dial.name, dial.kind) == ("smile", "attribute")
+    assert np.allclose(dial.vector, codec.latent**-0.5)
+    assert dial.effect > 0
 
 
 def test_a_linear_decoder_has_known_effects():

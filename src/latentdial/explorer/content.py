@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from latentdial import __version__
-from latentdial.explorer.dials import Dial, Progress, find_dials, principal_components
+from latentdial.explorer.dials import Dial, Progress, find_dials
 from latentdial.explorer.nets import Nets, NotExportable, Weights, export_nets
 from latentdial.latent.codec import Codec
 from latentdial.latent.effect import real_codes
+from latentdial.latent.finding import pca_directions
 
 GALLERY = 60
 CLOUD = 400
@@ -129,7 +130,7 @@ def _sampler(codec: Codec) -> np.ndarray:
 def _maps(codec: Codec, codes: np.ndarray) -> dict[str, np.ndarray]:
     """2-D positions of the gallery and of a cloud of training codes: PCA, and UMAP where it is installed."""
     cloud = real_codes(codec, CLOUD)
-    axes = principal_components(codec.codes, 2).T
+    axes = np.stack([direction.vector for direction in pca_directions(codec, 2)], axis=1)
     centre = codec.codes.mean(0)
     maps = {"map_pca": (codes - centre) @ axes, "cloud_pca": (cloud - centre) @ axes}
     try:

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from latentdial.latent.codec import Codec
+from latentdial.latent.direction import Direction
 from latentdial.latent.effect import effect_of, real_codes
+from latentdial.latent.finding import axis_directions, pca_directions
 
 COMPONENTS = 32  # principal components whose effect is measured
 STRONGEST = 16  # of them shown
 CODES = 16  # real codes that an effect is averaged over
+NAMED = ("attribute", "examples")  # kinds of stored directions that a person has named
 SAFE_SHARE = 0.99  # of the training codes lie inside a range
 
 Progress = Callable[[str, int, int], None]
@@ -26,7 +29,7 @@ class Dial:
     """
 
     name: str
-    kind: str  # "pca", "axis", "attribute", ...
+    kind: str  # "pca", "axis" or "attribute"
     vector: np.ndarray
     mean: float
     sd: float
@@ -36,36 +39,26 @@ class Dial:
 
 
 def find_dials(codec: Codec, progress: Progress = lambda what, done, total: None) -> list[Dial]:
-    """The strongest principal directions of the training codes, then every axis; each kind strongest first."""
-    components, axes = principal_components(codec.codes, COMPONENTS), np.eye(codec.latent, dtype=np.float32)
-    total, done = len(components) + len(axes), 0
+    """The strongest principal directions, every axis, and the named directions that the run keeps; strongest first."""
+    named = [direction for direction in codec.directions if direction.kind in NAMED]
+    directions = [*pca_directions(codec, COMPONENTS), *axis_directions(codec), *named]
     start = real_codes(codec, CODES)
     before = codec.levels(start)
-    dials: dict[str, list[Dial]] = {"pca": [], "axis": []}
-    for kind, vectors in (("pca", components), ("axis", axes)):
-        for i, vector in enumerate(vectors):
-            name = f"pca{i + 1}" if kind == "pca" else str(i)
-            dials[kind].append(measure_dial(codec, name, kind, vector, start, before))
-            done += 1
-            progress("measuring dimensions", done, total)
+    dials: dict[str, list[Dial]] = {"pca": [], "axis": [], "attribute": []}
+    for done, direction in enumerate(directions):
+        dial = measure_dial(codec, direction, start, before)
+        dials[dial.kind].append(dial)
+        progress("measuring dimensions", done + 1, len(directions))
     ranked = {kind: sorted(some, key=lambda dial: -dial.effect) for kind, some in dials.items()}
-    return ranked["pca"][:STRONGEST] + ranked["axis"]
+    return ranked["pca"][:STRONGEST] + ranked["axis"] + ranked["attribute"]
 
 
-def measure_dial(codec: Codec, name: str, kind: str, vector: np.ndarray, start: np.ndarray, before: np.ndarray) -> Dial:
-    """A dial of a unit vector (D,): its statistics over the training codes, and its effect from the codes `start`."""
-    along = codec.codes.astype(np.float64) @ vector
-    mean, sd = float(along.mean()), float(along.std())
+def measure_dial(codec: Codec, direction: Direction, start: np.ndarray, before: np.ndarray) -> Dial:
+    """A dial of a direction: the range of the training codes along it, and its effect from the codes `start`."""
+    along = codec.codes.astype(np.float64) @ direction.vector
     tail = 50 * (1 - SAFE_SHARE)
-    low, high = (np.percentile(along, [tail, 100 - tail]) - mean) / (sd or 1.0)
-    effect = effect_of(codec, start, before, (sd * vector).astype(np.float32))
-    return Dial(name, kind, vector.astype(np.float32), mean, sd, effect, float(low), float(high))
-
-
-def principal_components(codes: np.ndarray, most: int) -> np.ndarray:
-    """Unit principal directions (K, D) of codes (N, D), most variance first; each one's largest entry is positive."""
-    centred = codes.astype(np.float64) - codes.mean(0)
-    vectors = np.linalg.eigh(centred.T @ centred).eigenvectors
-    found = vectors.T[::-1][: min(most, codes.shape[1], max(1, len(codes) - 1))]
-    sign = np.sign(np.take_along_axis(found, np.abs(found).argmax(1)[:, None], 1))
-    return (found * sign).astype(np.float32)
+    low, high = (np.percentile(along, [tail, 100 - tail]) - direction.mean) / (direction.sd or 1.0)
+    effect = effect_of(codec, start, before, direction.step.astype(np.float32))
+    kind = "attribute" if direction.kind in NAMED else direction.kind
+    vector = direction.vector.astype(np.float32)
+    return Dial(direction.name, kind, vector, direction.mean, direction.sd, effect, float(low), float(high))
