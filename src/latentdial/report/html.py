@@ -149,7 +149,7 @@ def _findings(comparison: Comparison) -> list[str]:
         found.append(
             f"{best.name} reconstructs test pictures best: {best.quality.psnr:.1f} dB PSNR "
             f"against {last.quality.psnr:.1f} dB of {last.name}, "
-            f"which has {last.quality.mse / best.quality.mse:.1f} times its squared error."
+            f"which has {last.quality.mse / best.quality.mse:.2f} times its squared error."
         )
     for run in runs:
         information = "" if run.kl is None else f", which carry {run.kl:.0f} nats of KL about a picture"
