@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -179,6 +180,16 @@ def test_nothing_is_lost_by_a_refused_overwrite(runs, folder):
     before = {path.name: path.stat().st_mtime_ns for path in runs[0].iterdir()}
     assert main(["train", "fcn-ae", str(folder), "--out", str(runs[0]), *SMALL]) == 1
     assert before == {path.name: path.stat().st_mtime_ns for path in runs[0].iterdir()}
+
+
+def test_overwriting_loses_nothing_when_the_pictures_are_gone(runs, tmp_path):
+    run = shutil.copytree(runs[0], tmp_path / "run")
+    before = {path.name for path in run.iterdir()}
+    assert main(["train", "fcn-ae", "/nowhere", "--out", str(run), "--overwrite", *SMALL]) == 1
+    assert before == {path.name for path in run.iterdir()}
+    assert main(["dimensions", str(run), "--json"]) == 0
+    assert main(["train", "fcn-ae", "/nowhere", "--out", str(tmp_path / "new"), *SMALL]) == 1
+    assert not (tmp_path / "new" / "config.json").exists()
 
 
 @pytest.mark.parametrize("name", COMMANDS)

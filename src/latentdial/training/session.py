@@ -81,7 +81,7 @@ def train_run(config: RunConfig, out: Path, resume: bool, overwrite: bool, show:
     torch.manual_seed(config.train.seed)
     recipe = build(config.model, config.geometry.shape)
     recipe.model.to(device)
-    prepare_folder(out, config, resume, overwrite)
+    check_folder(out, config, resume, overwrite)
     images = open_images(config.data, config.geometry, show.advance)
     for name, reason in images.skipped[:5]:
         show.say(f"skipped {name}: {reason}")
@@ -92,6 +92,7 @@ def train_run(config: RunConfig, out: Path, resume: bool, overwrite: bool, show:
         show.say(
             f"{parts.kept_together} pictures are exact copies of others; copies stay in the same part of the split"
         )
+    start_folder(out, config, resume)
     precision = choose_precision(config.train.precision, device)
     loop = Loop(
         recipe,
@@ -222,21 +223,29 @@ class Session:
         return codec_of(self.loop.recipe.model, self.config, self.out.name, self.loop.device)
 
 
-def prepare_folder(out: Path, config: RunConfig, resume: bool, overwrite: bool) -> None:
-    """Make the run directory, or refuse before any work is done."""
+def check_folder(out: Path, config: RunConfig, resume: bool, overwrite: bool) -> None:
+    """Refuse a directory that must not or cannot be written, before any work is done; nothing in it is touched."""
     if resume:
         _same(read_config(out), config)
     elif (out / CONFIG).exists():
         if not overwrite:
             raise LatentdialError(f"{out} holds a run already: use --resume, --overwrite or another --out")
-        shutil.rmtree(out)
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise LatentdialError(f"{out} exists and is no run: choose another --out")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        (out / CONFIG).write_text(config.to_json(), encoding="utf-8")
     except OSError as error:
         raise LatentdialError(f"cannot write to {out} ({error.strerror}): choose another --out") from None
+    if not os.access(out, os.W_OK):
+        raise LatentdialError(f"cannot write to {out} (permission denied): choose another --out")
+
+
+def start_folder(out: Path, config: RunConfig, resume: bool) -> None:
+    """Write the configuration; a run that is overwritten goes only now, when its pictures are known to be there."""
+    if not resume and (out / CONFIG).exists():
+        shutil.rmtree(out)
+        out.mkdir()
+    (out / CONFIG).write_text(config.to_json(), encoding="utf-8")
 
 
 def _same(saved: RunConfig, wanted: RunConfig) -> None:
