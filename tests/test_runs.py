@@ -148,6 +148,10 @@ def spoil_codes(run):
     )
 
 
+def spoil_codes_shape(run):
+    write_header(run / "codes.safetensors", {"codes": {"dtype": "F32", "shape": [], "data_offsets": [0, 4]}}, b"0000")
+
+
 def spoil_fifo(run):
     (run / "model.safetensors").unlink()
     os.mkfifo(run / "model.safetensors")

@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file as load_numpy
 from safetensors.numpy import save_file as save_numpy
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from latentdial.config import RunConfig, from_json
@@ -75,17 +75,12 @@ def read_directions(folder: Path, latent: int, side: int) -> stored.Stored | Non
     except (ValueError, RecursionError) as error:
         raise _broken(described, str(error)) from None
     header = _header(regular_file(held))
-    components = header.get("support_weights", {}).get("shape", [0])
-    count = components[0] if isinstance(components, list) and components else 0
-    if not isinstance(count, int) or not 0 <= count <= stored.MAX_COMPONENTS:
+    count = _rows(header, "support_weights")
+    if not 0 <= count <= stored.MAX_COMPONENTS:
         raise _broken(held, f"a mixture may have {stored.MAX_COMPONENTS} components at most")
     try:
-        _check_header(held, stored.shapes(record, latent, side, count), {"F32"})
-        arrays = load_numpy(held)
-        if not all(np.isfinite(array).all() for array in arrays.values()):
-            raise ValueError("it holds values that are not finite")
-        return stored.unpack(record, arrays)
-    except (SafetensorError, OSError, ValueError, AttributeError) as error:
+        return stored.unpack(record, _read_arrays(held, stored.shapes(record, latent, side, count)))
+    except (ValueError, AttributeError) as error:
         raise _broken(held, str(error)) from None
 
 
@@ -159,16 +154,8 @@ def read_metrics(folder: Path) -> list[dict]:
 
 def load_weights(model: nn.Module, path: Path) -> None:
     """Read weights into a model whose names, shapes and types they must match; all values must be finite."""
-    regular_file(path)
-    expected = {name: (list(t.shape), t.dtype) for name, t in model.state_dict().items()}
-    _check_header(path, {name: shape for name, (shape, _) in expected.items()}, {"F32"})
-    try:
-        state = load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise _broken(path, str(error)) from None
-    if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
-        raise _broken(path, "it holds values that are not finite")
-    model.load_state_dict(state)
+    arrays = _read_arrays(path, {name: list(tensor.shape) for name, tensor in model.state_dict().items()})
+    model.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
 
 
 def regular_file(path: Path, max_bytes: int | None = None) -> Path:
@@ -186,19 +173,30 @@ def _read_codes(folder: Path, latent: int) -> tuple[np.ndarray | None, np.ndarra
         return None, None
     header = _header(regular_file(path))
     names = set(header) - {"__metadata__"}
-    rows = header.get("codes", {}).get("shape", [0])[0]
-    if names not in ({"codes"}, {"codes", "kl"}) or not isinstance(rows, int) or not 1 <= rows <= MAX_CODES:
+    rows = _rows(header, "codes")
+    if names not in ({"codes"}, {"codes", "kl"}) or not 1 <= rows <= MAX_CODES:
         raise _broken(path, f"it must hold 1 to {MAX_CODES} codes")
-    _check_header(
-        path, {"codes": [rows, latent], "kl": [latent]} if "kl" in names else {"codes": [rows, latent]}, {"F32"}
-    )
+    shapes = {"codes": [rows, latent], "kl": [latent]}
+    arrays = _read_arrays(path, {name: shapes[name] for name in names})
+    return arrays["codes"], arrays.get("kl")
+
+
+def _read_arrays(path: Path, shapes: dict[str, list[int]]) -> dict[str, np.ndarray]:
+    """The float32 arrays of a file that must hold just these names and shapes, all values finite."""
+    _check_header(regular_file(path), shapes)
     try:
         arrays = load_numpy(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise _broken(path, str(error)) from None
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise _broken(path, "it holds values that are not finite")
-    return arrays["codes"], arrays.get("kl")
+    return arrays
+
+
+def _rows(header: dict, name: str) -> int:
+    """The first size of a tensor as its header states it; 0 where it states none."""
+    shape = header.get(name, {}).get("shape")
+    return shape[0] if isinstance(shape, list) and shape and isinstance(shape[0], int) else 0
 
 
 def _header(path: Path) -> dict:
@@ -216,13 +214,13 @@ def _header(path: Path) -> dict:
     return header
 
 
-def _check_header(path: Path, shapes: dict[str, list[int]], dtypes: set[str]) -> None:
+def _check_header(path: Path, shapes: dict[str, list[int]]) -> None:
     found = {name: entry for name, entry in _header(path).items() if name != "__metadata__"}
     if set(found) != set(shapes):
         odd = sorted(set(found) ^ set(shapes))[0]
         raise _broken(path, f"tensor {odd[:60]!r} is {'missing' if odd in shapes else 'not expected'}")
     for name, entry in found.items():
-        if entry.get("shape") != shapes[name] or entry.get("dtype") not in dtypes:
+        if entry.get("shape") != shapes[name] or entry.get("dtype") != "F32":
             raise _broken(
                 path, f"{name} is {entry.get('dtype')} {entry.get('shape')} and config.json asks for F32 {shapes[name]}"
             )
