@@ -48,3 +48,19 @@ def tiny_runs(discs_file, tmp_path_factory) -> dict[str, Path]:
         options = {"latent": 6, "widths": [32]}
         train(recipe, discs_file, runs[recipe], options=options, size=16, steps=400, batch=16, lr=3e-3)
     return runs
+
+
+@pytest.fixture(scope="session")
+def codec(tiny_runs):
+    """The tiny fcn-vae, loaded."""
+    import latentdial
+
+    return latentdial.load(tiny_runs["fcn-vae"])
+
+
+@pytest.fixture(scope="session")
+def content(codec):
+    """What the explorer shows of it; needs the extra `explorer`."""
+    from latentdial.explorer import make_content
+
+    return make_content(codec)

@@ -43,16 +43,6 @@ from latentdial.latent.effect import real_codes
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra: pip install 'latentdial[explorer]'")
 
 
-@pytest.fixture(scope="module")
-def codec(tiny_runs):
-    return latentdial.load(tiny_runs["fcn-vae"])
-
-
-@pytest.fixture(scope="module")
-def content(codec):
-    return make_content(codec)
-
-
 def run_net(net: bytes, values: np.ndarray) -> np.ndarray:
     session = onnxruntime.InferenceSession(net, providers=["CPUExecutionProvider"])
     return session.run(None, {"input": values})[0]

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import latentdial
-from latentdial.explorer import address, make_content, make_server, write_page
+from latentdial.explorer import address, make_server, write_page
 
 pytest.importorskip("onnxruntime", reason="needs the extra: pip install 'latentdial[explorer]'")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'latentdial[dev]'")
@@ -29,16 +29,6 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
-
-
-@pytest.fixture(scope="module")
-def codec(tiny_runs):
-    return latentdial.load(tiny_runs["fcn-vae"])
-
-
-@pytest.fixture(scope="module")
-def content(codec):
-    return make_content(codec)
 
 
 @pytest.fixture(scope="module")
