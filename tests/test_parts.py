@@ -10,10 +10,11 @@ import torch
 from scipy import stats
 
 from latentdial.config import ModelSettings
+from latentdial.parts import schedules
 from latentdial.parts.bottlenecks import Deterministic, Posterior
 from latentdial.parts.bottlenecks import Gaussian as GaussianBottleneck
 from latentdial.parts.likelihoods import Bernoulli, Gaussian
-from latentdial.parts.objectives import Term, kl, nll, total
+from latentdial.parts.objectives import kl, nll, total
 from latentdial.parts.priors import StandardNormal
 from latentdial.recipes import RECIPES, build
 from latentdial.types import Pass
@@ -99,7 +100,7 @@ def test_vae_loss_of_a_case_computed_by_hand():
     x = torch.full((1, 1, 1, 1), 0.5)
     log_px = Gaussian(1.0).log_prob(torch.zeros(1, 1, 1, 1, 1), x)
     run = Pass(x, posterior.sample(), log_px, kl={"z": prior.kl(posterior.mean, posterior.log_variance)})
-    loss, terms = total([nll(), kl(4.0)], run, step=0)
+    loss, terms = total([nll(), kl(4.0)], run)
     by_hand_nll = 0.5 * 0.25 + 0.5 * math.log(2 * math.pi)
     by_hand_kl = 0.5  # (1 + 1 - 1 - 0) / 2
     assert terms["nll"].item() == pytest.approx(by_hand_nll, rel=1e-6)
@@ -107,14 +108,46 @@ def test_vae_loss_of_a_case_computed_by_hand():
     assert loss.item() == pytest.approx(by_hand_nll + 4 * by_hand_kl, rel=1e-6)
 
 
-def test_weights_may_follow_a_schedule():
-    assert Term("kl", lambda p: p.x, lambda step: step / 10).weight_at(5) == 0.5
+def test_factors_of_a_schedule_scale_the_loss_and_not_the_terms():
+    recipe = small("fcn-vae")
+    run = recipe.model(pictures(recipe.model), 1, torch.Generator().manual_seed(0))
+    whole, terms = total(recipe.objective, run)
+    half, same = total(recipe.objective, run, {"kl": 0.5})
+    assert (whole - half).item() == pytest.approx(0.5 * terms["kl"].item(), abs=1e-3)
+    assert terms["kl"].item() == same["kl"].item()
+
+
+def test_free_bits_count_at_least_so_many_nats_a_dimension():
+    """Two pictures, two dimensions with mean KL 0.05 and 2: with 0.5 free nats the loss takes 0.5 + 2."""
+    run = Pass(torch.zeros(2, 1, 1, 1), torch.zeros(1, 2, 2), torch.zeros(1, 2), kl={"z": KL})
+    loss, terms = total([kl(1.0, free_bits=0.5)], run)
+    assert terms["kl"].item() == pytest.approx(2.05)
+    assert loss.item() == pytest.approx(2.5)
+    assert total([kl(3.0, free_bits=0.01)], run)[0].item() == pytest.approx(3 * 2.05)
+
+
+KL = torch.tensor([[0.0, 1.0], [0.1, 3.0]])
+
+
+def test_schedules_of_a_run():
+    done = [i / 1000 for i in range(1001)]
+    warm = [schedules.linear(0.4)(d) for d in done]
+    assert warm == sorted(warm)
+    assert warm[0] == 0
+    assert warm[400:] == [1.0] * 601
+    saw = schedules.cyclic(0.5, 4)
+    assert [saw(d) for d in (0.0, 0.25, 0.5, 0.75)] == [0.0] * 4
+    assert saw(0.125) == saw(0.2) == saw(1.0) == 1.0
+    assert sum(saw(d) for d in done) / 1001 == pytest.approx(0.75, abs=0.01)
+    fall = schedules.steps([0.4, 0.7], 10 ** (-1 / 5))
+    assert [round(fall(d), 6) for d in (0.39, 0.4, 0.71)] == [1.0, 0.630957, 0.398107]
+    assert schedules.cosine()(0.25) == pytest.approx(0.5 + 0.5 * math.sqrt(0.5))
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_gradients_reach_every_parameter(name):
     recipe = small(name)
-    loss, _ = total(recipe.objective, recipe.model(pictures(recipe.model), 2, torch.Generator().manual_seed(0)), 0)
+    loss, _ = total(recipe.objective, recipe.model(pictures(recipe.model), 2, torch.Generator().manual_seed(0)))
     loss.backward()
     dead = [n for n, p in recipe.model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
     assert not dead

@@ -13,7 +13,7 @@ from latentdial import LatentdialError
 from latentdial.config import ModelSettings, TrainSettings
 from latentdial.measure.reconstruction import reconstruction
 from latentdial.recipes import build
-from latentdial.training.checkpoint import State, load_checkpoint, save_checkpoint
+from latentdial.training.checkpoint import Checkpoints, State
 from latentdial.training.loop import Loop
 from latentdial.training.precision import choose_device, choose_precision
 
@@ -52,8 +52,12 @@ def test_resumed_training_is_bit_exact(discs, tmp_path):
     whole, first, second = (make_loop(discs) for _ in range(3))
     run(whole)
     first.run(lambda record: None, lambda: first.step == 17)
-    save_checkpoint(tmp_path, first.recipe.model, first.optimizer, State(first.step, first.seconds))
-    second.step = load_checkpoint(tmp_path, second.recipe.model, second.optimizer).step
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(first.state(), State(first.step, count=first.count), None)
+    checkpoints.wait()
+    found = Checkpoints(tmp_path).load()
+    second.restore(found.tensors)
+    second.step, second.count = found.state.step, found.state.count
     assert second.step == 17
     run(second)
     for a, b in zip(whole.recipe.model.parameters(), second.recipe.model.parameters(), strict=True):
@@ -75,7 +79,7 @@ def test_an_epoch_shows_every_picture_once(discs):
     seen = []
     for step in range(loop.batches):
         loop.step = step
-        seen.append(loop.next_batch())
+        seen.append(loop.next_batch()[0])
     shown = torch.cat(seen).flatten(1)
     assert len(shown) == 40
     assert {row.numpy().tobytes() for row in shown} == {row.numpy().tobytes() for row in loop.pixels.flatten(1)}

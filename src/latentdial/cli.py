@@ -16,12 +16,12 @@ from latentdial import __version__
 from latentdial.config import AugmentSettings, DataSettings, Geometry, ModelSettings, RunConfig, TrainSettings
 from latentdial.errors import LatentdialError
 
-FAILED, INTERRUPTED = 1, 130
+FAILED, PREEMPTED, INTERRUPTED = 1, 75, 130
 DATA = "a folder of pictures, an array (.npy, .npz, IDX), a table of paths (.csv, .parquet), hf:NAME, or: avatars, lfw"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0 done, 1 an error in one line, 2 usage, 130 interrupted by Ctrl-C."""
+    """Run one command; returns the exit status: 0 done, 1 an error in one line, 2 usage, 75 preempted, 130 Ctrl-C."""
     args = list(sys.argv[1:] if argv is None else argv)
     parser = make_parser(args)
     if not args:
@@ -76,7 +76,7 @@ def _train_options(parser: ArgumentParser) -> None:
     parser.add_class_arguments(TrainSettings)
     parser.add_class_arguments(AugmentSettings)
     _cache_option(parser)
-    parser.add_argument("--resume", action="store_true", help="continue the run in --out from its checkpoint")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out where there is one")
     parser.add_argument("--overwrite", action="store_true", help="replace a run that is in --out already")
     _json_option(parser)
 
@@ -97,12 +97,16 @@ def _train(options: Namespace) -> int:
     with show_progress() as show:
         finished = train_run(config, Path(options.out), options.resume, options.overwrite, show)
     if options.json:
-        _print_json({"run": options.out, **finished.summary})
-    elif finished.interrupted:
-        print(f"stopped early; the run in {options.out} is usable. Continue with the same command and --resume.")
+        _print_json({"run": options.out, **finished.summary, "stopped": finished.stopped})
+    elif finished.stopped == "preempted":
+        print(
+            f"told to stop at step {finished.summary['step']}: all is saved. Go on with the same command and --resume."
+        )
+    elif finished.stopped:
+        print(f"stopped early; the run in {options.out} is usable. Go on with the same command and --resume.")
     else:
         print(f"trained {options.out}. Next: latentdial dimensions {options.out} --out dims.png")
-    return INTERRUPTED if finished.interrupted else 0
+    return {"": 0, "interrupted": INTERRUPTED, "preempted": PREEMPTED}[finished.stopped]
 
 
 # dimensions, edit, sample --------------------------------------------------------------------------------------------

@@ -98,12 +98,38 @@ class TrainSettings:
     """passes over the training pictures"""
     steps: int | None = None
     """optimiser steps; takes the place of --epochs"""
-    batch: int = 128
-    """pictures a step"""
+    time_budget: str | None = None
+    """train for so long, such as 90s, 10m or 2h, and end the schedule on time; takes the place of --epochs"""
+    batch: int | Literal["auto"] = 128
+    """pictures a step, over all devices; auto: the largest that fits in memory and leaves 20 steps an epoch"""
+    optimizer: Literal["adam", "adamw", "sgd", "adagrad", "muon"] = "adam"
+    """sgd has momentum 0.9; muon steers the matrices and leaves all else to adamw"""
     lr: float = 1e-3
-    """learning rate of Adam at its peak"""
-    schedule: Literal["cosine", "constant"] = "cosine"
-    """learning rate over the run: cosine falls to zero at the end"""
+    """learning rate at its peak"""
+    weight_decay: float = 0.0
+    """weight decay, as the optimizer defines it"""
+    schedule: Literal["cosine", "constant", "step"] = "cosine"
+    """learning rate over the run: cosine falls to zero at the end; step falls by --decay at --decay_at"""
+    warmup: int | None = None
+    """steps until the learning rate is at its peak; default: 100, and at most a twentieth of the run"""
+    decay_at: list[float] = field(default_factory=lambda: [0.5, 0.75])
+    """shares of the run at which the schedule "step" falls"""
+    decay: float = 0.1
+    """factor by which the schedule "step" falls"""
+    clip: float = 0.0
+    """largest norm of the gradient; 0 does not clip"""
+    ema: float = 0.0
+    """decay of the moving average of the weights that is validated and published, such as 0.999; 0: no average"""
+    kl_schedule: Literal["constant", "linear", "cyclic"] = "constant"
+    """weight of the KL over the run: linear rises once from zero, cyclic --kl_cycles times"""
+    kl_rise: float = 0.5
+    """share of the run, or of a cycle, in which the weight of the KL rises"""
+    kl_cycles: int = 4
+    """cycles of the weight of the KL"""
+    monitor: str = "loss"
+    """validation term that says which weights are the best"""
+    patience: int = 0
+    """stop when the monitored term was not better for so many validations, and publish the best; 0 never stops"""
     seed: int = 0
     """seed of weights, split, batch order and sampling noise"""
     precision: Literal["auto", "bf16", "float32"] = "auto"
@@ -112,16 +138,41 @@ class TrainSettings:
     """auto, cpu, cuda or mps"""
     memory: Literal["auto", "hold", "stream"] = "auto"
     """hold the training pictures in the device's memory or stream them batch by batch; auto holds what fits"""
+    compile: bool = False
+    """compile the nets with torch.compile; needs a C++ compiler and a minute"""
+    shard: bool = False
+    """share weights and optimizer state among the processes of torchrun (FSDP2), for nets too large for one device"""
     checkpoint: float = 5
-    """minutes between checkpoints for --resume; 0 writes none"""
+    """minutes between checkpoints for --resume, which never take more than 2% of the time; 0 writes none"""
+    track: list[Literal["tensorboard", "wandb", "mlflow"]] = field(default_factory=list)
+    """trackers that get every record beside metrics.jsonl"""
 
     def __post_init__(self) -> None:
         _need(self.epochs > 0, "--epochs must be above 0")
         _need(self.steps is None or self.steps > 0, "--steps must be at least 1")
-        _need(self.batch > 0, "--batch must be at least 1")
+        _need(self.batch == "auto" or self.batch > 0, "--batch must be at least 1, or auto")
         _need(0 < self.lr < 10, f"--lr {self.lr} is out of range: try 0.001")
         _need(0 <= self.seed < 2**31, "--seed must be between 0 and 2147483647")
         _need(self.checkpoint >= 0, "--checkpoint must be 0 or more")
+        _need(self.time_budget is None or self.budget_seconds > 0, "--time_budget must be above 0")
+        _need(self.weight_decay >= 0, "--weight_decay must be 0 or more")
+        _need(self.warmup is None or self.warmup >= 0, "--warmup must be 0 or more steps")
+        _need(all(0 <= share <= 1 for share in self.decay_at), "--decay_at takes shares of the run, such as [0.5,0.75]")
+        _need(0 < self.decay <= 1, f"--decay {self.decay} is out of range: use a factor such as 0.1")
+        _need(self.clip >= 0, "--clip must be 0 or more")
+        _need(0 <= self.ema < 1, f"--ema {self.ema} is out of range: use a decay such as 0.999")
+        _need(0 < self.kl_rise <= 1, f"--kl_rise {self.kl_rise} is out of range: use a share such as 0.5")
+        _need(self.kl_cycles > 0, "--kl_cycles must be at least 1")
+        _need(self.patience >= 0, "--patience must be 0 or more validations")
+        _need(not (self.patience and self.time_budget), "--patience and --time_budget exclude each other")
+
+    @property
+    def budget_seconds(self) -> float:
+        """The time budget in seconds."""
+        found = re.fullmatch(r"(\d+(?:\.\d+)?) *([smh]?)", str(self.time_budget).strip().lower())
+        if found is None:
+            raise LatentdialError(f"cannot read --time_budget {self.time_budget}: write 90s, 10m or 2h")
+        return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
 
 
 @dataclass(frozen=True)

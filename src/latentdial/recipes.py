@@ -41,11 +41,13 @@ def fcn_ae(image: Shape, latent: int = 128, widths: Sequence[int] = (2048, 512))
     return Recipe(Autoencoder(mlp(image, code.features, latent, widths), code, GaussianLikelihood(1.0)), [nll()])
 
 
-def fcn_vae(image: Shape, latent: int = 128, widths: Sequence[int] = (2048, 512), beta: float = 1.0) -> Recipe:
+def fcn_vae(
+    image: Shape, latent: int = 128, widths: Sequence[int] = (2048, 512), beta: float = 1.0, free_bits: float = 0.0
+) -> Recipe:
     """The same net as a variational autoencoder with a learned sigma (arXiv 1312.6114; sigma: arXiv 2006.13202)."""
     code, prior = Gaussian(latent), StandardNormal(latent)
     net = mlp(image, code.features, latent, widths)
-    return Recipe(Autoencoder(net, code, GaussianLikelihood(), prior), [nll(), kl(beta)])
+    return Recipe(Autoencoder(net, code, GaussianLikelihood(), prior), [nll(), kl(beta, free_bits)])
 
 
 def conv_ae(image: Shape, latent: int = 128, channels: Sequence[int] = (32, 64, 128, 256)) -> Recipe:
@@ -55,18 +57,26 @@ def conv_ae(image: Shape, latent: int = 128, channels: Sequence[int] = (32, 64, 
 
 
 def conv_vae(
-    image: Shape, latent: int = 128, channels: Sequence[int] = (32, 64, 128, 256), beta: float = 1.0
+    image: Shape,
+    latent: int = 128,
+    channels: Sequence[int] = (32, 64, 128, 256),
+    beta: float = 1.0,
+    free_bits: float = 0.0,
 ) -> Recipe:
     """Convolutional variational autoencoder with a learned sigma (arXiv 1312.6114; sigma: arXiv 2006.13202)."""
     code, prior = Gaussian(latent), StandardNormal(latent)
     net = conv(image, code.features, latent, channels)
-    return Recipe(Autoencoder(net, code, GaussianLikelihood(), prior), [nll(), kl(beta)])
+    return Recipe(Autoencoder(net, code, GaussianLikelihood(), prior), [nll(), kl(beta, free_bits)])
 
 
-def binary_vae(image: Shape, latent: int = 20, widths: Sequence[int] = (400,), beta: float = 1.0) -> Recipe:
+def binary_vae(
+    image: Shape, latent: int = 20, widths: Sequence[int] = (400,), beta: float = 1.0, free_bits: float = 0.0
+) -> Recipe:
     """Fully connected VAE for black and white pictures, Bernoulli likelihood (arXiv 1312.6114, section 5)."""
     code, prior = Gaussian(latent), StandardNormal(latent)
-    return Recipe(Autoencoder(mlp(image, code.features, latent, widths), code, Bernoulli(), prior), [nll(), kl(beta)])
+    return Recipe(
+        Autoencoder(mlp(image, code.features, latent, widths), code, Bernoulli(), prior), [nll(), kl(beta, free_bits)]
+    )
 
 
 RECIPES: dict[str, Callable[..., Recipe]] = {

@@ -23,13 +23,9 @@ from latentdial.latent.codec import Codec
 from latentdial.model import Autoencoder
 from latentdial.recipes import build
 
-CONFIG, MODEL, CODES, METRICS, CARD = (
-    "config.json",
-    "model.safetensors",
-    "codes.safetensors",
-    "metrics.jsonl",
-    "README.md",
-)
+CONFIG, MODEL, CODES, CARD = "config.json", "model.safetensors", "codes.safetensors", "README.md"
+METRICS, TIMES, SUMMARY = "metrics.jsonl", "times.jsonl", "summary.json"
+LOCK = ".lock"
 DIRECTIONS = "directions.json", "directions.safetensors"
 MAX_DIRECTIONS_BYTES = 32_000_000
 MAX_CONFIG_BYTES = 1_000_000
@@ -139,13 +135,31 @@ def read_config(folder: Path) -> RunConfig:
 
 
 def read_metrics(folder: Path) -> list[dict]:
-    """Every record of metrics.jsonl; lines that are no JSON object are left out."""
-    path = folder / METRICS
+    """Every record of the terms, training and validation; the same bytes for the same run, so it holds no times."""
+    return _read_lines(folder / METRICS)
+
+
+def read_times(folder: Path) -> list[dict]:
+    """Seconds of training and images/s at every training record."""
+    return _read_lines(folder / TIMES)
+
+
+def read_summary(folder: Path) -> dict | None:
+    """The final figures of a run; None where training has not ended yet or was killed."""
+    try:
+        summary = json.loads(regular_file(folder / SUMMARY, MAX_CONFIG_BYTES).read_text(encoding="utf-8"))
+    except (LatentdialError, ValueError, RecursionError):
+        return None
+    return summary if isinstance(summary, dict) else None
+
+
+def _read_lines(path: Path) -> list[dict]:
+    """The JSON objects of a file, one a line; lines that are none, such as one being written, are left out."""
     records = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(record, dict):
             records.append(record)

@@ -5,15 +5,11 @@ Legend of shapes: K samples of the code, B images, D latent dimensions, C channe
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Weight = float | Callable[[int], float]
-"""The weight of a loss term: a number, or a schedule from the step to a number."""
 
 
 @dataclass(frozen=True)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from latentdial.types import Pass, Weight
+from latentdial.types import Pass
+
+NO_FACTORS: Mapping[str, float] = {}
 
 
 @dataclass(frozen=True)
 class Term:
-    """A named loss term: `value` maps a pass to nats per image, (B,)."""
+    """A named loss term: `value` maps a pass to nats per image, (B,); `counted`, where given, is what the loss takes.
+
+    `weight` is the weight of the term in the loss.
+    """
 
     name: str
     value: Callable[[Pass], Tensor]
-    weight: Weight = 1.0
-
-    def weight_at(self, step: int) -> float:
-        return self.weight(step) if callable(self.weight) else self.weight
+    weight: float = 1.0
+    counted: Callable[[Pass], Tensor] | None = None
 
 
 def nll() -> Term:
@@ -27,13 +30,30 @@ def nll() -> Term:
     return Term("nll", lambda p: -p.log_px.mean(0))
 
 
-def kl(weight: Weight = 1.0) -> Term:
-    """KL(q(z|x) || p(z)), analytic, summed over dimensions; `weight` is the beta of beta-VAE, in nats per image."""
-    return Term("kl", lambda p: sum(level.sum(-1) for level in p.kl.values()), weight)  # type: ignore[arg-type, return-value]
+def kl(weight: float = 1.0, free_bits: float = 0.0) -> Term:
+    """KL(q(z|x) || p(z)), analytic, summed over dimensions; `weight` is the beta of beta-VAE, in nats per image.
+
+    With `free_bits`, the loss counts at least so many nats for every dimension, on the mean over the batch
+    (arXiv 1606.04934, eq. 15), while the logged term stays the KL itself.
+    """
+
+    def floored(p: Pass) -> Tensor:
+        return sum(level.mean(0).clamp(min=free_bits).sum() for level in p.kl.values())  # type: ignore[return-value]
+
+    def value(p: Pass) -> Tensor:
+        return sum(level.sum(-1) for level in p.kl.values())  # type: ignore[return-value]
+
+    return Term("kl", value, weight, floored if free_bits else None)
 
 
-def total(terms: Sequence[Term], run: Pass, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss to minimise and every term by its name, unweighted; all are means over the batch, in nats per image."""
+def total(
+    terms: Sequence[Term], run: Pass, factors: Mapping[str, float] = NO_FACTORS
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss to minimise and every term by its name, unweighted; all are means over the batch, in nats per image.
+
+    `factors` scale the weights of terms by name, as a schedule says.
+    """
     values = {term.name: term.value(run).mean() for term in terms}
-    loss = sum(term.weight_at(step) * values[term.name] for term in terms)
+    counted = {term.name: term.counted(run).mean() if term.counted else values[term.name] for term in terms}
+    loss = sum(term.weight * factors.get(term.name, 1.0) * counted[term.name] for term in terms)
     return loss, values  # type: ignore[return-value]

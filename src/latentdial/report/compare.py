@@ -17,7 +17,7 @@ from latentdial.latent.effect import DimensionTable, dimensions
 from latentdial.measure.cost import milliseconds
 from latentdial.measure.reconstruction import Reconstruction, reconstruction
 from latentdial.progress import Show
-from latentdial.run import load, read_metrics
+from latentdial.run import load, read_metrics, read_summary
 
 MAX_TEST = 1_000
 CLASSIC_EDITS = ("1*=2", "0*=10")
@@ -190,14 +190,12 @@ def _typical(codec: Codec, test: np.ndarray) -> int:
 def _measure(
     codec: Codec, folder: Path, test: np.ndarray, chosen: np.ndarray, edits: list[str], show: Show
 ) -> Measured:
-    records = read_metrics(folder)
-    summaries = [record for record in records if record.get("split") == "summary"]
     table = dimensions(codec, progress=lambda done, total: show.advance(f"measuring {codec.name}", done, total))
     return Measured(
         codec=codec,
         folder=str(folder),
-        summary=summaries[-1] if summaries else {},
-        records=records,
+        summary=read_summary(folder) or {},
+        records=read_metrics(folder),
         quality=reconstruction(test, codec.reconstruct(test)),
         encode_ms=0.0,
         decode_ms=0.0,

@@ -51,7 +51,7 @@ def loss_curves(records: list[dict], name: str) -> str:
 
 def logged_terms(records: list[dict]) -> list[str]:
     """Terms in the order they were logged; the loss only where it is more than one term."""
-    place = {"split", "step", "epoch", "seconds", "images_per_second"}
+    place = {"split", "step", "epoch"}
     first = next((record for record in records if record.get("split") == "train"), {})
     terms = [key for key in first if key not in place]
     return [term for term in terms if term != "loss"] if len(terms) == 2 else terms

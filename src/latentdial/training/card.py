@@ -19,7 +19,7 @@ TEXT = """# {name}
 | recipe | `{recipe}` {options} |
 | pictures | {source}: {pictures:,} ({training_pictures:,} for training), {size}x{size} {colour}, fitted by {fit} |
 | skipped files | {skipped} |
-| training | {step} steps of {batch}, Adam at {lr:g} ({schedule}), seed {seed}, {precision} on {device} |
+| training | {step} steps of {batch}, {optimizer} at {lr:g} ({schedule}), seed {seed}, {precision} on {device} |
 | time | {seconds:.0f} s, {images_per_second:.0f} images/s, peak memory {peak_memory_mb} MB |
 | parameters | {parameters:,} |
 {interrupted}
@@ -52,7 +52,7 @@ def write_card(out: Path, config: RunConfig, summary: Record, images: ImageSet) 
         options=" ".join(f"{name}={value}" for name, value in config.model.options.items()),
         source=f"`{config.data.source}`",
         **{name: getattr(config.geometry, name) for name in ("size", "colour", "fit")},
-        **{name: getattr(config.train, name) for name in ("batch", "lr", "schedule", "seed")},
+        **{name: getattr(config.train, name) for name in ("batch", "optimizer", "lr", "schedule", "seed")},
         **{k: v for k, v in summary.items() if k not in {"split", "steps", "interrupted", "skipped"}},
         skipped=len(images.skipped),
         interrupted=stopped,

@@ -1,34 +1,50 @@
-"""The training loop: uint8 pictures, one pass, one loss, one fused optimiser step."""
+"""The training loop: uint8 pictures, one pass, one loss, one fused optimizer step."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from latentdial.config import AugmentSettings, TrainSettings
 from latentdial.errors import LatentdialError
 from latentdial.images import batch_order
+from latentdial.model import Autoencoder
 from latentdial.parts.objectives import total
 from latentdial.recipes import Recipe
 from latentdial.training.augment import augment
 from latentdial.training.feed import Feed
+from latentdial.training.optimizers import kl_schedule, lr_schedule, make_optimizers, warmup_steps
 from latentdial.training.precision import autocast
+from latentdial.training.sharding import like, local, share_out, whole
+from latentdial.training.world import ASK_EVERY, World
 
 LOGS = 200  # records of training terms in a whole run
 VALIDATIONS = 20  # records of validation terms
-WARMUP = 100  # steps at most, until the learning rate is at its peak
+FIRST_PLAN = 10  # steps after which a time budget is first turned into a number of steps
+UNPLANNED = 10**9
 
 Record = dict[str, float | int | str]
 
 
+class WentBad(LatentdialError):
+    """A term that is not a finite number, noticed at `step`."""
+
+    def __init__(self, term: str, value: float, step: int):
+        super().__init__(f"the term {term} became {value} at step {step}: lower --lr or use --precision float32")
+        self.term, self.value, self.step = term, value, step
+
+
 @dataclass
 class Loop:
-    """One training run in memory; `step` and `seconds` say where it stands."""
+    """One training run in memory; `step`, `seconds` and the tensors of `state()` say where it stands."""
 
     recipe: Recipe
     settings: TrainSettings
@@ -36,106 +52,218 @@ class Loop:
     validation: Feed
     device: str
     precision: str
-    step: int = 0
-    seconds: float = 0.0
     variation: AugmentSettings = field(default_factory=AugmentSettings)
-    optimizer: torch.optim.Adam = field(init=False)
-    _orders: dict[int, Tensor] = field(default_factory=dict, init=False)  # the order of the present epoch
+    world: World = field(default_factory=World)
+    step: int = 0
+    seconds: float = 0.0  # of training
+    wall: float = 0.0  # of training, validation and all that was done in between
+    count: int = 0  # steps since the last record
+    optimizers: list[Optimizer] = field(init=False)
+    average: Autoencoder | None = field(default=None, init=False)  # of the weights, where the settings ask for it
+    steps: int = field(init=False)  # in all
 
     def __post_init__(self) -> None:
-        parameters = [p for p in self.recipe.model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(parameters, lr=self.settings.lr, fused=self.device != "mps")
+        model, settings = self.recipe.model, self.settings
+        self.batch = 128 if settings.batch == "auto" else settings.batch
+        self.steps = UNPLANNED if settings.time_budget else self._steps_of_epochs()
+        self.average = deepcopy(model).requires_grad_(False) if settings.ema else None
+        if settings.shard:
+            share_out(model, self.world)
+            if self.average is not None:
+                share_out(self.average, self.world)
+        net = model if settings.shard else self.world.wrap(model)
+        self.net: nn.Module = torch.compile(net) if settings.compile else net  # type: ignore[assignment]
+        self.optimizers = make_optimizers(model, settings, self.device)
+        self._lr, self._kl = lr_schedule(settings), kl_schedule(settings)
+        self._trained = [p for p in model.parameters() if p.requires_grad]
+        self._sums: dict[str, Tensor] = {}
+        self._order: tuple[int, Tensor] | None = None  # of the present epoch
 
     @property
     def batches(self) -> int:
         """Steps an epoch."""
-        return math.ceil(len(self.pixels) / self.settings.batch)
+        return math.ceil(len(self.pixels) / self.batch)
 
-    @property
-    def steps(self) -> int:
-        """Steps in all."""
-        return self.settings.steps or max(1, math.ceil(self.settings.epochs * self.batches))
-
-    def run(self, report: Callable[[Record], None], stop: Callable[[], bool]) -> None:
+    def run(
+        self,
+        report: Callable[[Record], None],
+        stop: Callable[[], bool],
+        after_step: Callable[[], None] = lambda: None,
+    ) -> None:
         """Train until all steps are done or `stop` says so; `report` gets a record of terms every so often."""
-        log_every, validate_every = max(1, self.steps // LOGS), max(1, self.steps // VALIDATIONS)
-        sums: dict[str, Tensor] = {}
-        count, since = 0, time.perf_counter()
-        while self.step < self.steps and not stop():
-            values = self.train_step(self.next_batch())
-            sums = {name: sums.get(name, 0) + value for name, value in values.items()}
-            count += 1
-            if self.step % log_every == 0 or self.step == self.steps:
-                means = self._finite({name: float(value) / count for name, value in sums.items()})
-                spent = time.perf_counter() - since
-                self.seconds += spent
-                report(self._record("train", means, images_per_second=count * self.settings.batch / spent))
-                sums, count, since = {}, 0, time.perf_counter()
-            if self.step % validate_every == 0 or self.step == self.steps:
-                pause = time.perf_counter()
-                report(self._record("validation", self.evaluate(self.validation)))
-                since += time.perf_counter() - pause
-        self.seconds += time.perf_counter() - since
+        clock = Clock(self)
+        while self.step < self.steps and not self._told(stop):
+            values = self.train_step(*self.next_batch())
+            self._sums = {name: self._sums.get(name, 0) + value for name, value in values.items()}
+            self.count += 1
+            if self._due(LOGS):
+                means = self._means()
+                rate = clock.lap() * self.batch
+                with clock.paused():
+                    report(self._record("train", means, images_per_second=rate))
+                self._plan()
+            if self._due(VALIDATIONS):
+                with clock.paused():
+                    report(self._record("validation", self.evaluate(self.validation)))
+            after_step()
+        clock.lap()
 
-    def next_batch(self) -> Tensor:
-        """The uint8 pictures of the coming step: a function of seed and step alone."""
+    def next_batch(self) -> tuple[Tensor, float]:
+        """This process's uint8 pictures of the coming step, a function of seed and step alone, and their weight."""
         epoch, index = divmod(self.step, self.batches)
-        order = self._order(epoch)
-        return self.pixels[order[index * self.settings.batch : (index + 1) * self.settings.batch]]
+        rows = self._order_of(epoch)[index * self.batch : (index + 1) * self.batch]
+        if self.world.size == 1:
+            return self.pixels[rows], 1.0
+        mine, weight = self.world.share(rows)
+        return self.pixels[mine], weight
 
-    def train_step(self, pixels: Tensor) -> dict[str, Tensor]:
-        """One optimiser step; returns the loss and its terms, still on the device."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.lr_at(self.step)
+    def train_step(self, pixels: Tensor, weight: float = 1.0) -> dict[str, Tensor]:
+        """One optimizer step; returns the loss and its terms, still on the device."""
+        lr = self.lr_at(self.step)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = lr
         x = self.recipe.model.scale(pixels)
-        noise = torch.Generator(self.device).manual_seed(self.settings.seed + (self.step << 32))
+        noise = self._noise(self.step)
         x = augment(x, self.variation, self.recipe.model.likelihood.range, noise)
         with autocast(self.precision, self.device):
-            run = self.recipe.model(x, self.recipe.samples, noise)
-        loss, terms = total(self.recipe.objective, run, self.step)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
+            run = self.net(x, self.recipe.samples, noise)
+        loss, terms = total(self.recipe.objective, run, {"kl": self._kl(self.step / self.steps)})
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        (loss if weight == 1 else loss * weight).backward()
+        if self.settings.clip:
+            nn.utils.clip_grad_norm_(self._trained, self.settings.clip)
+        for optimizer in self.optimizers:
+            optimizer.step()
         self.step += 1
-        return {"loss": loss.detach()} | {name: value.detach() for name, value in terms.items()}
+        if self.average is not None:
+            self._follow(self.average)
+        values = {"loss": loss.detach()} | {name: value.detach() for name, value in terms.items()}
+        return values if weight == 1 else {name: value * weight for name, value in values.items()}
 
     @torch.no_grad()
     def evaluate(self, pixels: Feed) -> dict[str, float]:
-        """The loss and its terms over uint8 pictures, with the weights of the present step and fixed noise."""
-        sums: dict[str, float] = {}
-        for i in range(math.ceil(len(pixels) / self.settings.batch)):
-            chunk = pixels[i * self.settings.batch : (i + 1) * self.settings.batch]
-            noise = torch.Generator(self.device).manual_seed(self.settings.seed + i)
+        """The loss and its terms over uint8 pictures, with the published weights, the final weights of the terms and
+        fixed noise; every process takes its share."""
+        model = self.recipe.model if self.average is None else self.average
+        sums: dict[str, Tensor] = {}
+        for i in range(math.ceil(len(pixels) / self.batch)):
+            rows = torch.arange(i * self.batch, min((i + 1) * self.batch, len(pixels)), device=self.device)
+            mine, weight = self.world.share(rows)
             with autocast(self.precision, self.device):
-                run = self.recipe.model(self.recipe.model.scale(chunk), self.recipe.samples, noise)
-            loss, terms = total(self.recipe.objective, run, self.step)
+                run = model(model.scale(pixels[mine]), self.recipe.samples, self._noise(i))
+            loss, terms = total(self.recipe.objective, run)
             for name, value in {"loss": loss, **terms}.items():
-                sums[name] = sums.get(name, 0.0) + float(value) * len(chunk) / len(pixels)
-        return sums
+                sums[name] = sums.get(name, 0) + value.double() * (weight * len(rows) / len(pixels))
+        return {name: float(value) for name, value in self.world.mean(sums).items()}
 
     def lr_at(self, step: int) -> float:
-        """Linear warm-up, then constant or half a cosine to zero (arXiv 1608.03983, eq. 5 without restarts)."""
-        warm = min(WARMUP, max(1, self.steps // 20))
-        rise = min(1.0, (step + 1) / warm)
-        if self.settings.schedule == "constant":
-            return self.settings.lr * rise
-        return self.settings.lr * rise * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+        """The learning rate: a linear warm-up, then the schedule."""
+        rise = min(1.0, (step + 1) / warmup_steps(self.settings, self.steps))
+        return self.settings.lr * rise * self._lr(step / self.steps)
 
-    def _order(self, epoch: int) -> Tensor:
-        if epoch not in self._orders:
+    def state(self) -> dict[str, Tensor]:
+        """Every tensor that training goes on from, this process's share of them."""
+        tensors = {f"model.{name}": local(t) for name, t in self.recipe.model.state_dict().items()}
+        if self.average is not None:
+            tensors |= {f"average.{name}": local(t) for name, t in self.average.state_dict().items()}
+        for i, optimizer in enumerate(self.optimizers):
+            for j, moments in optimizer.state_dict()["state"].items():
+                kept = {key: t for key, t in moments.items() if isinstance(t, Tensor)}
+                tensors |= {f"optimizer.{i}.{j}.{key}": local(t) for key, t in kept.items()}
+        return tensors | {f"sums.{name}": t for name, t in self._sums.items()}
+
+    @torch.no_grad()
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Go on from the tensors of `state()`."""
+        nets = {"model": self.recipe.model, "average": self.average}
+        for room, net in nets.items():
+            for name, held in net.state_dict().items() if net is not None else []:
+                local(held).copy_(tensors[f"{room}.{name}"])
+        for i, optimizer in enumerate(self.optimizers):
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            moments: dict[int, dict[str, Tensor]] = {}
+            for name, tensor in tensors.items():
+                if name.startswith(f"optimizer.{i}."):
+                    j, key = name.split(".")[2:]
+                    moments.setdefault(int(j), {})[key] = like(parameters[int(j)], tensor)
+            optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
+        self._sums = {n.removeprefix("sums."): t.to(self.device) for n, t in tensors.items() if n.startswith("sums.")}
+
+    def published(self) -> dict[str, Tensor]:
+        """The whole weights as they would be published now; all processes must ask."""
+        return whole(self.recipe.model if self.average is None else self.average)
+
+    def _steps_of_epochs(self) -> int:
+        return self.settings.steps or max(1, math.ceil(self.settings.epochs * self.batches))
+
+    def _told(self, stop: Callable[[], bool]) -> bool:
+        if self.world.size == 1:
+            return stop()
+        return self.step % ASK_EVERY == 0 and self.world.any(stop())
+
+    def _due(self, times: int) -> bool:
+        """Whether this is one of so many steps of the run, or its last."""
+        planning = self.steps == UNPLANNED and times == LOGS and self.step == FIRST_PLAN
+        return planning or self.step % max(1, self.steps // times) == 0 or self.step == self.steps
+
+    def _plan(self) -> None:
+        """As many steps more as the time budget has room for at the rate so far."""
+        if self.settings.time_budget:
+            left = self.settings.budget_seconds - self.wall
+            planned = self.step + math.floor(left * self.step / max(self.wall, 1e-9))
+            self.steps = self.world.agree(max(self.step, planned))
+
+    def _means(self) -> dict[str, float]:
+        """The mean of every term since the last record; one that is not finite is a LatentdialError."""
+        means = {n: float(v) / self.count for n, v in self.world.mean(self._sums).items()}
+        self._sums, self.count = {}, 0
+        for name, value in means.items():
+            if name != "loss" and not math.isfinite(value):
+                raise WentBad(name, value, self.step)
+        return means
+
+    @torch.no_grad()
+    def _follow(self, average: Autoencoder) -> None:
+        """Move the average towards the weights, faster in the first steps."""
+        keep = min(self.settings.ema, self.step / (self.step + 9))
+        torch._foreach_lerp_(list(average.parameters()), list(self.recipe.model.parameters()), 1 - keep)
+
+    def _noise(self, number: int) -> torch.Generator:
+        seed = self.settings.seed + 1_000_003 * self.world.rank
+        return torch.Generator(self.device).manual_seed(seed + (number << 32))
+
+    def _order_of(self, epoch: int) -> Tensor:
+        if self._order is None or self._order[0] != epoch:
             order = torch.from_numpy(batch_order(len(self.pixels), self.settings.seed, epoch))
-            self._orders = {epoch: order.to(self.device)}
-        return self._orders[epoch]
+            self._order = epoch, order.to(self.device)
+        return self._order[1]
 
     def _record(self, kind: str, values: dict[str, float], **more: float) -> Record:
         place: Record = {"split": kind, "step": self.step, "epoch": round(self.step / self.batches, 3)}
         return {**place, "seconds": round(self.seconds, 2), **values, **more}
 
-    def _finite(self, values: dict[str, float]) -> dict[str, float]:
-        for name, value in values.items():
-            if name != "loss" and not math.isfinite(value):
-                raise LatentdialError(
-                    f"the term {name} became {value} at step {self.step}: lower --lr (now {self.settings.lr:g}) "
-                    "or use --precision float32"
-                )
-        return values
+
+class Clock:
+    """Adds the time that passes to a loop's seconds of training, and with the pauses to those of all."""
+
+    def __init__(self, loop: Loop):
+        self.loop, self.step = loop, loop.step
+        self.since, self.pauses = time.perf_counter(), 0.0
+
+    def lap(self) -> float:
+        """Book the time since the last call; returns steps a second of training."""
+        now = time.perf_counter()
+        spent, steps = now - self.since - self.pauses, self.loop.step - self.step
+        self.loop.seconds += spent
+        self.loop.wall += now - self.since
+        self.since, self.pauses, self.step = now, 0.0, self.loop.step
+        return steps / spent if spent else 0.0
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Time that is not training."""
+        start = time.perf_counter()
+        yield
+        self.pauses += time.perf_counter() - start

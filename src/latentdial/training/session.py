@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
-import shutil
-import signal
-import threading
+import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from latentdial.config import AugmentSettings, DataSettings, Geometry, ModelSettings, Options, RunConfig, TrainSettings
 from latentdial.errors import LatentdialError
@@ -22,18 +20,24 @@ from latentdial.images import ImageSet, Split, open_images, split_images
 from latentdial.images.montage import montage, save_png
 from latentdial.latent.codec import Codec
 from latentdial.measure.cost import peak_memory_mb
+from latentdial.model import Autoencoder
 from latentdial.progress import Show
 from latentdial.recipes import build
-from latentdial.run import CONFIG, MAX_CODES, METRICS, codec_of, read_config, save_codes, save_model
+from latentdial.run import MAX_CODES, MODEL, SUMMARY, codec_of, read_config, save_codes, save_model
 from latentdial.training.card import write_card
-from latentdial.training.checkpoint import State, load_checkpoint, save_checkpoint
-from latentdial.training.feed import feed
-from latentdial.training.loop import Loop, Record
+from latentdial.training.checkpoint import Checkpoints, State
+from latentdial.training.feed import Feed, feed
+from latentdial.training.folder import append, check_folder, keep_until, locked, start_folder, write
+from latentdial.training.loop import Loop, Record, WentBad
+from latentdial.training.planning import largest_batch
 from latentdial.training.precision import choose_device, choose_precision
+from latentdial.training.stopping import Reason, Stop, listening
+from latentdial.training.world import World, join_world
 
 STRIP = 8  # pictures in a sample strip
 STRIPS = 5  # sample strips in a whole run
 CHUNK = 256
+BAD_BATCH = "bad-batch.npy"
 
 
 def train(
@@ -62,49 +66,90 @@ def train(
     )
     if settings:
         raise LatentdialError(f"there is no setting {sorted(settings)[0]!r}: see latentdial train --help")
-    return train_run(config, Path(out), resume, overwrite, show or Show()).codec
+    finished = train_run(config, Path(out), resume, overwrite, show or Show())
+    if finished.codec is None:
+        raise LatentdialError(f"training was stopped by a signal: go on with resume=True and the run {out}")
+    return finished.codec
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A trained run: its codec, its last record, and whether it was interrupted."""
+    """What came of a session: the trained codec and its last record, or the reason why it stopped before its end.
 
-    codec: Codec
+    A session that was preempted has saved its state and nothing else, so it has no codec.
+    """
+
     summary: Record
-    interrupted: bool
+    codec: Codec | None = None
+    stopped: Reason = ""
 
 
 def train_run(config: RunConfig, out: Path, resume: bool, overwrite: bool, show: Show) -> Finished:
-    """Train what `config` says into the directory `out`."""
-    device = choose_device(config.train.device)
-    config = _settled(config, show)
-    torch.manual_seed(config.train.seed)
-    recipe = build(config.model, config.geometry.shape)
-    recipe.model.to(device)
-    check_folder(out, config, resume, overwrite)
-    images = open_images(config.data, config.geometry, show.advance)
-    for name, reason in images.skipped[:5]:
-        show.say(f"skipped {name}: {reason}")
-    if images.skipped:
-        show.say(f"skipped {len(images.skipped)} of {len(images.skipped) + len(images)} files")
-    parts = split_images(images, config.data.holdout, config.train.seed)
-    if parts.kept_together:
-        show.say(
-            f"{parts.kept_together} pictures are exact copies of others; copies stay in the same part of the split"
+    """Train what `config` says into the directory `out`; every process of torchrun calls this alike."""
+    world, device = join_world(choose_device(config.train.device))
+    show = show if world.leads else Show()
+    with ExitStack() as stack:
+        stack.callback(world.leave)
+        config = _settled(config, show)
+        build(config.model, config.geometry.shape)  # a bad option is said before any picture is read
+        resuming = check_folder(out, config, resume, overwrite)
+        if world.leads:
+            stack.enter_context(locked(out))
+        images = open_images(config.data, config.geometry, show.advance)
+        parts = split_images(images, config.data.holdout, config.train.seed)
+        _tell(images, parts, show)
+        material = _material(config, images, parts, world, device)
+        config = _with_batch(config, out, resuming, material)
+        world.wait()
+        if world.leads:
+            start_folder(out, config, resuming)
+        stop = stack.enter_context(listening())
+        return Session(config, out, material, images, parts, show, stop).run(resuming)
+
+
+@dataclass(frozen=True)
+class Material:
+    """All that loops are made of but their settings."""
+
+    config: RunConfig
+    pixels: Feed
+    validation: Feed
+    device: str
+    precision: str
+    world: World
+
+    def loop(self, settings: TrainSettings) -> Loop:
+        """A loop at its very start."""
+        torch.manual_seed(settings.seed)
+        recipe = build(self.config.model, self.config.geometry.shape)
+        recipe.model.to(self.device)
+        world = self.world
+        return Loop(
+            recipe, settings, self.pixels, self.validation, self.device, self.precision, self.config.augment, world
         )
-    start_folder(out, config, resume)
-    precision = choose_precision(config.train.precision, device)
-    loop = Loop(
-        recipe,
-        config.train,
-        feed(images.pixels.take(parts.train), device, config.train.memory),
-        feed(images.pixels.take(parts.validation), device, config.train.memory),
-        device,
-        precision,
-        variation=config.augment,
+
+
+def _material(config: RunConfig, images: ImageSet, parts: Split, world: World, device: str) -> Material:
+    train, validation = (
+        feed(images.pixels.take(rows), device, config.train.memory) for rows in (parts.train, parts.validation)
     )
-    session = Session(config, out, loop, images, parts, show)
-    return session.run(resume)
+    return Material(config, train, validation, device, choose_precision(config.train.precision, device), world)
+
+
+def _with_batch(config: RunConfig, out: Path, resuming: bool, material: Material) -> RunConfig:
+    """The batch "auto" becomes a number: the one of the run that goes on, or the largest that fits."""
+    if config.train.batch != "auto":
+        return config
+    if resuming:
+        batch = read_config(out).train.batch
+    else:
+        alone = replace(material, world=World())
+        plain = replace(config.train, compile=False, shard=False)
+        found = largest_batch(
+            lambda batch: alone.loop(replace(plain, batch=batch)), len(material.pixels), material.device
+        )
+        batch = material.world.agree(found) * material.world.size
+    return replace(config, train=replace(config.train, batch=batch))
 
 
 def _settled(config: RunConfig, show: Show) -> RunConfig:
@@ -117,157 +162,316 @@ def _settled(config: RunConfig, show: Show) -> RunConfig:
     return config
 
 
+def _tell(images: ImageSet, parts: Split, show: Show) -> None:
+    for name, reason in images.skipped[:5]:
+        show.say(f"skipped {name}: {reason}")
+    if images.skipped:
+        show.say(f"skipped {len(images.skipped)} of {len(images.skipped) + len(images)} files")
+    if parts.kept_together:
+        show.say(
+            f"{parts.kept_together} pictures are exact copies of others; copies stay in the same part of the split"
+        )
+
+
+@dataclass
+class Best:
+    """The best validation so far."""
+
+    monitor: str
+    value: float = math.inf
+    step: int = 0
+    waited: int = 0  # validations since
+    weights: dict[str, Tensor] | None = None
+
+    def better(self, record: Record) -> bool:
+        """Take note of a validation; whether it is the best so far."""
+        if self.monitor not in record:
+            terms = sorted(record.keys() - {"split", "step", "epoch", "seconds"})
+            raise LatentdialError(f"there is no validation term {self.monitor!r}: --monitor takes {', '.join(terms)}")
+        value = float(record[self.monitor])
+        if not value < self.value:
+            self.waited += 1
+            return False
+        self.value, self.step, self.waited = value, int(record["step"]), 0
+        return True
+
+
 @dataclass
 class Session:
     """One training run with its directory: metrics, strips, checkpoints, and what is written at the end."""
 
     config: RunConfig
     out: Path
-    loop: Loop
+    material: Material
     images: ImageSet
     parts: Split
     show: Show
+    stop: Stop
+    loop: Loop = field(init=False)
     _saved: float = field(default_factory=time.monotonic)
     _strips: int = 0
 
-    def run(self, resume: bool) -> Finished:
-        if resume:
-            state = load_checkpoint(self.out, self.loop.recipe.model, self.loop.optimizer)
-            self.loop.step, self.loop.seconds = state.step, state.seconds
-            _keep_metrics_until(self.out / METRICS, state.step)
+    def __post_init__(self) -> None:
+        self.loop = self.material.loop(self.config.train)
+        self.world = self.material.world
+        self.checkpoints = Checkpoints(self.out, self.world, self.config.train.shard)
+        self.best = Best(self.config.train.monitor)
+
+    def run(self, resuming: bool) -> Finished:
+        if resuming:
+            self._resume()
         self._announce()
-        with _interruptible() as stopped:
-            self.loop.run(self._report, stopped)
-        interrupted = self.loop.step < self.loop.steps
-        if interrupted or self.config.train.checkpoint:
+        try:
+            self.loop.run(self._report, self._stopping, self._after_step)
+        except WentBad as bad:
+            raise self._at_last_good_step(bad) from None
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            raise self._out_of_memory(error) from None
+        done = self.loop.step >= self.loop.steps or not self.stop()
+        stopped: Reason = "" if done else self.stop.reason
+        if stopped or self.config.train.checkpoint:
             self._checkpoint()
-        return self._finish(interrupted)
+            self.checkpoints.wait()
+        if stopped == "preempted":
+            return Finished(self._summary(True), stopped=stopped)
+        return self._finish(stopped)
+
+    # going on ---------------------------------------------------------------------------------------------------------
+
+    def _resume(self) -> None:
+        if not self.checkpoints.exist():
+            self._begin_again()
+            return
+        found = self.checkpoints.load()
+        for broken in found.broken:
+            self.show.say(f"the checkpoint {broken} is broken: going on from the one of step {found.state.step}")
+        self._check_same(found.state)
+        self._stand_at(found.state, found.tensors)
+        state = found.state
+        self.best = Best(self.config.train.monitor, math.inf, state.best_step, state.waited, found.best)
+        if state.best is not None:
+            self.best.value = state.best
+        self._strips = self._strips_due()
+        if self.world.leads:
+            keep_until(self.out, state.step)
+        self.show.say(f"going on from step {state.step}")
+
+    def _begin_again(self) -> None:
+        """A run that was ended before its first checkpoint begins again; one that never wrote any cannot go on."""
+        if not self.config.train.checkpoint or (self.out / MODEL).exists():
+            raise LatentdialError(f"{self.out} has no checkpoint to resume from: train it anew with --overwrite")
+        self.show.say(f"{self.out} has no checkpoint yet: beginning at step 0")
+        if self.world.leads:
+            keep_until(self.out, -1)
+
+    def _stand_at(self, state: State, tensors: dict[str, Tensor]) -> None:
+        loop = self.loop
+        loop.restore(tensors)
+        loop.step, loop.count, loop.seconds, loop.wall = state.step, state.count, state.seconds, state.wall
+        if loop.settings.time_budget:
+            loop.steps = state.steps
+
+    def _check_same(self, state: State) -> None:
+        if state.data != self._data_digest():
+            raise LatentdialError(
+                "cannot resume: the pictures are not those that the run was trained on; "
+                "restore them, or train a new run in another --out"
+            )
+        now = self._setting()
+        changed = [
+            f"{name} {state.setting.get(name)} -> {now[name]}" for name in now if state.setting[name] != now[name]
+        ]
+        if changed:
+            self.show.say(f"not bit-exact from here on, because of {', '.join(changed)}")
+
+    def _setting(self) -> dict[str, str | int]:
+        return {
+            "torch": torch.__version__,
+            "device": self.loop.device.split(":")[0],
+            "precision": self.loop.precision,
+            "threads": torch.get_num_threads(),
+            "processes": self.world.size,
+        }
+
+    def _data_digest(self) -> str:
+        """A digest of all training and validation pictures, from the hashes that the image set holds."""
+        rows = np.concatenate([self.parts.train, self.parts.validation])
+        return hashlib.blake2b(self.images.hashes[rows].tobytes(), digest_size=16).hexdigest()
+
+    # while it runs ----------------------------------------------------------------------------------------------------
 
     def _announce(self) -> None:
         loop = self.loop
         parameters = sum(p.numel() for p in loop.recipe.model.parameters())
+        budget = self.config.train.time_budget
+        together = f", {self.world.size} processes" if self.world.size > 1 else ""
         self.show.say(
             f"{self.config.model.recipe}: {parameters:,} parameters, {len(loop.pixels):,} training pictures "
             f"({len(self.parts.validation)} validation, {len(self.parts.test)} test), "
-            f"{loop.steps} steps of {self.config.train.batch}, {loop.precision} on {loop.device}"
+            f"{f'{budget} in' if budget else loop.steps} steps of {loop.batch}, "
+            f"{loop.precision} on {loop.device}{together}"
         )
 
     def _report(self, record: Record) -> None:
-        _append(self.out / METRICS, record)
+        if self.world.leads:
+            append(self.out, record)
         terms = "  ".join(f"{name} {record[name]:.1f}" for name in self._terms())
         if record["split"] == "train":
             note = f"{terms}  {record['images_per_second']:.0f} images/s"
             self.show.advance(f"training {self.out.name}", self.loop.step, self.loop.steps, note)
             self._strip()
-            minutes = self.config.train.checkpoint
-            if minutes and time.monotonic() - self._saved > 60 * minutes:
-                self._checkpoint()
-        elif self.loop.step == self.loop.steps:
+            return
+        keeps = self.config.train.checkpoint or self.config.train.patience
+        if self.best.better(record) and keeps:
+            self.best.weights = self.loop.published()
+        if self.loop.step == self.loop.steps:
             self.show.say(f"validation: {terms}")
+
+    def _stopping(self) -> bool:
+        patience = self.config.train.patience
+        return self.stop() or (patience > 0 and self.best.waited >= patience)
+
+    def _after_step(self) -> None:
+        minutes = self.config.train.checkpoint
+        if not minutes:
+            return
+        due = time.monotonic() - self._saved > self.checkpoints.due_after(minutes)
+        if self.checkpoints.sharded:
+            due = self.loop.count == 0 and self.world.any(due)
+        if due:
+            self._checkpoint()
 
     def _terms(self) -> list[str]:
         return ["loss", *(term.name for term in self.loop.recipe.objective)]
 
+    def _strips_due(self) -> int:
+        return self.loop.step * STRIPS // self.loop.steps
+
     def _strip(self) -> None:
         """Validation pictures over their reconstructions, a few times in a run."""
-        due = self.loop.step * STRIPS // self.loop.steps
-        if due <= self._strips:
+        if self._strips_due() <= self._strips:
             return
-        self._strips = due
+        self._strips = self._strips_due()
+        model = self._published_model()
+        if not self.world.leads:
+            return
         folder = self.out / "samples"
         folder.mkdir(exist_ok=True)
         pictures = self.images.pixels[self.parts.validation[:STRIP]]
-        save_png(folder / f"step-{self.loop.step:06d}.png", montage([pictures, self._codec().reconstruct(pictures)]), 2)
+        made = codec_of(model, self.config, self.out.name, self.loop.device).reconstruct(pictures)
+        save_png(folder / f"step-{self.loop.step:06d}.png", montage([pictures, made]), 2)
 
     def _checkpoint(self) -> None:
-        save_checkpoint(
-            self.out, self.loop.recipe.model, self.loop.optimizer, State(self.loop.step, round(self.loop.seconds, 3))
+        loop, best = self.loop, self.best
+        state = State(
+            step=loop.step,
+            steps=loop.steps,
+            count=loop.count,
+            seconds=round(loop.seconds, 3),
+            wall=round(loop.wall, 3),
+            best=best.value if math.isfinite(best.value) else None,
+            best_step=best.step,
+            waited=best.waited,
+            data=self._data_digest(),
+            setting=self._setting(),
         )
+        self.checkpoints.save(loop.state(), state, best.weights)
         self._saved = time.monotonic()
 
-    def _finish(self, interrupted: bool) -> Finished:
-        model = self.loop.recipe.model.eval()
-        codes, kl = _codes_and_kl(self.loop)
-        save_codes(self.out, codes, kl)
-        save_model(self.out, model)
-        summary = self._summary(interrupted)
-        _append(self.out / METRICS, summary)
-        write_card(self.out, self.config, summary, self.images)
+    # when something is wrong ------------------------------------------------------------------------------------------
+
+    def _at_last_good_step(self, bad: WentBad) -> LatentdialError:
+        """Go over the steps since the last checkpoint again, up to the one that went bad; keep what was before it."""
+        self.show.say(f"{bad.term} became {bad.value}: looking for the step where it happened")
+        self.loop = self.material.loop(self.config.train)
+        self.checkpoints.wait()
+        if self.checkpoints.exist():
+            found = self.checkpoints.load()
+            self._stand_at(found.state, found.tensors)
+        loop = self.loop
+        while loop.step < bad.step:
+            before = {name: tensor.clone() for name, tensor in loop.state().items()}
+            batch, weight = loop.next_batch()
+            values = loop.train_step(batch, weight)
+            if not _all_finite([*values.values(), *loop.recipe.model.parameters()]):
+                break
+        else:
+            return bad
+        loop.step -= 1
+        loop.restore(before)
+        np.save(self.out / BAD_BATCH, batch.cpu().numpy())
+        self._finish("interrupted")
+        return LatentdialError(
+            f"the term {bad.term} became {bad.value} at step {loop.step + 1}: lower --lr (now {loop.settings.lr:g}), "
+            f"set --clip 1, or use --precision float32. {self.out} holds the last finite weights, and the pictures of "
+            f"that step are in {self.out / BAD_BATCH}"
+        )
+
+    def _out_of_memory(self, error: BaseException) -> BaseException:
+        told = isinstance(error, torch.OutOfMemoryError) or "allocate" in str(error)
+        if not told:
+            return error
+        return LatentdialError(
+            f"out of memory with --batch {self.loop.batch} on {self.loop.device}: "
+            f"try --batch {max(1, self.loop.batch // 2)}, or --batch auto"
+        )
+
+    # at the end -------------------------------------------------------------------------------------------------------
+
+    def _published_model(self) -> Autoencoder:
+        """The model with the weights that are published, whole and on its own."""
+        if not self.config.train.shard:
+            return self.loop.recipe.model if self.loop.average is None else self.loop.average
+        model = build(self.config.model, self.config.geometry.shape).model
+        model.load_state_dict(self.loop.published())
+        return model.to(self.loop.device)
+
+    def _finish(self, stopped: Reason) -> Finished:
+        model = self._published_model()
+        step = self.loop.step
+        if self.config.train.patience and self.best.weights is not None:
+            model.load_state_dict(self.best.weights)
+            step = self.best.step
+        summary = self._summary(bool(stopped)) | {"published_step": step}
+        model.eval()
+        codes, kl = _codes_and_kl(model, self.loop.pixels)
+        if self.world.leads:
+            save_codes(self.out, codes, kl)
+            save_model(self.out, model)
+            write_card(self.out, self.config, summary, self.images)
+            write(self.out / SUMMARY, json.dumps(summary, indent=1) + "\n")
         codec = codec_of(model.requires_grad_(False), self.config, self.out.name, self.loop.device, codes, kl)
-        return Finished(codec, summary, interrupted)
+        return Finished(summary, codec, stopped)
 
     def _summary(self, interrupted: bool) -> Record:
-        seconds = max(self.loop.seconds, 1e-9)
-        cuda = self.loop.device.startswith("cuda")
+        loop = self.loop
+        seconds = max(loop.seconds, 1e-9)
+        cuda = loop.device.startswith("cuda")
         return {
-            "split": "summary",
-            "step": self.loop.step,
-            "steps": self.loop.steps,
+            "step": loop.step,
+            "steps": loop.steps,
             "interrupted": interrupted,
             "seconds": round(seconds, 2),
-            "images_per_second": round(
-                self.loop.step * min(self.config.train.batch, len(self.loop.pixels)) / seconds, 1
-            ),
-            "parameters": sum(p.numel() for p in self.loop.recipe.model.parameters()),
+            "images_per_second": round(loop.step * min(loop.batch, len(loop.pixels)) / seconds, 1),
+            "parameters": sum(p.numel() for p in loop.recipe.model.parameters()),
             "peak_memory_mb": round(torch.cuda.max_memory_allocated() / 1e6 if cuda else peak_memory_mb()),
             "pictures": len(self.images),
-            "training_pictures": len(self.loop.pixels),
+            "training_pictures": len(loop.pixels),
             "skipped": len(self.images.skipped),
-            "precision": self.loop.precision,
-            "device": self.loop.device,
+            "processes": self.world.size,
+            "precision": loop.precision,
+            "device": loop.device,
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
         }
 
-    def _codec(self) -> Codec:
-        return codec_of(self.loop.recipe.model, self.config, self.out.name, self.loop.device)
-
-
-def check_folder(out: Path, config: RunConfig, resume: bool, overwrite: bool) -> None:
-    """Refuse a directory that must not or cannot be written, before any work is done; nothing in it is touched."""
-    if resume:
-        _same(read_config(out), config)
-    elif (out / CONFIG).exists():
-        if not overwrite:
-            raise LatentdialError(f"{out} holds a run already: use --resume, --overwrite or another --out")
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise LatentdialError(f"{out} exists and is no run: choose another --out")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LatentdialError(f"cannot write to {out} ({error.strerror}): choose another --out") from None
-    if not os.access(out, os.W_OK):
-        raise LatentdialError(f"cannot write to {out} (permission denied): choose another --out")
-
-
-def start_folder(out: Path, config: RunConfig, resume: bool) -> None:
-    """Write the configuration; a run that is overwritten goes only now, when its pictures are known to be there."""
-    if not resume and (out / CONFIG).exists():
-        shutil.rmtree(out)
-        out.mkdir()
-    (out / CONFIG).write_text(config.to_json(), encoding="utf-8")
-
-
-def _same(saved: RunConfig, wanted: RunConfig) -> None:
-    """A resumed run may train longer and write checkpoints differently; all else must be as it was."""
-    free = {"epochs", "steps", "checkpoint", "device", "memory"}
-    for room in ("model", "geometry", "data", "train", "augment"):
-        before, now = asdict(getattr(saved, room)), asdict(getattr(wanted, room))
-        for name in before:
-            if before[name] != now[name] and name not in free:
-                raise LatentdialError(
-                    f"cannot resume: {name} was {before[name]!r} and is now {now[name]!r}; "
-                    "give it as it was, or use another --out"
-                )
-
 
 @torch.inference_mode()
-def _codes_and_kl(loop: Loop) -> tuple[np.ndarray, np.ndarray | None]:
+def _codes_and_kl(model: Autoencoder, pixels: Feed) -> tuple[np.ndarray, np.ndarray | None]:
     """Posterior means of the training pictures (at most MAX_CODES) and the mean KL of every dimension."""
-    model = loop.recipe.model
     means, kls = [], []
-    for start in range(0, min(MAX_CODES, len(loop.pixels)), CHUNK):
-        chunk = loop.pixels[start : min(start + CHUNK, MAX_CODES)]
+    for start in range(0, min(MAX_CODES, len(pixels)), CHUNK):
+        chunk = pixels[start : min(start + CHUNK, MAX_CODES)]
         posterior = model.posterior(model.scale(chunk))
         means.append(posterior.mean.cpu())
         if model.prior is not None and posterior.log_variance is not None:
@@ -275,42 +479,8 @@ def _codes_and_kl(loop: Loop) -> tuple[np.ndarray, np.ndarray | None]:
     return torch.cat(means).numpy(), torch.cat(kls).mean(0).numpy() if kls else None
 
 
-@contextmanager
-def _interruptible() -> Iterator:
-    """Yields a function that says whether Ctrl-C was pressed; a second Ctrl-C quits at once."""
-    pressed = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield pressed.is_set
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def press(_number, _frame) -> None:
-        pressed.set()
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, press)
-    try:
-        yield pressed.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _append(path: Path, record: Record) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
-
-
-def _keep_metrics_until(path: Path, step: int) -> None:
-    """Drop records written after the checkpoint, which will be written again."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-    kept = [line for line in lines if line.endswith("\n") and _belongs(json.loads(line), step)]
-    unfinished = path.with_suffix(".part")
-    unfinished.write_text("".join(kept), encoding="utf-8")
-    os.replace(unfinished, path)
-
-
-def _belongs(record: Record, step: int) -> bool:
-    return record["split"] != "summary" and int(record["step"]) <= step
+def _all_finite(tensors: list[Tensor]) -> bool:
+    return all(bool(tensor.isfinite().all()) for tensor in tensors)
 
 
 def _pick(kind, settings: dict):

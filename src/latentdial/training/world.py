@@ -1,0 +1,92 @@
+"""The processes that train together: started by torchrun, or one alone."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from latentdial.errors import LatentdialError
+
+ASK_EVERY = 16  # steps between two questions whether any process was told to stop
+
+
+@dataclass(frozen=True)
+class World:
+    """`size` processes of which this is number `rank`; process 0 leads: it alone writes and speaks."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def leads(self) -> bool:
+        return self.rank == 0
+
+    def share(self, rows: Tensor) -> tuple[Tensor, float]:
+        """This process's rows of a global batch, and the weight of their mean in the mean over the processes.
+
+        >>> World(rank=1, size=2).share(torch.arange(3))
+        (tensor([1]), 0.6666666666666666)
+        """
+        mine = rows[self.rank :: self.size]
+        return (mine, len(mine) * self.size / len(rows)) if len(mine) else (rows[:1], 0.0)
+
+    def mean(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The mean of every value over the processes, the same in all of them."""
+        if self.size == 1 or not values:
+            return values
+        together = torch.stack([value.double() for value in values.values()])
+        dist.all_reduce(together)
+        return dict(zip(values, together / self.size, strict=True))
+
+    def agree(self, number: int) -> int:
+        """The leader's number, in all processes."""
+        if self.size == 1:
+            return number
+        held = [number]
+        dist.broadcast_object_list(held, device=torch.device("cpu"))
+        return held[0]
+
+    def any(self, flag: bool) -> bool:
+        """Whether any process says yes; all of them must ask."""
+        if self.size == 1:
+            return flag
+        count = torch.tensor(float(flag))
+        dist.all_reduce(count)
+        return bool(count)
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.size > 1:
+            dist.barrier()
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """The model whose backward pass averages gradients over the processes."""
+        return nn.parallel.DistributedDataParallel(model) if self.size > 1 else model
+
+    def leave(self) -> None:
+        """The end of working together."""
+        if self.size > 1 and dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def join_world(device: str) -> tuple[World, str]:
+    """The world that torchrun has set up, and this process's device in it; alone where there is none."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        return World(), device
+    world = World(int(os.environ["RANK"]), size, int(os.environ["LOCAL_RANK"]))
+    if device == "cuda":
+        if world.local_rank >= torch.cuda.device_count():
+            raise LatentdialError(
+                f"there are {torch.cuda.device_count()} GPUs here: use torchrun --nproc-per-node of at most so many"
+            )
+        device = f"cuda:{world.local_rank}"
+        torch.cuda.set_device(device)
+    if not dist.is_initialized():
+        dist.init_process_group("cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo")
+    return world, device
