@@ -48,7 +48,7 @@ def test_the_same_seed_gives_the_same_bits(discs):
     assert records[0][-1]["loss"] != records[2][-1]["loss"]
 
 
-def test_resumed_training_is_bit_exact(discs, tmp_path):
+def test_resumed_loop_is_bit_exact(discs, tmp_path):
     whole, first, second = (make_loop(discs) for _ in range(3))
     run(whole)
     first.run(lambda record: None, lambda: first.step == 17)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -388,21 +389,25 @@ class Session:
         if self.checkpoints.exist():
             found = self.checkpoints.load()
             self._stand_at(found.state, found.tensors)
-        loop = self.loop
+        loop, before, batch = self.loop, self.loop.state(), None
         while loop.step < bad.step:
-            before = {name: tensor.clone() for name, tensor in loop.state().items()}
-            batch, weight = loop.next_batch()
-            values = loop.train_step(batch, weight)
-            if not _all_finite([*values.values(), *loop.recipe.model.parameters()]):
+            state, (pixels, weight) = _copied(loop.state()), loop.next_batch()
+            values = loop.train_step(pixels, weight)
+            if not _all_finite(values.values()):
+                break
+            before, batch = state, pixels
+            if not _all_finite(loop.recipe.model.parameters()):
                 break
         else:
             return bad
-        loop.step -= 1
+        if batch is None:
+            return bad
         loop.restore(before)
         np.save(self.out / BAD_BATCH, batch.cpu().numpy())
+        step, loop.step = loop.step, loop.step - 1
         self._finish("interrupted")
         return LatentdialError(
-            f"the term {bad.term} became {bad.value} at step {loop.step + 1}: lower --lr (now {loop.settings.lr:g}), "
+            f"the term {bad.term} became {bad.value} after step {step}: lower --lr (now {loop.settings.lr:g}), "
             f"set --clip 1, or use --precision float32. {self.out} holds the last finite weights, and the pictures of "
             f"that step are in {self.out / BAD_BATCH}"
         )
@@ -436,7 +441,8 @@ class Session:
         model.eval()
         codes, kl = _codes_and_kl(model, self.loop.pixels)
         if self.world.leads:
-            save_codes(self.out, codes, kl)
+            if np.isfinite(codes).all():
+                save_codes(self.out, codes, kl)
             save_model(self.out, model)
             write_card(self.out, self.config, summary, self.images)
             write(self.out / SUMMARY, json.dumps(summary, indent=1) + "\n")
@@ -479,7 +485,11 @@ def _codes_and_kl(model: Autoencoder, pixels: Feed) -> tuple[np.ndarray, np.ndar
     return torch.cat(means).numpy(), torch.cat(kls).mean(0).numpy() if kls else None
 
 
-def _all_finite(tensors: list[Tensor]) -> bool:
+def _copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in tensors.items()}
+
+
+def _all_finite(tensors: Iterable[Tensor]) -> bool:
     return all(bool(tensor.isfinite().all()) for tensor in tensors)
 
 
