@@ -96,6 +96,12 @@ def _train(options: Namespace) -> int:
     )
     with show_progress() as show:
         finished = train_run(config, Path(options.out), options.resume, options.overwrite, show)
+    if finished.leads:
+        _say_trained(finished, options)
+    return {"": 0, "interrupted": INTERRUPTED, "preempted": PREEMPTED}[finished.stopped]
+
+
+def _say_trained(finished: Any, options: Namespace) -> None:
     if options.json:
         _print_json({"run": options.out, **finished.summary, "stopped": finished.stopped})
     elif finished.stopped == "preempted":
@@ -106,7 +112,6 @@ def _train(options: Namespace) -> int:
         print(f"stopped early; the run in {options.out} is usable. Go on with the same command and --resume.")
     else:
         print(f"trained {options.out}. Next: latentdial dimensions {options.out} --out dims.png")
-    return {"": 0, "interrupted": INTERRUPTED, "preempted": PREEMPTED}[finished.stopped]
 
 
 # dimensions, edit, sample --------------------------------------------------------------------------------------------

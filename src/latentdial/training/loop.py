@@ -23,7 +23,7 @@ from latentdial.training.augment import augment
 from latentdial.training.feed import Feed
 from latentdial.training.optimizers import kl_schedule, lr_schedule, make_optimizers, warmup_steps
 from latentdial.training.precision import autocast
-from latentdial.training.sharding import like, local, share_out, whole
+from latentdial.training.sharding import average_numbers, like, local, share_out, whole
 from latentdial.training.world import ASK_EVERY, World
 
 LOGS = 200  # records of training terms in a whole run
@@ -132,6 +132,8 @@ class Loop:
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         (loss if weight == 1 else loss * weight).backward()
+        if self.settings.shard:
+            average_numbers(self.recipe.model, self.world)
         if self.settings.clip:
             nn.utils.clip_grad_norm_(self._trained, self.settings.clip)
         for optimizer in self.optimizers:

@@ -83,6 +83,7 @@ class Finished:
     summary: Record
     codec: Codec | None = None
     stopped: Reason = ""
+    leads: bool = True  # whether this process of torchrun's is the one that speaks
 
 
 def train_run(config: RunConfig, out: Path, resume: bool, overwrite: bool, show: Show) -> Finished:
@@ -234,7 +235,7 @@ class Session:
             self._checkpoint()
             self.checkpoints.wait()
         if stopped == "preempted":
-            return Finished(self._summary(True), stopped=stopped)
+            return Finished(self._summary(True), None, stopped, self.world.leads)
         return self._finish(stopped)
 
     # going on ---------------------------------------------------------------------------------------------------------
@@ -447,7 +448,7 @@ class Session:
             write_card(self.out, self.config, summary, self.images)
             write(self.out / SUMMARY, json.dumps(summary, indent=1) + "\n")
         codec = codec_of(model.requires_grad_(False), self.config, self.out.name, self.loop.device, codes, kl)
-        return Finished(summary, codec, stopped)
+        return Finished(summary, codec, stopped, self.world.leads)
 
     def _summary(self, interrupted: bool) -> Record:
         loop = self.loop

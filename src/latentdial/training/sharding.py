@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
@@ -15,12 +17,21 @@ def share_out(model: nn.Module, world: World) -> None:
     """Leave each process its share of every weight; layers gather what they need when they run."""
     if world.size == 1:
         raise LatentdialError("--shard shares a net among processes: start with torchrun --nproc-per-node N")
+    # the pass holds views of the codes; nothing changes them in place, which is what the warning is about
+    warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor", UserWarning)
     kind = next(model.parameters()).device.type
     mesh = init_device_mesh(kind, (world.size,))
     for layer in model.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             fully_shard(layer, mesh=mesh)
-    fully_shard(model, mesh=mesh)
+    fully_shard(model, mesh=mesh, ignored_params={p for p in model.parameters() if p.ndim == 0})
+
+
+def average_numbers(model: nn.Module, world: World) -> None:
+    """The mean over the processes of the gradients of single numbers, which cannot be shared out."""
+    for p in model.parameters():
+        if p.ndim == 0 and p.grad is not None:
+            p.grad.copy_(world.mean({"": p.grad})[""])
 
 
 def local(tensor: Tensor) -> Tensor:

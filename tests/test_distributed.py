@@ -1,0 +1,112 @@
+"""Several processes train as one: torchrun with gloo on one machine, the command that a user would type."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+import latentdial
+from latentdial.training.checkpoint import Checkpoints
+from latentdial.training.world import World
+
+SMALL = ["--size", "16", "--latent", "4", "--set", "widths=24", "--batch", "15"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "latentdial"]
+
+
+def train(command: list[str], recipe: str, data: Path, out: Path, *more: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [*command, "train", recipe, str(data), "--out", str(out), *SMALL, *more],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=True,
+    )
+
+
+def metrics(run: Path) -> list[dict]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def alone(discs_file, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("alone") / "run"
+    train([sys.executable, "-m", "latentdial"], "fcn-ae", discs_file, out, "--steps", "60", "--holdout", "0.3")
+    return out
+
+
+def test_every_picture_has_one_process_and_the_weights_make_the_global_mean():
+    rows = torch.arange(7)
+    shares = [World(rank, 3).share(rows) for rank in range(3)]
+    assert sorted(torch.cat([mine for mine, _ in shares]).tolist()) == rows.tolist()
+    assert sum(weight * mine.double().mean().item() for mine, weight in shares) / 3 == pytest.approx(3.0)
+    assert World(2, 3).share(rows[:2])[1] == 0
+
+
+@pytest.mark.parametrize("shard", ["false", "true"])
+def test_two_processes_give_the_curve_of_one(discs_file, tmp_path, alone, shard):
+    """The sums are rounded in another order, so the curves agree to a relative 1e-4; batches of 15 do not split evenly.
+
+    There is one writer, one line for a person, and one safetensors file of whole weights, sharded or not.
+    """
+    out = tmp_path / "run"
+    more = ["--steps", "60", "--holdout", "0.3", "--shard", shard]
+    said = train(TORCHRUN, "fcn-ae", discs_file, out, *more)
+    assert said.stdout.count("trained") == 1
+    ours, expected = metrics(out), metrics(alone)
+    assert [(r["split"], r["step"]) for r in ours] == [(r["split"], r["step"]) for r in expected]
+    np.testing.assert_allclose([r["nll"] for r in ours], [r["nll"] for r in expected], rtol=1e-4)
+    codec, other = latentdial.load(out), latentdial.load(alone)
+    np.testing.assert_allclose(codec.codes, other.codes, atol=2e-3)
+    assert len(list((out / "checkpoint" / "step-00000060").glob("state-*"))) == (2 if shard == "true" else 1)
+
+
+def test_a_sharded_run_goes_on_where_it_was(discs_file, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    more = ["--shard", "true", "--schedule", "constant", "--warmup", "5", "--ema", "0.9"]
+    train(TORCHRUN, "fcn-vae", discs_file, whole, *more, "--steps", "40")
+    train(TORCHRUN, "fcn-vae", discs_file, parts, *more, "--steps", "20")
+    said = train(TORCHRUN, "fcn-vae", discs_file, parts, *more, "--steps", "40", "--resume")
+    assert "going on from step 20" in said.stderr
+    assert (parts / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def test_when_one_process_dies_all_end_and_the_run_goes_on(discs_file, tmp_path):
+    """Row 56; and row 57: another number of processes goes on too, and is told that this is not bit-exact."""
+    out = tmp_path / "run"
+    more = ["--steps", "100000", "--checkpoint", "0.0001"]
+    command = [*TORCHRUN, "train", "fcn-vae", str(discs_file), "--out", str(out), *SMALL, *more]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + 120
+    while not list((out / "checkpoint").glob("step-*")):
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    second = next(w for w in workers if w.environ().get("RANK") == "1")
+    os.kill(second.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert not any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers)
+    step = Checkpoints(out).load().state.step
+    said = train(
+        [sys.executable, "-m", "latentdial"],
+        "fcn-vae",
+        discs_file,
+        out,
+        "--steps",
+        str(step + 5),
+        "--checkpoint",
+        "0.0001",
+        "--resume",
+    )
+    assert "not bit-exact from here on, because of processes 2 -> 1" in said.stderr
