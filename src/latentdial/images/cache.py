@@ -173,9 +173,11 @@ def read_index(folder: Path, shape: tuple[int, ...]) -> Index:
         with (folder / INDEX).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             table, names = arrays["table"], arrays["names"].tobytes()
             about = json.loads(arrays["about"].tobytes())
-        index = Index(os.fsdecode(names).split("\0"), table, about["rows"], about["said"], _as_seen(about.get("seen", {})))
+        index = Index(
+            os.fsdecode(names).split("\0"), table, about["rows"], about["said"], _as_seen(about.get("seen", {}))
+        )
         whole = (folder / PIXELS).stat().st_size >= index.rows * int(np.prod(shape))
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile):
         return Index([], np.zeros(0, TABLE))
     fits = table.dtype == TABLE and len(table) == len(index.names) and bool((table["row"] < index.rows).all())
     return index if whole and fits else Index([], np.zeros(0, TABLE))

@@ -121,7 +121,9 @@ class _Scan:
             return entry.stat()
         except OSError as error:
             dangling = isinstance(error, FileNotFoundError)
-            self.seen.skipped.append((name, "a link to nothing" if dangling else f"a bad link ({error.strerror})".lower()))
+            self.seen.skipped.append(
+                (name, "a link to nothing" if dangling else f"a bad link ({error.strerror})".lower())
+            )
             return None
 
     def _enter(self, name: str) -> None:
