@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 
@@ -13,6 +14,7 @@ from latentdial import train
 from latentdial.config import AugmentSettings
 from latentdial.errors import LatentdialError
 from latentdial.images import Pictures, batch_order
+from latentdial.progress import Show
 from latentdial.run import load
 from latentdial.training.augment import augment
 from latentdial.training.feed import DEPTH, Ahead, Streamed, feed
@@ -97,6 +99,34 @@ def test_an_error_while_reading_ahead_is_raised_at_its_step(discs, monkeypatch):
     with pytest.raises(OSError, match="the disk is gone"):
         ahead.batch(3)
     ahead.close()
+
+
+class Said(Show):
+    """Keeps what was said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def test_training_starts_again_where_a_file_was_overwritten_in_place(tmp_path):
+    root = good_folder(tmp_path / "pictures", 24)
+    train("fcn-ae", root, tmp_path / "first", **TINY)
+    (root / "a/000.jpg").write_bytes(encoded(photo(90)))
+    (root / "b/001.jpg").write_bytes(encoded(photo(91)))
+    said = Said()
+    train("fcn-ae", root, tmp_path / "second", show=said, **TINY)
+    assert [line for line in said.lines if "changed" in line] == [
+        "2 picture files have changed since they were decoded: starting again with the files as they are now"
+    ]
+    train("fcn-ae", root, tmp_path / "third", **TINY)
+    first, second, third = (load(tmp_path / run).model.state_dict() for run in ("first", "second", "third"))
+    assert all(torch.equal(second[name], third[name]) for name in second), "trained on the new pictures alone"
+    assert not all(torch.equal(first[name], second[name]) for name in first)
+    records = [json.loads(line) for line in (tmp_path / "second/metrics.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records if record["split"] == "train"] == list(range(1, 13))
 
 
 def test_a_folder_with_hostile_files_trains_with_one_call(tmp_path):

@@ -153,14 +153,14 @@ def test_near_groups_misses_no_pair_that_differs_in_twelve_bits():
     """Compared with all pairs, looked at one by one."""
     rng = np.random.default_rng(2)
     base = rng.integers(0, 200, (40, 16, 17, 1)).repeat(3, 0)
-    changed = base + rng.integers(0, 7, base.shape) * (rng.random(base.shape) < 0.4)
+    changed = base + rng.integers(0, 20, base.shape) * (rng.random(base.shape) < 0.4)
     pictures = changed.astype(np.uint8)
     small = small_grey(pictures)
     bits = (small[:, :, 1:] > small[:, :, :-1]).reshape(len(small), -1)
     distance = (bits[:, None] != bits).sum(-1)
     levels = np.abs(small[:, None] - small).mean((2, 3))
     alike = (distance <= 12) & (levels <= 6)
-    assert 40 < np.triu(alike, 1).sum() < 120, "some copies are within the bounds, not all"
+    assert 40 < np.triu(alike, 1).sum() < 100, "some copies are within the bounds, not all"
     groups = near_groups(Pictures.of(pictures))
     together = np.zeros_like(alike)
     for group in groups:
