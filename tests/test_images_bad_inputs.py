@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -357,6 +358,26 @@ def test_memory_of_a_decoder_is_bounded(tmp_path, monkeypatch):
     worker.close()
     assert "memory" in large["reason"]
     assert "reason" not in small
+
+
+def test_a_single_picture_is_bounded_as_well(tmp_path, monkeypatch):
+    """As given to `edit`: a bomb is refused by its header, by the memory it takes, or by its time."""
+    for name in ("09-60000.png", "10-121-megapixels.png", "13-text-bomb.png", "03-truncated.jpg"):
+        (tmp_path / name).write_bytes(hostile_files()[name][0])
+        with pytest.raises(LatentdialError, match=r"cannot be read as a picture .*: give a JPEG"):
+            read_picture(tmp_path / name, GEOMETRY)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Image.new("RGBA", (6000, 6000)).save(tmp_path / "large.png", compress_level=1)
+    drawn = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert read_picture(tmp_path / "large.png", GEOMETRY).shape == (16, 16, 3)
+    monkeypatch.setattr(pool_module, "MEMORY", 400_000_000)
+    with pytest.raises(LatentdialError, match="memory"):
+        read_picture(tmp_path / "large.png", GEOMETRY)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - max(before, drawn) < 20_000, "KB in this process"
+    monkeypatch.setattr(pool_module, "MEMORY", 3_000_000_000)
+    monkeypatch.setattr(pool_module, "SECONDS", 0.05)
+    with pytest.raises(LatentdialError, match="longer than"):
+        read_picture(tmp_path / "large.png", GEOMETRY)
 
 
 @pytest.fixture(scope="module")

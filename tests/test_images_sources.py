@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import gzip
+import os
+import shutil
 import struct
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +18,10 @@ import pytest
 
 from latentdial.config import DataSettings, Geometry
 from latentdial.errors import LatentdialError
-from latentdial.images import Pictures, batch_order, open_images, read_picture, split_images
+from latentdial.images import Check, Pictures, batch_order, open_at_once, open_images, read_picture, split_images
+from latentdial.images.avatars import render
 from latentdial.images.cache import cache_entries, clear_cache
+from latentdial.images.folder import list_folder
 from pictures import encoded, good_folder, photo, write_folder
 
 GEOMETRY = Geometry(size=16)
@@ -215,6 +220,31 @@ def test_datasets_saved_to_disk(tmp_path):
     assert split_images(images, 0.3, 0).test.tolist() == [7, 8, 9]
 
 
+def test_a_script_without_a_main_guard_draws_avatars_once(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import latentdial\n"
+        "print('top level')\n"
+        "settings = dict(limit=24, size=16, steps=2, batch=8, options={'latent': 4, 'widths': [8]})\n"
+        f"latentdial.train('fcn-ae', 'avatars', {str(tmp_path / 'run')!r}, precision='float32', **settings)\n"
+    )
+    own = {**os.environ, "LATENTDIAL_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=own)
+    assert (done.returncode, done.stdout) == (0, "top level\n"), done.stderr
+    assert (tmp_path / "run/model.safetensors").is_file()
+
+
+def test_avatars_are_drawn_once_and_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("LATENTDIAL_CACHE", str(tmp_path))
+    seen: list[tuple[int, int]] = []
+    pixels, factors = render(6, 32, lambda done, total: seen.append((done, total)))
+    assert seen == [(i + 1, 6) for i in range(6)]
+    assert factors["hair"].shape == (6,)
+    again, _ = render(6, 32, lambda done, total: seen.append((done, total)))
+    assert (again == pixels).all()
+    assert len(seen) == 6
+
+
 def test_what_is_no_source_is_refused(tmp_path):
     for source in ("nothing-here", tmp_path / "none.npy"):
         with pytest.raises(LatentdialError, match="there are no pictures at"):
@@ -249,6 +279,86 @@ def test_cache_list_and_clear(tmp_path, monkeypatch):
     assert clear_cache()[0] == 1
     assert cache_entries() == []
     assert (images.pixels[3] == read_picture(root / images.names[3], GEOMETRY)).all(), "an open set outlives its entry"
+
+
+def at_once(root: Path, **settings):
+    return open_at_once(DataSettings(str(root), **settings), GEOMETRY)
+
+
+def test_a_warm_start_gives_the_same_set_before_it_looks_at_any_file(tmp_path, monkeypatch):
+    from latentdial.images import sources
+
+    root = write_folder(good_folder(tmp_path), {"a/bad.jpg": b"text", "notes.txt": b"hello"})
+    first, check = at_once(root)
+    assert check.wait() == 0
+    looked, real = threading.Event(), sources.list_folder
+    monkeypatch.setattr(sources, "list_folder", lambda *args: looked.wait(60) and real(*args))
+    again, check = at_once(root)
+    assert (again.pixels[:] == first.pixels[:]).all()
+    assert (again.names, again.label_names, again.labels.tolist()) == (
+        first.names,
+        first.label_names,
+        first.labels.tolist(),
+    )
+    assert (again.skipped, again.notes) == (first.skipped, first.notes)
+    assert check.changed == 0
+    looked.set()
+    assert check.wait() == 0
+
+
+def test_a_file_overwritten_in_place_is_found_beside_the_work(tmp_path):
+    """It leaves its folder's time of change as it was, so that only a look at the file itself can tell."""
+    root = good_folder(tmp_path)
+    at_once(root)
+    for name in ("a/000.jpg", "b/003.jpg"):
+        (root / name).write_bytes(encoded(photo(70)))
+    stale, check = at_once(root)
+    assert check.wait() == check.changed == 2
+    fresh = opened(root)
+    assert (fresh.pixels[0] == read_picture(root / "a/000.jpg", GEOMETRY)).all()
+    assert (fresh.pixels[0] != stale.pixels[0]).any()
+    assert at_once(root)[1].wait() == 0
+
+
+@pytest.mark.parametrize("change", ["added", "removed", "renamed", "folder"])
+def test_what_a_folder_tells_is_noticed_before_a_warm_start(tmp_path, change):
+    root = good_folder(tmp_path)
+    before = opened(root).names
+    if change == "added":
+        (root / "b/new.jpg").write_bytes(encoded(photo(71)))
+    elif change == "removed":
+        (root / "b/001.jpg").unlink()
+    elif change == "renamed":
+        (root / "b/001.jpg").rename(root / "b/new.jpg")
+    else:
+        write_folder(root, {"c/new.jpg": encoded(photo(72))})
+    images, check = at_once(root)
+    assert images.names == opened(root).names != before
+    assert check.wait() == 0
+    assert at_once(root)[0].names == images.names
+
+
+def test_a_check_of_a_folder_that_is_gone_says_so(tmp_path):
+    root = good_folder(tmp_path / "pictures")
+    opened(root)
+    listing = list_folder(root)
+    shutil.rmtree(root)
+    assert Check(lambda: listing.difference(list_folder(root))).wait() == 1
+
+
+def test_a_limit_shares_what_is_decoded(tmp_path, monkeypatch):
+    from latentdial.images import cache
+
+    monkeypatch.setenv("LATENTDIAL_CACHE", str(tmp_path / "cache"))
+    root, real, decoded = good_folder(tmp_path / "pictures"), cache.decode_all, []
+    monkeypatch.setattr(cache, "decode_all", lambda count, *rest: decoded.append(count) or real(count, *rest))
+    assert len(opened(root, limit=5)) == 5
+    whole = opened(root)
+    few = opened(root, limit=7)
+    assert decoded == [5, 7]
+    assert (few.pixels[:] == whole.pixels[[whole.names.index(name) for name in few.names]]).all()
+    assert len(cache_entries()) == 1
+    assert [at_once(root, limit=4)[0].names, len(at_once(root)[0])] == [opened(root, limit=4).names, 12]
 
 
 def test_a_full_disk_is_an_error_before_anything_is_written(tmp_path, monkeypatch):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import threading
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -9,10 +13,11 @@ import torch
 from latentdial import train
 from latentdial.config import AugmentSettings
 from latentdial.errors import LatentdialError
-from latentdial.images import Pictures
+from latentdial.images import Pictures, batch_order
+from latentdial.progress import Show
 from latentdial.run import load
 from latentdial.training.augment import augment
-from latentdial.training.feed import Streamed, feed
+from latentdial.training.feed import DEPTH, Ahead, Streamed, feed
 from pictures import encoded, good_folder, photo, write_folder
 
 TINY = {"options": {"latent": 4, "widths": [16]}, "size": 16, "steps": 12, "batch": 8, "precision": "float32"}
@@ -40,6 +45,88 @@ def test_what_does_not_fit_is_streamed(discs, monkeypatch):
     index = torch.tensor([5, 1, 40])
     assert torch.equal(streamed[index], torch.from_numpy(discs)[index])
     assert torch.equal(streamed[3:9], torch.from_numpy(discs[3:9]))
+
+
+def rows_of_steps(seed: int = 3):
+    """Batches of 8 of 48 pictures: an order an epoch, 6 steps each."""
+    return lambda step: torch.from_numpy(batch_order(48, seed, step // 6))[step % 6 * 8 : (step % 6 + 1) * 8]
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_the_batches_are_the_same_for_any_number_of_workers(discs, workers):
+    rows, held = rows_of_steps(), torch.from_numpy(discs)
+    ahead = Ahead(Streamed(Pictures.of(discs), "cpu"), rows, workers)
+    for step in [*range(14), 40, 41, 3]:  # on over the end of epochs, then elsewhere, as a resumed run does
+        assert torch.equal(ahead.batch(step), held[rows(step)])
+    ahead.close()
+    assert torch.equal(ahead.batch(5), held[rows(5)]), "it can be used again"
+    ahead.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("read-ahead")]
+    assert torch.equal(Ahead(held, rows, workers).batch(7), held[rows(7)])
+
+
+class Counted(Pictures):
+    """Counts what was asked for, and cannot read the picture that stands for a broken disk."""
+
+    reads: list[np.ndarray] = []  # noqa: RUF012 - shared by design
+    broken = -1
+
+    def __getitem__(self, index):
+        self.reads.append(index)
+        if self.broken in index:
+            raise OSError("the disk is gone")
+        return super().__getitem__(index)
+
+
+def test_no_more_batches_are_read_ahead_than_stated(discs, monkeypatch):
+    monkeypatch.setattr(Counted, "reads", [])
+    ahead = Ahead(Streamed(Counted(discs, np.arange(48)), "cpu"), rows_of_steps(), 2)
+    ahead.batch(0)
+    deadline = time.monotonic() + 10
+    while len(Counted.reads) < DEPTH + 1 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    assert len(Counted.reads) == DEPTH + 1
+    ahead.close()
+
+
+def test_an_error_while_reading_ahead_is_raised_at_its_step(discs, monkeypatch):
+    rows = rows_of_steps()
+    monkeypatch.setattr(Counted, "broken", int(rows(3)[0]))
+    ahead = Ahead(Streamed(Counted(discs, np.arange(48)), "cpu"), rows, 2)
+    for step in range(3):
+        ahead.batch(step)
+    with pytest.raises(OSError, match="the disk is gone"):
+        ahead.batch(3)
+    ahead.close()
+
+
+class Said(Show):
+    """Keeps what was said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def test_training_starts_again_where_a_file_was_overwritten_in_place(tmp_path):
+    root = good_folder(tmp_path / "pictures", 24)
+    train("fcn-ae", root, tmp_path / "first", **TINY)
+    (root / "a/000.jpg").write_bytes(encoded(photo(90)))
+    (root / "b/001.jpg").write_bytes(encoded(photo(91)))
+    said = Said()
+    train("fcn-ae", root, tmp_path / "second", show=said, **TINY)
+    assert [line for line in said.lines if "changed" in line] == [
+        "2 picture files have changed since they were decoded: starting again with the files as they are now"
+    ]
+    train("fcn-ae", root, tmp_path / "third", **TINY)
+    first, second, third = (load(tmp_path / run).model.state_dict() for run in ("first", "second", "third"))
+    assert all(torch.equal(second[name], third[name]) for name in second), "trained on the new pictures alone"
+    assert not all(torch.equal(first[name], second[name]) for name in first)
+    records = [json.loads(line) for line in (tmp_path / "second/metrics.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records if record["split"] == "train"] == list(range(1, 13))
 
 
 def test_a_folder_with_hostile_files_trains_with_one_call(tmp_path):

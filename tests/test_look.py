@@ -13,7 +13,7 @@ from PIL import Image
 from latentdial.cli import main
 from latentdial.config import DataSettings, Geometry
 from latentdial.images import Pictures, open_images
-from latentdial.images.duplicates import exact_groups, near_pairs, small_grey
+from latentdial.images.duplicates import exact_groups, near_groups, small_grey
 from latentdial.images.survey import survey
 from pictures import encoded, good_folder, hostile_files, photo, write_folder
 
@@ -43,7 +43,7 @@ def test_the_survey_counts_what_is_there(folder):
     found = survey(open_images(data, Geometry(size=32)), data).as_dict()
     assert found["pictures"] == 63
     assert found["exact_duplicates"] == [["a/004.jpg", "b/copy.jpg"]]
-    assert [sorted(pair[:2]) for pair in found["near_duplicates"]] == [["a/006.jpg", "b/nearly.jpg"]]
+    assert found["near_duplicates"] == [["a/006.jpg", "b/nearly.jpg"]]
     assert found["blank"] == ["a/flat.png"]
     assert found["label_counts"] == {"b": 32, "a": 31}
     assert found["sizes"] == {"60×50": 62, "30×30": 1}
@@ -126,15 +126,47 @@ def pixels(pictures: list[Image.Image]) -> np.ndarray:
     return np.stack([np.asarray(picture.resize((32, 32))) for picture in pictures])
 
 
-def test_near_pairs_finds_brighter_noisier_and_smaller_copies_and_nothing_else():
-    rng = np.random.default_rng(0)
+def noisy(picture: Image.Image, seed: int) -> Image.Image:
+    noise = np.random.default_rng(seed).integers(-6, 7, (50, 60, 3))
+    return Image.fromarray((np.asarray(picture, np.int64) + noise).clip(0, 255).astype(np.uint8))
+
+
+def test_near_groups_finds_brighter_noisier_and_smaller_copies_and_nothing_else():
     originals = [photo(i) for i in range(40)]
-    brighter = np.asarray(originals[3], np.int64) + 5
-    noisier = np.asarray(originals[9], np.int64) + rng.integers(-6, 7, (50, 60, 3))
-    changed = [Image.fromarray(array.clip(0, 255).astype(np.uint8)) for array in (brighter, noisier)]
-    changed.append(originals[20].resize((40, 33)).resize((60, 50)))
-    pairs = near_pairs(Pictures.of(pixels([*originals, *changed])))
-    assert {(pair.first, pair.second) for pair in pairs} == {(3, 40), (9, 41), (20, 42)}
+    brighter = Image.fromarray((np.asarray(originals[3], np.int64) + 5).clip(0, 255).astype(np.uint8))
+    smaller = originals[20].resize((40, 33)).resize((60, 50))
+    groups = near_groups(Pictures.of(pixels([*originals, brighter, noisy(originals[9], 0), smaller])))
+    assert sorted(map(list, groups)) == [[3, 40], [9, 41], [20, 42]]
+
+
+def test_near_groups_finds_all_of_many_copies():
+    """Sixty copies of one picture and thirty of another, among others, in any order."""
+    pictures = [photo(i) for i in range(30)]
+    pictures += [noisy(pictures[4], i) for i in range(59)] + [noisy(pictures[7], i) for i in range(29)]
+    order = np.random.default_rng(1).permutation(len(pictures))
+    groups = near_groups(Pictures.of(pixels([pictures[i] for i in order])))
+    found = [sorted(order[group].tolist()) for group in groups]
+    assert found == [[4, *range(30, 89)], [7, *range(89, 118)]]
+
+
+def test_near_groups_misses_no_pair_that_differs_in_twelve_bits():
+    """Compared with all pairs, looked at one by one."""
+    rng = np.random.default_rng(2)
+    base = rng.integers(0, 200, (40, 16, 17, 1)).repeat(3, 0)
+    changed = base + rng.integers(0, 20, base.shape) * (rng.random(base.shape) < 0.4)
+    pictures = changed.astype(np.uint8)
+    small = small_grey(pictures)
+    bits = (small[:, :, 1:] > small[:, :, :-1]).reshape(len(small), -1)
+    distance = (bits[:, None] != bits).sum(-1)
+    levels = np.abs(small[:, None] - small).mean((2, 3))
+    alike = (distance <= 12) & (levels <= 6)
+    assert 40 < np.triu(alike, 1).sum() < 100, "some copies are within the bounds, not all"
+    groups = near_groups(Pictures.of(pictures))
+    together = np.zeros_like(alike)
+    for group in groups:
+        together[np.ix_(group, group)] = True
+    assert not (alike & ~together & ~np.eye(120, dtype=bool)).any()
+    assert sum(map(len, groups)) == (alike.sum(1) > 1).sum()
 
 
 @pytest.mark.parametrize("size", [8, 16, 33, 64])

@@ -75,7 +75,7 @@ def open_array(path: Path, data: DataSettings, geometry: Geometry, progress: Pro
         if geometry.colour == "keep":
             geometry = replace(geometry, colour="grey" if file.picture[-1] == 1 else "rgb")
         count = min(file.shape[0], data.limit or file.shape[0])
-        listing = _listing(path, count, columns_of(columns, data, file.shape[0]).take(np.arange(count)), data.limit)
+        listing = _listing(path, count, columns_of(columns, data, file.shape[0]).take(np.arange(count)))
         in_place = _in_place(file, count, geometry)
         pixels, index = streamed(listing, geometry, lambda: _fitted(file, count, geometry), progress, in_place)
     except DAMAGED as error:
@@ -84,10 +84,10 @@ def open_array(path: Path, data: DataSettings, geometry: Geometry, progress: Pro
     return ImageSet(pixels, listing.names, index.table["hash"], geometry, listing.columns)
 
 
-def _listing(path: Path, count: int, columns: Columns, limit: int | None) -> Listing:
+def _listing(path: Path, count: int, columns: Columns) -> Listing:
     status = path.stat()
     return Listing(
-        source=str(path.resolve()) + (f" limited to {count}" if limit else ""),
+        source=str(path.resolve()),
         names=[f"{path.stem}[{i}]" for i in range(count)],
         stamps=np.tile(np.array([status.st_size, status.st_mtime_ns], np.int64), (count, 1)),
         locate=lambda name, i: name,

@@ -5,24 +5,25 @@ Style: remix of "Avataaars" by Pablo Stanley (avataaars.com), free for personal 
 
 from __future__ import annotations
 
-import io
+import itertools
 import json
 import os
+import subprocess
+import threading
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from functools import cache
-from importlib.resources import files
-from multiprocessing import get_context
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import IO, cast
 
 import numpy as np
 from filelock import FileLock
-from PIL import Image
 
+from latentdial.errors import LatentdialError
 from latentdial.images.cache import cache_folder
+from latentdial.images.pool import start_module
 
 DEFAULT_COUNT = 5_000
 VERSION = 1
-CHUNK = 50
 
 CHOICES: dict[str, list[str]] = {
     "skin": ["#ffdbb4", "#edb98a", "#d08b5b", "#ae5d29", "#614335"],
@@ -38,7 +39,6 @@ CHOICES: dict[str, list[str]] = {
 }
 RANGES: dict[str, tuple[float, float]] = {"x": (-4.0, 4.0), "y": (-3.0, 3.0), "scale": (0.94, 1.06)}
 SHARES = {"glasses": [0.7, 0.2, 0.1], "beard": [0.75, 0.25]}
-SCALE, DOWN = 1.3, 7.0
 
 
 def draw_factors(n: int, seed: int = 0) -> dict[str, np.ndarray]:
@@ -66,63 +66,29 @@ def render(
 
 
 def _draw_all(n: int, size: int, factors: dict[str, np.ndarray], progress: Callable[[int, int], None]) -> np.ndarray:
-    jobs = [
-        (
-            size,
-            [{name: values[i].item() for name, values in factors.items()} for i in range(start, min(n, start + CHUNK))],
-        )
-        for start in range(0, n, CHUNK)
-    ]
-    parts = []
-    with ProcessPoolExecutor(min(os.cpu_count() or 1, len(jobs)), get_context("spawn")) as pool:
-        for part in pool.map(_draw_chunk, jobs):
-            parts.append(part)
-            progress(min(n, len(parts) * CHUNK), n)
-    return np.concatenate(parts)
+    """Draw over all cores, in processes that answer with the pixels of one avatar after another."""
+    pixels = np.empty((n, size, size, 3), np.uint8)
+    shares = np.array_split(np.arange(n), min(os.cpu_count() or 1, n))
+    processes = [start_module("latentdial.images.drawing", str(size)) for _ in shares]
+    done, one_at_a_time = itertools.count(1), threading.Lock()
 
+    def draw(process: subprocess.Popen[bytes], share: np.ndarray) -> None:
+        people = [{name: values[i].item() for name, values in factors.items()} for i in share]
+        with suppress(BrokenPipeError), cast(IO[bytes], process.stdin) as ask:
+            ask.write(json.dumps(people).encode())
+        for i in share:
+            drawn = cast(IO[bytes], process.stdout).read(pixels[i].nbytes)
+            if len(drawn) < pixels[i].nbytes:
+                raise LatentdialError("avatars cannot be drawn: install dicebear-core, dicebear-styles and resvg-py")
+            pixels[i] = np.frombuffer(drawn, np.uint8).reshape(pixels[i].shape)
+            with one_at_a_time:
+                progress(next(done), n)
 
-def _draw_chunk(job: tuple[int, list[dict[str, float]]]) -> np.ndarray:
-    size, people = job
-    return np.stack([_draw(person, size) for person in people])
-
-
-def _draw(person: dict[str, float], size: int) -> np.ndarray:
-    from dicebear import Avatar
-    from resvg_py import svg_to_bytes
-
-    svg = Avatar(_style(), {"seed": "0", "size": size, **_options(person)}).to_string()
-    png = bytes(svg_to_bytes(svg_string=svg, width=size, height=size, skip_system_fonts=True))
-    with Image.open(io.BytesIO(png)) as picture:
-        return np.asarray(picture.convert("RGB"))
-
-
-def _options(person: dict[str, float]) -> dict[str, object]:
-    chosen = {name: values[int(person[name])] for name, values in CHOICES.items()}
-    glasses, beard = chosen["glasses"], chosen["beard"]
-    return {
-        "skinColor": [chosen["skin"]],
-        "topVariant": chosen["hair"],
-        "hairColor": [chosen["hair_colour"]],
-        "facialHairColor": [chosen["hair_colour"]],
-        "mouthVariant": chosen["mouth"],
-        "eyesVariant": chosen["eyes"],
-        "eyebrowsVariant": chosen["eyebrows"],
-        "accessoriesProbability": 0 if glasses == "none" else 100,
-        "accessoriesVariant": "round" if glasses == "none" else glasses,
-        "accessoriesColor": ["#262e33"],
-        "facialHairProbability": 0 if beard == "none" else 100,
-        "facialHairVariant": "beardMedium" if beard == "none" else beard,
-        "clothesVariant": "shirtCrewNeck",
-        "clothesColor": [chosen["clothes"]],
-        "backgroundColor": [chosen["background"]],
-        "translateX": person["x"],
-        "translateY": DOWN + person["y"],
-        "scale": SCALE * person["scale"],
-    }
-
-
-@cache
-def _style():
-    from dicebear import Style
-
-    return Style(json.loads(files("dicebear_styles").joinpath("avataaars.json").read_text()))
+    with ThreadPoolExecutor(len(shares)) as threads:
+        try:
+            list(threads.map(draw, processes, shares))
+        finally:
+            for process in processes:
+                with process:
+                    process.kill()
+    return pixels

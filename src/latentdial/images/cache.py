@@ -24,7 +24,7 @@ from platformdirs import user_cache_dir
 
 from latentdial.config import Geometry
 from latentdial.errors import LatentdialError
-from latentdial.images.listing import Listing
+from latentdial.images.listing import Listing, Seen
 from latentdial.images.pictures import Pictures, hashes_of
 from latentdial.images.pool import decode_all
 
@@ -47,6 +47,7 @@ class Index:
     table: np.ndarray  # (N,) of TABLE
     rows: int = 0
     said: dict[str, str] = field(default_factory=dict)
+    seen: Seen = field(default_factory=Seen)
 
     def of(self, listing: Listing) -> Index:
         """The same for the files of a listing; those that are new or changed are UNKNOWN."""
@@ -57,11 +58,18 @@ class Index:
             found = np.array([place.get(name, -1) for name in listing.names], np.int64)
             table = np.append(self.table, np.zeros(1, TABLE))[found]
             table["row"][found < 0] = UNKNOWN
-        stamps = np.stack([table["size"], table["changed"]], axis=1)
-        table["row"][(stamps != listing.stamps).any(1)] = UNKNOWN
+        changed = (table["size"] != listing.stamps[:, 0]) | (table["changed"] != listing.stamps[:, 1])
+        table["row"][changed] = UNKNOWN
         table["size"], table["changed"] = listing.stamps.T
-        kept = set(listing.names)
-        return Index(listing.names, table, self.rows, {name: text for name, text in self.said.items() if name in kept})
+        said = self.said
+        if said and self.names != listing.names:
+            kept = set(listing.names)
+            said = {name: text for name, text in said.items() if name in kept}
+        return Index(listing.names, table, self.rows, dict(said), listing.seen)
+
+    def stamps(self) -> np.ndarray:
+        """int64 (N, 2): size in bytes, and time of the last change in ns."""
+        return np.stack([self.table["size"], self.table["changed"]], axis=1)
 
 
 def cache_folder() -> Path:
@@ -75,20 +83,32 @@ def entry_folder(source: str, geometry: Geometry) -> Path:
     return cache_folder() / "sets" / hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:20]
 
 
+def recall(source: str, geometry: Geometry) -> Index:
+    """What the cache holds of a source, as it was at its last start."""
+    return read_index(entry_folder(source, geometry), geometry.shape[1:] + geometry.shape[:1])
+
+
 def decoded(
-    listing: Listing, geometry: Geometry, progress: Progress, workers: int | None = None
+    listing: Listing, wanted: np.ndarray, geometry: Geometry, progress: Progress, workers: int | None = None
 ) -> tuple[Pictures | None, Index]:
-    """The fitted pictures of a listing, None where there is none, and its index; decodes what is new or changed."""
+    """All fitted pictures of the entry of a listing, None where there is none, and its index.
+
+    Decodes the files at `wanted` (n,) that are new or changed.
+    """
     folder, shape = entry_folder(listing.source, geometry), geometry.shape[1:] + geometry.shape[:1]
-    index = read_index(folder, shape).of(listing)
-    if (index.table["row"] == UNKNOWN).any():
+    held = read_index(folder, shape)
+    index = held.of(listing)
+    if (index.table["row"][wanted] == UNKNOWN).any():
         with locked(folder, progress):
             index = read_index(folder, shape).of(listing)
-            _decode_missing(folder, index, listing, geometry, progress, workers)
-    if not (index.table["row"] >= 0).any():
+            _decode_missing(folder, index, wanted, listing, geometry, progress, workers)
+    elif (held.names, held.seen) != (index.names, index.seen) and os.access(folder, os.W_OK):
+        with locked(folder, progress):
+            index = read_index(folder, shape).of(listing)
+            write_index(folder, index, listing.source, geometry)
+    if not index.rows:
         return None, index
-    pictures = Pictures.mapped(folder / PIXELS, (index.rows, *shape))
-    return pictures.take(index.table["row"][index.table["row"] >= 0]), index
+    return Pictures.mapped(folder / PIXELS, (index.rows, *shape)), index
 
 
 def streamed(
@@ -109,7 +129,7 @@ def streamed(
                 write_index(folder, index, listing.source, geometry)
     if in_place is not None:
         return in_place, index
-    return Pictures.mapped(folder / PIXELS, (index.rows, *shape)), index
+    return Pictures.mapped(folder / PIXELS, (index.rows, *shape)).take(index.table["row"]), index
 
 
 def _store_blocks(folder: Path, index: Index, blocks: Iterator[np.ndarray], keep: bool, progress: Progress) -> None:
@@ -153,21 +173,33 @@ def read_index(folder: Path, shape: tuple[int, ...]) -> Index:
         with (folder / INDEX).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             table, names = arrays["table"], arrays["names"].tobytes()
             about = json.loads(arrays["about"].tobytes())
-        index = Index(os.fsdecode(names).split("\0"), table, about["rows"], about["said"])
+        index = Index(
+            os.fsdecode(names).split("\0"), table, about["rows"], about["said"], _as_seen(about.get("seen", {}))
+        )
         whole = (folder / PIXELS).stat().st_size >= index.rows * int(np.prod(shape))
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile):
         return Index([], np.zeros(0, TABLE))
     fits = table.dtype == TABLE and len(table) == len(index.names) and bool((table["row"] < index.rows).all())
     return index if whole and fits else Index([], np.zeros(0, TABLE))
 
 
+def _as_seen(saved: dict[str, Any]) -> Seen:
+    return Seen(**{name: [tuple(entry) for entry in entries] for name, entries in saved.items()})
+
+
 def _decode_missing(
-    folder: Path, index: Index, listing: Listing, geometry: Geometry, progress: Progress, workers: int | None
+    folder: Path,
+    index: Index,
+    wanted: np.ndarray,
+    listing: Listing,
+    geometry: Geometry,
+    progress: Progress,
+    workers: int | None,
 ) -> None:
-    """Decode what is UNKNOWN into new rows; what is done is saved from time to time and when interrupted."""
-    todo = np.flatnonzero(index.table["row"] == UNKNOWN)
-    if index.rows > 2 * (len(listing) - len(todo)) + len(todo):
-        index.table["row"], index.rows, todo = UNKNOWN, 0, np.arange(len(listing))
+    """Decode what is wanted and UNKNOWN into new rows; it is saved from time to time and when interrupted."""
+    todo = wanted[index.table["row"][wanted] == UNKNOWN]
+    if index.rows > 2 * int((index.table["row"] >= 0).sum()) + len(todo):
+        index.table["row"], index.rows, todo = UNKNOWN, 0, wanted
     if index.rows == 0:
         (folder / PIXELS).unlink(missing_ok=True)  # a run that reads the old file keeps it
     start, stride = index.rows, geometry.size**2 * geometry.channels
@@ -227,7 +259,7 @@ def write_index(folder: Path, index: Index, source: str, geometry: Geometry) -> 
     """Write index and manifest, each whole or not at all, after the pixels they speak of."""
     with (folder / PIXELS).open("rb+") as pixels:
         os.fsync(pixels.fileno())
-    about = json.dumps({"rows": index.rows, "said": index.said}).encode()
+    about = json.dumps({"rows": index.rows, "said": index.said, "seen": asdict(index.seen)}).encode()
     arrays: dict[str, Any] = {
         "table": index.table,
         "names": np.frombuffer(os.fsencode("\0".join(index.names)), np.uint8),
@@ -249,7 +281,7 @@ def write_manifest(folder: Path, source: str, geometry: Geometry, index: Index) 
         "source": os.fsencode(source).decode("utf-8", "replace"),
         "geometry": asdict(geometry),
         "pictures": int((index.table["row"] >= 0).sum()),
-        "skipped": int((index.table["row"] < 0).sum()),
+        "skipped": int((index.table["row"] == SKIPPED).sum()),
         "written": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
     unfinished = folder / f".{MANIFEST}"

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from latentdial.images.pictures import Pictures
 
 SIDE = 16  # the difference hash has SIDE x SIDE bits
 MAX_BITS = 12  # of 256 that may differ
 MAX_LEVELS = 6.0  # mean difference of the small grey pictures that may remain, of 255
-BAND = 2  # bytes
-WINDOW = 8  # neighbours looked at in every sorted order
-
-
-@dataclass(frozen=True)
-class Near:
-    """Two pictures, by index, whose hashes differ in `bits` of 256."""
-
-    first: int
-    second: int
-    bits: int
+BANDS = 16
+PARTS = (range(6), range(6, 11), range(11, 16))  # of the bands
+STEPS = 512  # pictures of equal bands that each is compared with
+CHUNK = 20_000  # pairs compared at once
 
 
 def exact_groups(hashes: np.ndarray) -> list[np.ndarray]:
@@ -32,28 +27,62 @@ def exact_groups(hashes: np.ndarray) -> list[np.ndarray]:
     return sorted(groups, key=lambda group: group[0])
 
 
-def near_pairs(pictures: Pictures) -> list[Near]:
-    """Pairs that look the same, by a perceptual hash and the difference of small grey copies; the closest first.
+def near_groups(pictures: Pictures) -> list[np.ndarray]:
+    """Indices of pictures that look the same, a group of two or more each, the largest first.
 
-    A difference hash of 16x16 bits (hackerfactor.com, "Kind of Like That", 2013). Hashes within 12 bits share at least
-    four of their 16 bands, so that sorting them band first puts such pairs beside each other; a picture with more than
-    8 near copies may miss some of them.
+    Two look the same where their difference hashes of 16x16 bits (hackerfactor.com, "Kind of Like That", 2013) differ
+    in at most 12 bits and their small grey copies by at most 6 levels; what looks like a member belongs to the group.
+    Such hashes agree in at least 4 of 16 bands, so in two of the same of three parts: sorting by every two bands of a
+    part puts them beside each other, unless more than 512 others have the same two bands.
     """
     small = np.concatenate([small_grey(chunk) for chunk in pictures.chunks()])
-    bits = np.packbits(small[:, :, 1:] > small[:, :, :-1], axis=-1).reshape(len(small), -1)
-    found: dict[tuple[int, int], int] = {}
-    for start in range(0, bits.shape[1], BAND):
-        order = np.argsort(np.ascontiguousarray(np.roll(bits, -start, axis=1)).view(f"S{bits.shape[1]}")[:, 0])
-        for step in range(1, min(WINDOW + 1, len(order))):
-            first, second = np.sort([order[:-step], order[step:]], axis=0)
-            distance = np.bitwise_count(bits[first] ^ bits[second]).sum(1)
-            close = np.flatnonzero(distance <= MAX_BITS)
-            left = np.abs(small[first[close]] - small[second[close]]).mean((1, 2))
-            for i in close[left <= MAX_LEVELS]:
-                found[int(first[i]), int(second[i])] = int(distance[i])
-    return sorted(
-        (Near(*pair, bits) for pair, bits in found.items()), key=lambda near: (near.bits, near.first, near.second)
-    )
+    places = np.random.default_rng(0).permutation(SIDE * SIDE)  # neighbouring bits are alike: mix them
+    hashes = np.packbits((small[:, :, 1:] > small[:, :, :-1]).reshape(len(small), -1)[:, places], axis=1)
+    bands = hashes.reshape(len(small), BANDS, -1)
+    group = np.arange(len(small))
+    for first, second in (pair for part in PARTS for pair in combinations(part, 2)):
+        key = np.concatenate([bands[:, first], bands[:, second]], axis=1)
+        group = _joined(group, key, hashes, small)
+    return sorted(exact_groups(group), key=lambda members: -len(members))
+
+
+def _joined(group: np.ndarray, key: np.ndarray, hashes: np.ndarray, small: np.ndarray) -> np.ndarray:
+    """Numbers of groups (N,) after joining pictures of equal key (N, K) that look the same."""
+    order = np.argsort(_text(np.concatenate([key, hashes], axis=1)))
+    keys, place = _text(key[order]), np.arange(len(order))
+    for step in range(1, STEPS + 1):
+        place = place[place < len(order) - step]
+        place = place[keys[place] == keys[place + step]]
+        if not len(place):
+            break
+        first, second = order[place], order[place + step]
+        apart = group[first] != group[second]
+        same = _alike(first[apart], second[apart], hashes, small)
+        if same.any():
+            group = _united(group, first[apart][same], second[apart][same])
+    return group
+
+
+def _text(rows: np.ndarray) -> np.ndarray:
+    """Rows of bytes (N, K) as N values that can be sorted and compared."""
+    return np.ascontiguousarray(rows).view(f"S{rows.shape[1]}")[:, 0]
+
+
+def _alike(first: np.ndarray, second: np.ndarray, hashes: np.ndarray, small: np.ndarray) -> np.ndarray:
+    """Which pairs (P,) look the same."""
+    same = np.zeros(len(first), bool)
+    for start in range(0, len(first), CHUNK):
+        one, two = first[start : start + CHUNK], second[start : start + CHUNK]
+        close = np.flatnonzero(np.bitwise_count(hashes[one] ^ hashes[two]).sum(1) <= MAX_BITS)
+        same[start + close] = np.abs(small[one[close]] - small[two[close]]).mean((1, 2)) <= MAX_LEVELS
+    return same
+
+
+def _united(group: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Numbers of groups (N,) with those of the pairs made one."""
+    n = len(group)
+    links = coo_array((np.ones(len(first), bool), (group[first], group[second])), (n, n))
+    return connected_components(links, directed=False)[1][group]
 
 
 def small_grey(pixels: np.ndarray) -> np.ndarray:

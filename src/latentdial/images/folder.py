@@ -12,8 +12,8 @@ import numpy as np
 
 from latentdial.errors import LatentdialError
 from latentdial.images.geometry import SUFFIXES
-from latentdial.images.listing import Listing
-from latentdial.images.types import Columns, Listed, readable
+from latentdial.images.listing import Folder, Listing, Seen
+from latentdial.images.types import Columns, readable
 
 FOREIGN = {".svg", ".heic", ".heif", ".avif", ".psd", ".eps", ".pdf", ".raw", ".cr2", ".nef", ".dng", ".jp2", ".jxl"}
 
@@ -27,16 +27,29 @@ def list_folder(root: Path, split: str = "auto") -> Listing:
     scan.walk()
     if not scan.names:
         raise LatentdialError(f"{root} holds no picture files: it or its sub-folders need .jpg, .png or .webp files")
+    return _listing(root, split, scan.names, np.array([scan.sizes, scan.times], np.int64).T, scan.seen)
+
+
+def recall_folder(root: Path, split: str, names: list[str], stamps: np.ndarray, seen: Seen) -> Listing | None:
+    """The listing of an earlier start, None where a folder's time of change is another; looks at no file."""
+    try:
+        changed = [os.stat(os.path.join(root, folder)).st_mtime_ns for folder, _, _ in seen.folders]
+    except OSError:
+        return None
+    if not seen.folders or changed != [before for _, _, before in seen.folders]:
+        return None
+    return _listing(root, split, names, stamps, seen)
+
+
+def _listing(root: Path, split: str, names: list[str], stamps: np.ndarray, seen: Seen) -> Listing:
     prefix = str(root) + os.sep
     return Listing(
         source=str(root.resolve()),
-        names=scan.names,
-        stamps=np.array([scan.sizes, scan.times], np.int64).T,
+        names=names,
+        stamps=stamps,
         locate=lambda name, _: prefix + name,
-        columns=_columns(scan.folders, split),
-        skipped=scan.skipped,
-        others=scan.others,
-        notes=scan.notes,
+        columns=_columns(seen.folders, split),
+        seen=seen,
     )
 
 
@@ -46,11 +59,8 @@ class _Scan:
     names: list[str] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     times: list[int] = field(default_factory=list)  # of the last change, ns
-    folders: list[tuple[str, int]] = field(default_factory=list)  # and how many names are in each, in order
-    skipped: list[Listed] = field(default_factory=list)
-    others: list[Listed] = field(default_factory=list)
-    notes: list[Listed] = field(default_factory=list)
-    _seen: set[tuple[int, int]] = field(default_factory=set)
+    seen: Seen = field(default_factory=Seen)
+    _entered: set[tuple[int, int]] = field(default_factory=set)
 
     def walk(self, folder: str = "") -> None:
         """Sort everything in a folder into names, skipped and others, then its sub-folders."""
@@ -62,9 +72,9 @@ class _Scan:
         except OSError as error:
             if not folder:
                 raise LatentdialError(f"cannot read {self.root} ({error.strerror}): check its permissions") from None
-            self.skipped.append((folder, f"a folder that cannot be read ({error.strerror})".lower()))
+            self.seen.skipped.append((folder, f"a folder that cannot be read ({error.strerror})".lower()))
             return
-        self._seen.add((here.st_dev, here.st_ino))
+        self._entered.add((here.st_dev, here.st_ino))
         prefix, before, inner = f"{folder}/" if folder else "", len(self.names), []
         for entry in found:
             name = entry.name
@@ -73,7 +83,7 @@ class _Scan:
                 self._add(prefix + name, entry.stat(follow_symlinks=False))
             elif self._is_folder(prefix + name, entry):
                 inner.append(prefix + name)
-        self.folders.append((folder, len(self.names) - before))
+        self.seen.folders.append((folder, len(self.names) - before, here.st_mtime_ns))
         for name in inner:
             self._enter(name)
 
@@ -89,47 +99,49 @@ class _Scan:
         if status is None:
             return False
         if entry.name.startswith("."):
-            self.others.append((name, "hidden: its name starts with a dot"))
+            self.seen.others.append((name, "hidden: its name starts with a dot"))
         elif stat.S_ISDIR(status.st_mode):
             if suffix in SUFFIXES:
-                self.skipped.append((name, "a folder, for all its name; the files in it are read"))
+                self.seen.skipped.append((name, "a folder, for all its name; the files in it are read"))
             return True
         elif suffix in FOREIGN:
-            self.skipped.append((name, f"pictures of type {suffix} are not supported: convert it to PNG"))
+            self.seen.skipped.append((name, f"pictures of type {suffix} are not supported: convert it to PNG"))
         elif suffix not in SUFFIXES:
-            self.others.append((name, f"no picture file ({suffix or 'no suffix'})"))
+            self.seen.others.append((name, f"no picture file ({suffix or 'no suffix'})"))
         elif stat.S_ISREG(status.st_mode):
             self._add(name, status)
         else:
-            self.skipped.append((name, "no regular file (a pipe, socket or device)"))
+            self.seen.skipped.append((name, "no regular file (a pipe, socket or device)"))
         return False
 
     def _follow(self, name: str, entry: os.DirEntry[str]) -> os.stat_result | None:
         try:
             if entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(Path(self.root).resolve()):
-                self.notes.append((name, "a link out of the folder, followed"))
+                self.seen.notes.append((name, "a link out of the folder, followed"))
             return entry.stat()
         except OSError as error:
             dangling = isinstance(error, FileNotFoundError)
-            self.skipped.append((name, "a link to nothing" if dangling else f"a bad link ({error.strerror})".lower()))
+            self.seen.skipped.append(
+                (name, "a link to nothing" if dangling else f"a bad link ({error.strerror})".lower())
+            )
             return None
 
     def _enter(self, name: str) -> None:
         try:
             status = os.stat(os.path.join(self.root, name))
         except OSError as error:
-            self.skipped.append((name, f"a folder that cannot be read ({error.strerror})".lower()))
+            self.seen.skipped.append((name, f"a folder that cannot be read ({error.strerror})".lower()))
             return
-        if (status.st_dev, status.st_ino) in self._seen:
-            self.skipped.append((name, "a link to a folder that is read already"))
+        if (status.st_dev, status.st_ino) in self._entered:
+            self.seen.skipped.append((name, "a link to a folder that is read already"))
         else:
             self.walk(name)
 
 
-def _columns(folders: list[tuple[str, int]], split: str) -> Columns:
+def _columns(folders: list[Folder], split: str) -> Columns:
     """Labels are the folders that hold pictures; with the split "folder" the top ones are parts instead."""
-    counts = [count for _, count in folders]
-    words, parts = [folder or "." for folder, _ in folders], None
+    counts = [count for _, count, _ in folders]
+    words, parts = [folder or "." for folder, _, _ in folders], None
     if split == "folder":
         parts = np.repeat([word.partition("/")[0].lower() for word in words], counts)
         words = [word.partition("/")[2] or "." for word in words]

@@ -6,14 +6,12 @@ import io
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageColor, ImageOps
 
 from latentdial.config import Geometry
-from latentdial.errors import LatentdialError
 
 MAX_PIXELS = 89_000_000
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")  # no format that starts another program
@@ -48,18 +46,6 @@ class Original:
 def is_grey(mode: str) -> bool:
     """Whether pictures of this Pillow mode hold no colour."""
     return mode.split(";")[0] in GREY_MODES
-
-
-def read_picture(path: str | Path, geometry: Geometry) -> np.ndarray:
-    """Read one picture file into uint8 (H, W, C); a file that is no picture is a LatentdialError."""
-    if not Path(path).is_file():
-        raise LatentdialError(f"there is no picture file {path}: check the path")
-    try:
-        with open(path, "rb") as file:
-            return decode(file, geometry)[0]
-    except (OSError, Unreadable) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise LatentdialError(f"{path} cannot be read as a picture ({reason}): give a JPEG, PNG or WebP file") from None
 
 
 def decode(file: BinaryIO, geometry: Geometry) -> tuple[np.ndarray, Original]:

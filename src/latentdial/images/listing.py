@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from latentdial.images.types import Columns, Listed
+
+Folder = tuple[str, int, int]  # name, how many picture files are in it, time of the last change in ns
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was met on the way to the picture files."""
+
+    skipped: list[Listed] = field(default_factory=list)
+    notes: list[Listed] = field(default_factory=list)
+    others: list[Listed] = field(default_factory=list)  # files that do not claim to be pictures, with the reason
+    folders: list[Folder] = field(default_factory=list)  # in the order of their files
 
 
 @dataclass(frozen=True)
@@ -19,21 +31,14 @@ class Listing:
     stamps: np.ndarray  # int64 (N, 2): size in bytes, and time of the last change in ns
     locate: Callable[[str, int], str | bytes]  # name, index -> path or bytes of a picture's file
     columns: Columns = field(default_factory=Columns)
-    skipped: list[Listed] = field(default_factory=list)
-    notes: list[Listed] = field(default_factory=list)
-    others: list[Listed] = field(default_factory=list)  # files that do not claim to be pictures, with the reason
+    seen: Seen = field(default_factory=Seen)
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def take(self, index: np.ndarray) -> Listing:
-        """The files at `index`, in that order."""
-        before, locate = index.tolist(), self.locate
-        return replace(
-            self,
-            source=f"{self.source} limited to {len(index)}",
-            names=[self.names[i] for i in before],
-            stamps=self.stamps[index],
-            locate=lambda name, i: locate(name, before[i]),
-            columns=self.columns.take(index),
-        )
+    def difference(self, now: Listing) -> int:
+        """How many files are new, gone or changed in a later listing of the same source."""
+        if self.names == now.names:
+            return int((self.stamps != now.stamps).any(1).sum())
+        before, after = (dict(zip(of.names, map(tuple, of.stamps.tolist()), strict=True)) for of in (self, now))
+        return len({name for name, _ in before.items() ^ after.items()})

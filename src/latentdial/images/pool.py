@@ -8,12 +8,15 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from latentdial.config import Geometry
 from latentdial.errors import LatentdialError
@@ -51,12 +54,42 @@ def decode_all(
                 threads.shutdown(cancel_futures=True)
 
 
+def read_picture(path: str | Path, geometry: Geometry) -> np.ndarray:
+    """Read one picture file into uint8 (H, W, C), bounded in time and memory as a folder's files are.
+
+    A file that is no picture is a LatentdialError.
+    """
+    if not Path(path).is_file():
+        raise LatentdialError(f"there is no picture file {path}: check the path")
+    with tempfile.TemporaryDirectory() as room:
+        target = Path(room, "pixels")
+        target.touch()
+        with _workers(1, target, geometry) as idle:
+            (reply,) = idle.get().decode([(0, os.path.abspath(path))])
+        if "reason" in reply:
+            raise LatentdialError(
+                f"{path} cannot be read as a picture ({reply['reason']}): give a JPEG, PNG or WebP file"
+            )
+        return np.fromfile(target, np.uint8).reshape(*geometry.shape[1:], geometry.channels)
+
+
+def start_module(name: str, *arguments: str) -> subprocess.Popen[bytes]:
+    """Run a module of this package in a process of its own, which never runs the user's script again."""
+    paths = [str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return subprocess.Popen(  # noqa: S603 - our own module
+        [sys.executable, "-P", "-m", name, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"},
+    )
+
+
 class Worker:
     """One decoding process, started when needed and again after a file that ended it."""
 
     def __init__(self, target: Path, geometry: Geometry) -> None:
-        module = [sys.executable, "-P", "-m", "latentdial.images.worker"]
-        self._command = [*module, str(target), json.dumps(asdict(geometry)), str(SECONDS), str(MEMORY)]
+        self._arguments = [str(target), json.dumps(asdict(geometry)), str(SECONDS), str(MEMORY)]
         self._process: subprocess.Popen[bytes] | None = None
 
     def decode(self, jobs: Sequence[Job]) -> list[Reply]:
@@ -93,17 +126,12 @@ class Worker:
         return replies
 
     def _start(self) -> subprocess.Popen[bytes]:
-        paths = [str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
-        process = subprocess.Popen(  # noqa: S603 - our own module
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"},
-        )
+        process = start_module("latentdial.images.worker", *self._arguments)
         if _read(process) is None:
             process.communicate()
-            raise LatentdialError(f"cannot start a decoding process: try {' '.join(self._command[:4])} to see why")
+            raise LatentdialError(
+                f"cannot start a decoding process: try {sys.executable} -m latentdial.images.worker to see why"
+            )
         return process
 
 

@@ -11,8 +11,9 @@ import numpy as np
 from latentdial.config import DataSettings, Geometry
 from latentdial.errors import LatentdialError
 from latentdial.images import arrays, builtin
-from latentdial.images.cache import ORIGINAL, Progress, decoded
-from latentdial.images.folder import list_folder
+from latentdial.images.cache import ORIGINAL, Progress, decoded, recall
+from latentdial.images.check import Check
+from latentdial.images.folder import list_folder, recall_folder
 from latentdial.images.geometry import settle_colour
 from latentdial.images.listing import Listing
 from latentdial.images.pictures import Pictures
@@ -36,13 +37,32 @@ def open_images(data: DataSettings, geometry: Geometry, progress: Progress = qui
         return builtin.open_built_in(data, geometry, progress)
     listing = list_source(data)
     if listing is not None:
-        if data.limit is not None and data.limit < len(listing):
-            listing = listing.take(np.linspace(0, len(listing) - 1, data.limit).astype(int))
         return _from_files(listing, geometry, data, progress)
     if Path(source).is_file():
         return arrays.open_array(Path(source), data, geometry, progress)
     names = ", ".join(builtin.BUILT_IN)
     raise LatentdialError(f"there are no pictures at {source!r}: give {LISTS}, or {names}")
+
+
+def open_at_once(data: DataSettings, geometry: Geometry, progress: Progress = quiet) -> tuple[ImageSet, Check]:
+    """Open an image set as it was at the last start where no folder has changed since, before its files are looked at.
+
+    The check looks at every file's size and time of change beside other work; what it finds must be asked for. Where
+    nothing can be recalled, it is `open_images`, and there is nothing left to check.
+    """
+    listing = _recalled(data, geometry)
+    if listing is None:
+        return open_images(data, geometry, progress), Check()
+    images = _from_files(listing, geometry, data, progress)
+    return images, Check(lambda: listing.difference(list_folder(Path(data.source), data.split)))
+
+
+def _recalled(data: DataSettings, geometry: Geometry) -> Listing | None:
+    path = Path(data.source)
+    if data.source in builtin.BUILT_IN or not path.is_dir() or _saved_by_datasets(path) or geometry.colour == "keep":
+        return None
+    held = recall(str(path.resolve()), geometry)
+    return recall_folder(path, data.split, held.names, held.stamps(), held.seen)
 
 
 def list_source(data: DataSettings) -> Listing | None:
@@ -66,23 +86,26 @@ def _saved_by_datasets(path: Path) -> bool:
 
 
 def _from_files(listing: Listing, geometry: Geometry, data: DataSettings, progress: Progress) -> ImageSet:
-    geometry = settle_colour(geometry, lambda: map(listing.locate, listing.names, range(len(listing))))
-    pictures, index = decoded(listing, geometry, progress)
-    good = index.table["row"] >= 0
-    failed = [(listing.names[i], index.said[listing.names[i]]) for i in np.flatnonzero(~good)]
-    _refuse_if_bad(failed, len(listing), data)
-    kept = np.flatnonzero(good)
-    names = [listing.names[i] for i in kept]
+    wanted = np.arange(len(listing))
+    if data.limit is not None and data.limit < len(listing):
+        wanted = np.linspace(0, len(listing) - 1, data.limit).astype(int)
+    geometry = settle_colour(geometry, lambda: (listing.locate(listing.names[i], i) for i in wanted.tolist()))
+    pictures, index = decoded(listing, wanted, geometry, progress)
+    rows = index.table["row"]
+    failed = [(listing.names[i], index.said[listing.names[i]]) for i in wanted[rows[wanted] < 0]]
+    _refuse_if_bad(failed, len(wanted), data)
+    kept = wanted[rows[wanted] >= 0]
+    names = listing.names if len(kept) == len(listing) else [listing.names[i] for i in kept.tolist()]
     notes = [(name, index.said[name]) for name in names if name in index.said] if index.said else []
     return ImageSet(
-        pixels=cast(Pictures, pictures),  # all failed: refused above
+        pixels=cast(Pictures, pictures).take(rows[kept]),  # all failed: refused above
         names=names if "".join(names).isascii() else [readable(name) for name in names],
         hashes=index.table["hash"][kept],
         geometry=geometry,
         columns=listing.columns.take(kept),
         originals=index.table[[name for name, _ in ORIGINAL]][kept],
-        skipped=_readable([*failed, *listing.skipped, *listing.others]),
-        notes=_readable([*listing.notes, *notes]),
+        skipped=_readable([*failed, *listing.seen.skipped, *listing.seen.others]),
+        notes=_readable([*listing.seen.notes, *notes]),
     )
 
 

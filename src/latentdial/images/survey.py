@@ -11,7 +11,7 @@ import numpy as np
 
 from latentdial.config import DataSettings
 from latentdial.errors import LatentdialError
-from latentdial.images.duplicates import Near, exact_groups, near_pairs
+from latentdial.images.duplicates import exact_groups, near_groups
 from latentdial.images.geometry import is_grey
 from latentdial.images.splits import Split, split_images
 from latentdial.images.types import ImageSet, Listed
@@ -22,7 +22,7 @@ RARE = 0.01  # share of the pictures below which a label is called rare
 
 @dataclass(frozen=True)
 class Survey:
-    """An image set with what `look` finds in it; all lists are the most frequent or closest first."""
+    """An image set with what `look` finds in it; all lists are the most frequent or largest first."""
 
     images: ImageSet
     parts: Split | None
@@ -30,7 +30,7 @@ class Survey:
     spread: np.ndarray  # (H, W, C) sd in levels
     blank: list[int]
     copies: list[np.ndarray]
-    near: list[Near]
+    near: list[np.ndarray]
 
     @cached_property
     def sizes(self) -> list[tuple[str, int]]:
@@ -67,6 +67,11 @@ class Survey:
         """Pictures that are exact copies of an earlier one."""
         return sum(len(group) - 1 for group in self.copies)
 
+    @property
+    def near_pictures(self) -> int:
+        """Pictures in groups that look nearly the same."""
+        return sum(len(group) for group in self.near)
+
     def findings(self) -> list[str]:
         """What is worth knowing before training, in sentences."""
         return [*self._shapes(), *self._contents(), *self._labelling()]
@@ -81,7 +86,7 @@ class Survey:
             "label_counts": dict(self.labels),
             "blank": [names[i] for i in self.blank],
             "exact_duplicates": [[names[i] for i in group] for group in self.copies],
-            "near_duplicates": [[names[near.first], names[near.second], near.bits] for near in self.near],
+            "near_duplicates": [[names[i] for i in group] for group in self.near],
             "skipped_files": [list(entry) for entry in self.images.skipped],
             "notes": [list(entry) for entry in self.images.notes],
             "findings": self.findings(),
@@ -128,7 +133,10 @@ class Survey:
                 "copies stay in the same part of the split."
             )
         if self.near:
-            found.append(f"{len(self.near)} pairs look nearly the same; they may be on both sides of the split.")
+            found.append(
+                f"{self.near_pictures:,} pictures in {len(self.near):,} groups look nearly the same; "
+                "a group may be on both sides of the split."
+            )
         if self.blank:
             found.append(f"{share(len(self.blank), n)} of one flat colour.")
         return found
@@ -156,7 +164,7 @@ def survey(images: ImageSet, data: DataSettings, seed: int = 0) -> Survey:
     copies = exact_groups(images.hashes)
     again = np.concatenate([group[1:] for group in copies]) if copies else np.zeros(0, np.int64)
     alone = np.setdiff1d(np.flatnonzero(~blank), again)
-    near = near_pairs(images.pixels.take(alone)) if len(alone) > 1 else []
+    near = near_groups(images.pixels.take(alone)) if len(alone) > 1 else []
     return Survey(
         images=images,
         parts=_parts(images, data, seed),
@@ -164,7 +172,7 @@ def survey(images: ImageSet, data: DataSettings, seed: int = 0) -> Survey:
         spread=np.sqrt((squares / len(images) - mean**2).clip(0)),
         blank=np.flatnonzero(blank).tolist(),
         copies=sorted(copies, key=lambda group: -len(group)),
-        near=[Near(int(alone[pair.first]), int(alone[pair.second]), pair.bits) for pair in near],
+        near=[alone[group] for group in near],
     )
 
 

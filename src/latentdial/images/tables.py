@@ -13,7 +13,7 @@ import numpy as np
 from latentdial.config import DataSettings
 from latentdial.errors import LatentdialError
 from latentdial.images.columns import columns_of
-from latentdial.images.listing import Listing
+from latentdial.images.listing import Listing, Seen
 from latentdial.images.types import Listed
 
 PATHS = ("path", "file", "filename", "file_name", "filepath", "image", "image_path", "picture")
@@ -39,7 +39,7 @@ def list_table(path: Path, data: DataSettings) -> Listing:
         stamps=np.array([status[i] for i in kept], np.int64),
         locate=lambda name, _: str(path.parent / name),
         columns=columns_of(table, data, len(given)).take(np.array(kept)),
-        skipped=skipped,
+        seen=Seen(skipped=skipped),
     )
 
 

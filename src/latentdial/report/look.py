@@ -12,7 +12,7 @@ from latentdial.report.figures import to_picture
 from latentdial.report.html import render
 
 ACROSS, DOWN, PER_LABEL, LABELS = 16, 6, 12, 8
-GROUPS, MEMBERS, PAIRS, BARS, NAMES, BINS = 8, 6, 12, 12, 20, 24
+GROUPS, MEMBERS, BARS, NAMES, BINS = 8, 6, 12, 20, 24
 
 
 def contact_sheet(survey: Survey, across: int = ACROSS, down: int = DOWN) -> np.ndarray:
@@ -53,7 +53,7 @@ def _content(survey: Survey, source: str) -> dict:
         "label_bars": bars(survey.labels),
         "factors": [_factor(survey, name) for name in images.factors],
         "copies": [[_named(survey, i) for i in group[:MEMBERS]] for group in survey.copies[:GROUPS]],
-        "near": [[_named(survey, pair.first), _named(survey, pair.second), pair.bits] for pair in survey.near[:PAIRS]],
+        "near": [[_named(survey, i) for i in group[:MEMBERS]] for group in survey.near[:GROUPS]],
         "blank": [_named(survey, i) for i in survey.blank[:MEMBERS]],
         "listed": [("Skipped", survey.reasons), ("Used, with a note", survey.notes)],
         "names": NAMES,

@@ -1,8 +1,11 @@
-"""Pictures for the loop: held in the device's memory where they fit, else gathered batch by batch."""
+"""Pictures for the loop: held in the device's memory where they fit, else gathered some batches ahead by threads."""
 
 from __future__ import annotations
 
 import os
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from torch import Tensor
 from latentdial.images import Pictures
 
 SHARE = 0.5  # of the free memory, at most, for pictures that are held
+DEPTH = 4  # batches that are read ahead
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,39 @@ class Streamed:
 
 
 Feed = Tensor | Streamed  # uint8 (N, H, W, C): len, and an index or slice gives a tensor on the device
+
+
+class Ahead:
+    """The batches of successive steps; those that are streamed are read up to `DEPTH` steps ahead by threads.
+
+    `rows` gives the rows of a step's batch, and alone says what is in it: the number of threads changes nothing.
+    An error in a thread is raised where its batch is asked for. `close` ends the threads; they start again when needed.
+    """
+
+    def __init__(self, pixels: Feed, rows: Callable[[int], Tensor], workers: int = 2) -> None:
+        self._pixels, self._rows, self._workers = pixels, rows, workers
+        self._threads: ThreadPoolExecutor | None = None
+        self._coming: deque[tuple[int, Future[Tensor]]] = deque()
+
+    def batch(self, step: int) -> Tensor:
+        """The uint8 pictures (B, H, W, C) of a step."""
+        if isinstance(self._pixels, Tensor) or not self._workers:
+            return self._pixels[self._rows(step)]
+        if self._coming and self._coming[0][0] != step:
+            self.close()
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self._workers, "read-ahead")
+        last = self._coming[-1][0] if self._coming else step - 1
+        for coming in range(last + 1, step + DEPTH + 1):
+            self._coming.append((coming, self._threads.submit(self._pixels.__getitem__, self._rows(coming))))
+        return self._coming.popleft()[1].result()
+
+    def close(self) -> None:
+        """Drop what was read ahead and end the threads."""
+        self._coming.clear()
+        if self._threads is not None:
+            self._threads.shutdown(cancel_futures=True)
+            self._threads = None
 
 
 def feed(pictures: Pictures, device: str, memory: str = "auto") -> Feed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 
@@ -20,7 +20,7 @@ from latentdial.model import Autoencoder
 from latentdial.parts.objectives import total
 from latentdial.recipes import Recipe
 from latentdial.training.augment import augment
-from latentdial.training.feed import Feed
+from latentdial.training.feed import Ahead, Feed
 from latentdial.training.optimizers import kl_schedule, lr_schedule, make_optimizers, warmup_steps
 from latentdial.training.precision import autocast
 from latentdial.training.sharding import average_numbers, like, local, share_out, whole
@@ -77,7 +77,8 @@ class Loop:
         self._lr, self._kl = lr_schedule(settings), kl_schedule(settings)
         self._trained = [p for p in model.parameters() if p.requires_grad]
         self._sums: dict[str, Tensor] = {}
-        self._order: tuple[int, Tensor] | None = None  # of the present epoch
+        self._orders: dict[int, Tensor] = {}  # of the last two epochs that were asked for
+        self._ahead = Ahead(self.pixels, lambda step: self._mine(step)[0])
 
     @property
     def batches(self) -> int:
@@ -92,6 +93,13 @@ class Loop:
     ) -> None:
         """Train until all steps are done or `stop` says so; `report` gets a record of terms every so often."""
         clock = Clock(self)
+        with closing(self._ahead):
+            self._run(clock, report, stop, after_step)
+        clock.lap()
+
+    def _run(
+        self, clock: Clock, report: Callable[[Record], None], stop: Callable[[], bool], after_step: Callable[[], None]
+    ) -> None:
         while self.step < self.steps and not self._told(stop):
             values = self.train_step(*self.next_batch())
             self._sums = {name: self._sums.get(name, 0) + value for name, value in values.items()}
@@ -106,16 +114,16 @@ class Loop:
                 with clock.paused():
                     report(self._record("validation", self.evaluate(self.validation)))
             after_step()
-        clock.lap()
 
     def next_batch(self) -> tuple[Tensor, float]:
         """This process's uint8 pictures of the coming step, a function of seed and step alone, and their weight."""
-        epoch, index = divmod(self.step, self.batches)
+        return self._ahead.batch(self.step), self._mine(self.step)[1]
+
+    def _mine(self, step: int) -> tuple[Tensor, float]:
+        """This process's rows of the pictures of a step, and their weight."""
+        epoch, index = divmod(step, self.batches)
         rows = self._order_of(epoch)[index * self.batch : (index + 1) * self.batch]
-        if self.world.size == 1:
-            return self.pixels[rows], 1.0
-        mine, weight = self.world.share(rows)
-        return self.pixels[mine], weight
+        return (rows, 1.0) if self.world.size == 1 else self.world.share(rows)
 
     def train_step(self, pixels: Tensor, weight: float = 1.0) -> dict[str, Tensor]:
         """One optimizer step; returns the loss and its terms, still on the device."""
@@ -237,10 +245,10 @@ class Loop:
         return torch.Generator(self.device).manual_seed(seed + (number << 32))
 
     def _order_of(self, epoch: int) -> Tensor:
-        if self._order is None or self._order[0] != epoch:
+        if epoch not in self._orders:
             order = torch.from_numpy(batch_order(len(self.pixels), self.settings.seed, epoch))
-            self._order = epoch, order.to(self.device)
-        return self._order[1]
+            self._orders = dict([*self._orders.items()][-1:]) | {epoch: order.to(self.device)}
+        return self._orders[epoch]
 
     def _record(self, kind: str, values: dict[str, float], **more: float) -> Record:
         place: Record = {"split": kind, "step": self.step, "epoch": round(self.step / self.batches, 3)}

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from latentdial.config import AugmentSettings, DataSettings, Geometry, ModelSettings, Options, RunConfig, TrainSettings
 from latentdial.errors import LatentdialError
-from latentdial.images import ImageSet, Split, open_images, split_images
+from latentdial.images import Check, ImageSet, Split, open_at_once, open_images, split_images
 from latentdial.images.montage import montage, save_png
 from latentdial.latent.codec import Codec
 from latentdial.measure.cost import peak_memory_mb
@@ -86,8 +86,23 @@ class Finished:
     leads: bool = True  # whether this process of torchrun's is the one that speaks
 
 
+class Changed(Exception):
+    """Picture files are no longer as they were when they were decoded; found out while training on them."""
+
+
 def train_run(config: RunConfig, out: Path, resume: bool, overwrite: bool, show: Show) -> Finished:
-    """Train what `config` says into the directory `out`; every process of torchrun calls this alike."""
+    """Train what `config` says into the directory `out`; every process of torchrun calls this alike.
+
+    A warm start trains at once, while a thread looks at every file; where one has changed, training starts again.
+    """
+    try:
+        return _train_run(config, out, resume, overwrite, show, at_once=True)
+    except Changed as news:
+        show.say(f"{news}: starting again with the files as they are now")
+        return _train_run(config, out, resume, overwrite or not resume, show, at_once=False)
+
+
+def _train_run(config: RunConfig, out: Path, resume: bool, overwrite: bool, show: Show, at_once: bool) -> Finished:
     world, device = join_world(choose_device(config.train.device))
     show = show if world.leads else Show()
     with ExitStack() as stack:
@@ -97,7 +112,11 @@ def train_run(config: RunConfig, out: Path, resume: bool, overwrite: bool, show:
         resuming = check_folder(out, config, resume, overwrite)
         if world.leads:
             stack.enter_context(locked(out))
-        images = open_images(config.data, config.geometry, show.advance)
+        images, check = (
+            open_at_once(config.data, config.geometry, show.advance)
+            if at_once and world.size == 1
+            else (open_images(config.data, config.geometry, show.advance), Check())
+        )
         parts = split_images(images, config.data.holdout, config.train.seed)
         _tell(images, parts, show)
         material = _material(config, images, parts, world, device)
@@ -106,7 +125,7 @@ def train_run(config: RunConfig, out: Path, resume: bool, overwrite: bool, show:
         if world.leads:
             start_folder(out, config, resuming)
         stop = stack.enter_context(listening())
-        return Session(config, out, material, images, parts, show, stop).run(resuming)
+        return Session(config, out, material, images, parts, show, stop, check).run(resuming)
 
 
 @dataclass(frozen=True)
@@ -209,6 +228,7 @@ class Session:
     parts: Split
     show: Show
     stop: Stop
+    check: Check = field(default_factory=Check)
     loop: Loop = field(init=False)
     _saved: float = field(default_factory=time.monotonic)
     _strips: int = 0
@@ -229,6 +249,9 @@ class Session:
             raise self._at_last_good_step(bad) from None
         except (torch.OutOfMemoryError, RuntimeError) as error:
             raise self._out_of_memory(error) from None
+        changed = self.check.changed or (self.stop.reason != "preempted" and self.check.wait())
+        if changed:
+            raise Changed(f"{changed} picture files have changed since they were decoded")
         done = self.loop.step >= self.loop.steps or not self.stop()
         stopped: Reason = "" if done else self.stop.reason
         if stopped or self.config.train.checkpoint:
@@ -331,7 +354,7 @@ class Session:
 
     def _stopping(self) -> bool:
         patience = self.config.train.patience
-        return self.stop() or (patience > 0 and self.best.waited >= patience)
+        return self.stop() or self.check.changed > 0 or (patience > 0 and self.best.waited >= patience)
 
     def _after_step(self) -> None:
         minutes = self.config.train.checkpoint
