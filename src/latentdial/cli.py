@@ -84,7 +84,7 @@ def _train_options(parser: ArgumentParser) -> None:
 def _train(options: Namespace) -> int:
     from latentdial.progress import show_progress
     from latentdial.recipes import options_of, parse_options
-    from latentdial.training.session import train_run
+    from latentdial.training.start import train_run
 
     options_of(options.recipe)
     config = RunConfig(

@@ -1,5 +1,5 @@
 """Training: one readable loop, its precision, its checkpoints and what it shows."""
 
-from latentdial.training.session import train
+from latentdial.training.start import train
 
 __all__ = ["train"]

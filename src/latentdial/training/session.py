@@ -1,4 +1,4 @@
-"""From a data source to a finished run directory."""
+"""One training run with its directory: going on, records, strips, checkpoints, and what is written at the end."""
 
 from __future__ import annotations
 
@@ -6,71 +6,37 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterable
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from latentdial.config import AugmentSettings, DataSettings, Geometry, ModelSettings, Options, RunConfig, TrainSettings
+from latentdial.config import RunConfig
 from latentdial.errors import LatentdialError
-from latentdial.images import Check, ImageSet, Split, open_at_once, open_images, split_images
+from latentdial.images import Check, ImageSet, Split
 from latentdial.images.montage import montage, save_png
 from latentdial.latent.codec import Codec
 from latentdial.measure.cost import peak_memory_mb
 from latentdial.model import Autoencoder
 from latentdial.progress import Show
 from latentdial.recipes import build
-from latentdial.run import MAX_CODES, MODEL, SUMMARY, codec_of, read_config, save_codes, save_model
+from latentdial.run import MAX_CODES, MODEL, SUMMARY, codec_of, save_codes, save_model
+from latentdial.training.best import Best
 from latentdial.training.card import write_card
 from latentdial.training.checkpoint import Checkpoints, State
-from latentdial.training.feed import Feed, feed
-from latentdial.training.folder import append, check_folder, keep_until, locked, start_folder, write
+from latentdial.training.feed import Feed
+from latentdial.training.folder import append, keep_until, write
 from latentdial.training.loop import Loop, Record, WentBad
-from latentdial.training.planning import largest_batch
-from latentdial.training.precision import choose_device, choose_precision
-from latentdial.training.stopping import Reason, Stop, listening
-from latentdial.training.world import World, join_world
+from latentdial.training.material import Material
+from latentdial.training.stopping import Reason, Stop
+from latentdial.training.trouble import back_to_last_good, out_of_memory
 
 STRIP = 8  # pictures in a sample strip
 STRIPS = 5  # sample strips in a whole run
 CHUNK = 256
 BAD_BATCH = "bad-batch.npy"
-
-
-def train(
-    recipe: str,
-    data: str | Path,
-    out: str | Path,
-    *,
-    options: Options | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    show: Show | None = None,
-    **settings,
-) -> Codec:
-    """Train a recipe on pictures and write a run directory; returns the trained codec.
-
-    `settings` are the fields of Geometry, DataSettings, TrainSettings and AugmentSettings by name, such as size=64,
-    epochs=30 or seed=1.
-    Raises LatentdialError for bad settings, unreadable data, or a directory that holds a run already.
-    """
-    config = RunConfig(
-        ModelSettings(recipe, options or {}),
-        _pick(Geometry, settings),
-        replace(_pick(DataSettings, settings), source=str(data)),
-        _pick(TrainSettings, settings),
-        _pick(AugmentSettings, settings),
-    )
-    if settings:
-        raise LatentdialError(f"there is no setting {sorted(settings)[0]!r}: see latentdial train --help")
-    finished = train_run(config, Path(out), resume, overwrite, show or Show())
-    if finished.codec is None:
-        raise LatentdialError(f"training was stopped by a signal: go on with resume=True and the run {out}")
-    return finished.codec
 
 
 @dataclass(frozen=True)
@@ -88,133 +54,6 @@ class Finished:
 
 class Changed(Exception):
     """Picture files are no longer as they were when they were decoded; found out while training on them."""
-
-
-def train_run(config: RunConfig, out: Path, resume: bool, overwrite: bool, show: Show) -> Finished:
-    """Train what `config` says into the directory `out`; every process of torchrun calls this alike.
-
-    A warm start trains at once, while a thread looks at every file; where one has changed, training starts again.
-    """
-    try:
-        return _train_run(config, out, resume, overwrite, show, at_once=True)
-    except Changed as news:
-        show.say(f"{news}: starting again with the files as they are now")
-        return _train_run(config, out, resume, overwrite or not resume, show, at_once=False)
-
-
-def _train_run(config: RunConfig, out: Path, resume: bool, overwrite: bool, show: Show, at_once: bool) -> Finished:
-    world, device = join_world(choose_device(config.train.device))
-    show = show if world.leads else Show()
-    with ExitStack() as stack:
-        stack.callback(world.leave)
-        config = _settled(config, show)
-        build(config.model, config.geometry.shape)  # a bad option is said before any picture is read
-        resuming = check_folder(out, config, resume, overwrite)
-        if world.leads:
-            stack.enter_context(locked(out))
-        images, check = (
-            open_at_once(config.data, config.geometry, show.advance)
-            if at_once and world.size == 1
-            else (open_images(config.data, config.geometry, show.advance), Check())
-        )
-        parts = split_images(images, config.data.holdout, config.train.seed)
-        _tell(images, parts, show)
-        material = _material(config, images, parts, world, device)
-        config = _with_batch(config, out, resuming, material)
-        world.wait()
-        if world.leads:
-            start_folder(out, config, resuming)
-        stop = stack.enter_context(listening())
-        return Session(config, out, material, images, parts, show, stop, check).run(resuming)
-
-
-@dataclass(frozen=True)
-class Material:
-    """All that loops are made of but their settings."""
-
-    config: RunConfig
-    pixels: Feed
-    validation: Feed
-    device: str
-    precision: str
-    world: World
-
-    def loop(self, settings: TrainSettings) -> Loop:
-        """A loop at its very start."""
-        torch.manual_seed(settings.seed)
-        recipe = build(self.config.model, self.config.geometry.shape)
-        recipe.model.to(self.device)
-        world = self.world
-        return Loop(
-            recipe, settings, self.pixels, self.validation, self.device, self.precision, self.config.augment, world
-        )
-
-
-def _material(config: RunConfig, images: ImageSet, parts: Split, world: World, device: str) -> Material:
-    train, validation = (
-        feed(images.pixels.take(rows), device, config.train.memory) for rows in (parts.train, parts.validation)
-    )
-    return Material(config, train, validation, device, choose_precision(config.train.precision, device), world)
-
-
-def _with_batch(config: RunConfig, out: Path, resuming: bool, material: Material) -> RunConfig:
-    """The batch "auto" becomes a number: the one of the run that goes on, or the largest that fits."""
-    if config.train.batch != "auto":
-        return config
-    if resuming:
-        batch = read_config(out).train.batch
-    else:
-        alone = replace(material, world=World())
-        plain = replace(config.train, compile=False, shard=False)
-        found = largest_batch(
-            lambda batch: alone.loop(replace(plain, batch=batch)), len(material.pixels), material.device
-        )
-        batch = material.world.agree(found) * material.world.size
-    return replace(config, train=replace(config.train, batch=batch))
-
-
-def _settled(config: RunConfig, show: Show) -> RunConfig:
-    """The colour "keep" becomes what the pictures are, so that the run says what its net sees."""
-    if config.geometry.colour == "keep":
-        config = replace(config, geometry=open_images(config.data, config.geometry, show.advance).geometry)
-    size = config.geometry.size
-    if config.augment.crop >= size:
-        raise LatentdialError(f"--crop {config.augment.crop} is not below the size {size}: use a few pixels")
-    return config
-
-
-def _tell(images: ImageSet, parts: Split, show: Show) -> None:
-    for name, reason in images.skipped[:5]:
-        show.say(f"skipped {name}: {reason}")
-    if images.skipped:
-        show.say(f"skipped {len(images.skipped)} of {len(images.skipped) + len(images)} files")
-    if parts.kept_together:
-        show.say(
-            f"{parts.kept_together} pictures are exact copies of others; copies stay in the same part of the split"
-        )
-
-
-@dataclass
-class Best:
-    """The best validation so far."""
-
-    monitor: str
-    value: float = math.inf
-    step: int = 0
-    waited: int = 0  # validations since
-    weights: dict[str, Tensor] | None = None
-
-    def better(self, record: Record) -> bool:
-        """Take note of a validation; whether it is the best so far."""
-        if self.monitor not in record:
-            terms = sorted(record.keys() - {"split", "step", "epoch", "seconds"})
-            raise LatentdialError(f"there is no validation term {self.monitor!r}: --monitor takes {', '.join(terms)}")
-        value = float(record[self.monitor])
-        if not value < self.value:
-            self.waited += 1
-            return False
-        self.value, self.step, self.waited = value, int(record["step"]), 0
-        return True
 
 
 @dataclass
@@ -246,9 +85,9 @@ class Session:
         try:
             self.loop.run(self._report, self._stopping, self._after_step)
         except WentBad as bad:
-            raise self._at_last_good_step(bad) from None
+            raise self._gone_bad(bad) from None
         except (torch.OutOfMemoryError, RuntimeError) as error:
-            raise self._out_of_memory(error) from None
+            raise out_of_memory(error, self.loop) from None
         changed = self.check.changed or (self.stop.reason != "preempted" and self.check.wait())
         if changed:
             raise Changed(f"{changed} picture files have changed since they were decoded")
@@ -405,44 +244,23 @@ class Session:
 
     # when something is wrong ------------------------------------------------------------------------------------------
 
-    def _at_last_good_step(self, bad: WentBad) -> LatentdialError:
-        """Go over the steps since the last checkpoint again, up to the one that went bad; keep what was before it."""
+    def _gone_bad(self, bad: WentBad) -> LatentdialError:
+        """Keep the last finite weights and the batch that ended them; the error that says so."""
         self.show.say(f"{bad.term} became {bad.value}: looking for the step where it happened")
         self.loop = self.material.loop(self.config.train)
         self.checkpoints.wait()
         if self.checkpoints.exist():
             found = self.checkpoints.load()
             self._stand_at(found.state, found.tensors)
-        loop, before, batch = self.loop, self.loop.state(), None
-        while loop.step < bad.step:
-            state, (pixels, weight) = _copied(loop.state()), loop.next_batch()
-            values = loop.train_step(pixels, weight)
-            if not _all_finite(values.values()):
-                break
-            before, batch = state, pixels
-            if not _all_finite(loop.recipe.model.parameters()):
-                break
-        else:
-            return bad
+        batch = back_to_last_good(self.loop, bad.step)
         if batch is None:
             return bad
-        loop.restore(before)
         np.save(self.out / BAD_BATCH, batch.cpu().numpy())
-        step, loop.step = loop.step, loop.step - 1
         self._finish("interrupted")
         return LatentdialError(
-            f"the term {bad.term} became {bad.value} after step {step}: lower --lr (now {loop.settings.lr:g}), "
-            f"set --clip 1, or use --precision float32. {self.out} holds the last finite weights, and the pictures of "
-            f"that step are in {self.out / BAD_BATCH}"
-        )
-
-    def _out_of_memory(self, error: BaseException) -> BaseException:
-        told = isinstance(error, torch.OutOfMemoryError) or "allocate" in str(error)
-        if not told:
-            return error
-        return LatentdialError(
-            f"out of memory with --batch {self.loop.batch} on {self.loop.device}: "
-            f"try --batch {max(1, self.loop.batch // 2)}, or --batch auto"
+            f"the term {bad.term} became {bad.value} after step {self.loop.step + 1}: "
+            f"lower --lr (now {self.config.train.lr:g}), set --clip 1, or use --precision float32. "
+            f"{self.out} holds the last finite weights, and the pictures of that step are in {self.out / BAD_BATCH}"
         )
 
     # at the end -------------------------------------------------------------------------------------------------------
@@ -507,17 +325,3 @@ def _codes_and_kl(model: Autoencoder, pixels: Feed) -> tuple[np.ndarray, np.ndar
         if model.prior is not None and posterior.log_variance is not None:
             kls.append(model.prior.kl(posterior.mean, posterior.log_variance).cpu())
     return torch.cat(means).numpy(), torch.cat(kls).mean(0).numpy() if kls else None
-
-
-def _copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in tensors.items()}
-
-
-def _all_finite(tensors: Iterable[Tensor]) -> bool:
-    return all(bool(tensor.isfinite().all()) for tensor in tensors)
-
-
-def _pick(kind, settings: dict):
-    """Build a settings class from its share of `settings`, taking it out."""
-    names = kind.__dataclass_fields__.keys() & settings.keys()
-    return kind(**{name: settings.pop(name) for name in names})

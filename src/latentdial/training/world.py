@@ -47,9 +47,9 @@ class World:
         """The leader's number, in all processes."""
         if self.size == 1:
             return number
-        held = [number]
-        dist.broadcast_object_list(held, device=torch.device("cpu"))
-        return held[0]
+        held = torch.tensor(number)
+        dist.broadcast(held, 0)
+        return int(held)
 
     def any(self, flag: bool) -> bool:
         """Whether any process says yes; all of them must ask."""

@@ -1,0 +1,135 @@
+"""From a data source and settings to a finished run directory."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from latentdial.config import AugmentSettings, DataSettings, Geometry, ModelSettings, Options, RunConfig, TrainSettings
+from latentdial.errors import LatentdialError
+from latentdial.images import Check, ImageSet, Split, open_at_once, open_images, split_images
+from latentdial.latent.codec import Codec
+from latentdial.progress import Show
+from latentdial.recipes import build
+from latentdial.run import read_config
+from latentdial.training.folder import check_folder, locked, start_folder
+from latentdial.training.material import Material, gather_material
+from latentdial.training.planning import largest_batch
+from latentdial.training.precision import choose_device
+from latentdial.training.session import Changed, Finished, Session
+from latentdial.training.stopping import listening
+from latentdial.training.world import World, join_world
+
+
+def train(
+    recipe: str,
+    data: str | Path,
+    out: str | Path,
+    *,
+    options: Options | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    show: Show | None = None,
+    **settings,
+) -> Codec:
+    """Train a recipe on pictures and write a run directory; returns the trained codec.
+
+    `settings` are the fields of Geometry, DataSettings, TrainSettings and AugmentSettings by name, such as size=64,
+    epochs=30 or seed=1.
+    Raises LatentdialError for bad settings, unreadable data, or a directory that holds a run already.
+    """
+    config = RunConfig(
+        ModelSettings(recipe, options or {}),
+        _pick(Geometry, settings),
+        replace(_pick(DataSettings, settings), source=str(data)),
+        _pick(TrainSettings, settings),
+        _pick(AugmentSettings, settings),
+    )
+    if settings:
+        raise LatentdialError(f"there is no setting {sorted(settings)[0]!r}: see latentdial train --help")
+    finished = train_run(config, Path(out), resume, overwrite, show or Show())
+    if finished.codec is None:
+        raise LatentdialError(f"training was stopped by a signal: go on with resume=True and the run {out}")
+    return finished.codec
+
+
+def train_run(config: RunConfig, out: Path, resume: bool, overwrite: bool, show: Show) -> Finished:
+    """Train what `config` says into the directory `out`; every process of torchrun calls this alike.
+
+    A warm start trains at once, while a thread looks at every file; where one has changed, training starts again.
+    """
+    try:
+        return _train_run(config, out, resume, overwrite, show, at_once=True)
+    except Changed as news:
+        show.say(f"{news}: starting again with the files as they are now")
+        return _train_run(config, out, resume, overwrite or not resume, show, at_once=False)
+
+
+def _train_run(config: RunConfig, out: Path, resume: bool, overwrite: bool, show: Show, at_once: bool) -> Finished:
+    world, device = join_world(choose_device(config.train.device))
+    show = show if world.leads else Show()
+    with ExitStack() as stack:
+        stack.callback(world.leave)
+        config = _settled(config, show)
+        build(config.model, config.geometry.shape)  # a bad option is said before any picture is read
+        resuming = check_folder(out, config, resume, overwrite)
+        if world.leads:
+            stack.enter_context(locked(out))
+        images, check = (
+            open_at_once(config.data, config.geometry, show.advance)
+            if at_once and world.size == 1
+            else (open_images(config.data, config.geometry, show.advance), Check())
+        )
+        parts = split_images(images, config.data.holdout, config.train.seed)
+        _tell(images, parts, show)
+        material = gather_material(config, images, parts, world, device)
+        config = _with_batch(config, out, resuming, material)
+        world.wait()
+        if world.leads:
+            start_folder(out, config, resuming)
+        stop = stack.enter_context(listening())
+        return Session(config, out, material, images, parts, show, stop, check).run(resuming)
+
+
+def _with_batch(config: RunConfig, out: Path, resuming: bool, material: Material) -> RunConfig:
+    """The batch "auto" becomes a number: the one of the run that goes on, or the largest that fits."""
+    if config.train.batch != "auto":
+        return config
+    if resuming:
+        batch = read_config(out).train.batch
+    else:
+        alone = replace(material, world=World())
+        plain = replace(config.train, compile=False, shard=False)
+        found = largest_batch(
+            lambda batch: alone.loop(replace(plain, batch=batch)), len(material.pixels), material.device
+        )
+        batch = material.world.agree(found) * material.world.size
+    return replace(config, train=replace(config.train, batch=batch))
+
+
+def _settled(config: RunConfig, show: Show) -> RunConfig:
+    """The colour "keep" becomes what the pictures are, so that the run says what its net sees."""
+    if config.geometry.colour == "keep":
+        config = replace(config, geometry=open_images(config.data, config.geometry, show.advance).geometry)
+    size = config.geometry.size
+    if config.augment.crop >= size:
+        raise LatentdialError(f"--crop {config.augment.crop} is not below the size {size}: use a few pixels")
+    return config
+
+
+def _tell(images: ImageSet, parts: Split, show: Show) -> None:
+    for name, reason in images.skipped[:5]:
+        show.say(f"skipped {name}: {reason}")
+    if images.skipped:
+        show.say(f"skipped {len(images.skipped)} of {len(images.skipped) + len(images)} files")
+    if parts.kept_together:
+        show.say(
+            f"{parts.kept_together} pictures are exact copies of others; copies stay in the same part of the split"
+        )
+
+
+def _pick(kind, settings: dict):
+    """Build a settings class from its share of `settings`, taking it out."""
+    names = kind.__dataclass_fields__.keys() & settings.keys()
+    return kind(**{name: settings.pop(name) for name in names})
