@@ -4,9 +4,9 @@ Command:  none by hand; train_loop.py and time_to_quality.py start it with `--py
 Time:     that of the epochs it is asked for
 Expected: one line of JSON an epoch, with the seconds of the training steps alone
 
-Make its interpreter with `python -m venv pythae && pythae/bin/pip install pythae==0.1.2 safetensors`. latentdial need
-be installed there: its source is put on the path, so that both train exactly the same nets. What is timed are the steps
-of an epoch: no import, no set-up, no evaluation, and not the copy of the model that pythae makes after the epoch.
+Make its interpreter with `python -m venv pythae && pythae/bin/pip install pythae==0.1.2 safetensors`. latentdial is
+not installed there: its source is put on the path, so that both train exactly the same nets. Timed are the steps of an
+epoch alone: no import, no set-up, no evaluation, and not the copy of the model that pythae makes after the epoch.
 """
 
 from __future__ import annotations
@@ -128,9 +128,10 @@ def callback_for(recipe):
 
 
 def main() -> None:
-    from nets import NETS
     from pythae.data.datasets import BaseDataset
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
+
+    from nets import NETS
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("net", choices=NETS)

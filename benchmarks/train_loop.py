@@ -6,9 +6,9 @@ Expected: latentdial / bare at least 0.97 for every net; latentdial / pythae at 
           with bfloat16, on fcn-ae: latentdial / pythae and / notebook at least 3, at least 60% of the roofline
           in float32, on fcn-ae: both are bounded by what pythae and the notebook reach of the roofline already
 
-All contenders train the same layers on the same random pictures in batches of the same size, with Adam. They take turns,
-an epoch each round after one epoch to warm up; the table shows medians over the rounds, and the ratios are medians of
-the rounds' ratios.
+All contenders train the same layers on the same random pictures in batches of the same size, with Adam. They take
+turns, an epoch each round after one epoch to warm up; the table shows medians over the rounds, and the ratios are
+medians of the rounds' ratios. Many short rounds bear a busy machine better than few long ones.
 
 The notebook-style loop is what people write: a Dataset that gives one float picture at a time, a DataLoader, float32,
 Adam, `.item()` each step. The bare loop is the limit: uint8 pictures in memory, a fused Adam, the precision and memory
@@ -21,15 +21,12 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import platform
 import statistics
 import time
 from collections.abc import Iterator
 from functools import partial
 
 import torch
-from nets import NETS, Net, flops_a_picture, parameters
-from pythae_worker import Contender
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
@@ -37,6 +34,8 @@ from torch.utils.data import DataLoader, Dataset
 from latentdial.config import TrainSettings
 from latentdial.training.loop import Loop
 from latentdial.training.precision import autocast, choose_device, choose_precision
+from nets import NETS, Net, flops_a_picture, parameters
+from pythae_worker import Contender
 
 SQUARES = (1024, 2048, 3072)  # sides of the square products for the roofline
 
@@ -116,9 +115,13 @@ def latentdial_epochs(net: Net, pixels: torch.Tensor, device: str, precision: st
     while True:
         goal = loop.step + loop.batches
         start = time.perf_counter()
-        loop.run(lambda record: None, lambda goal=goal: loop.step >= goal)
+        loop.run(ignore, lambda goal=goal: loop.step >= goal)
         next(recipe.model.parameters()).sum().item()
         yield time.perf_counter() - start
+
+
+def ignore(_record: object) -> None:
+    pass
 
 
 LOOPS = {"notebook": notebook_epochs, "bare": bare_epochs, "latentdial": latentdial_epochs}
@@ -168,7 +171,7 @@ def main() -> None:
     epochs = {name: partial(loop, net, pixels, device, precision)() for name, loop in LOOPS.items()}
     if args.pythae:
         pythae = Contender(args.pythae, args.net, pixels.numpy())
-        assert pythae.parameters == parameters(net.build()), "pythae trains another net"
+        assert pythae.parameters == weights, "pythae trains another net"
         epochs = {"pythae": pythae.epochs(), **epochs}
     for each in epochs.values():
         next(each)
