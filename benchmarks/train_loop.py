@@ -161,12 +161,9 @@ def main() -> None:
     net, device = NETS[args.net], choose_device("auto")
     precision = choose_precision(args.precision, device)
     pixels = net.pixels(args.pictures)
-    print(
-        f"{datetime.date.today()}, {platform.machine()}, torch {torch.__version__}, {torch.get_num_threads()} threads"
-    )
-    print(
-        f"{args.net} on {device}, {parameters(net.build()):,} parameters, {args.pictures} pictures, batch {net.batch}"
-    )
+    weights = parameters(net.build())
+    print(f"{datetime.date.today()}, {device}, torch {torch.__version__}, {torch.get_num_threads()} threads")
+    print(f"{args.net}, {weights:,} parameters, {args.pictures} pictures an epoch, batch {net.batch}")
     print(f"notebook and pythae in float32, the others in {precision}")
     epochs = {name: partial(loop, net, pixels, device, precision)() for name, loop in LOOPS.items()}
     if args.pythae:
