@@ -59,6 +59,6 @@ class Autoencoder(nn.Module):
         output = self.decoder(z.flatten(0, 1)).float().unflatten(0, z.shape[:2])
         log_px = self.likelihood.log_prob(output, x)
         if self.prior is None or posterior.log_variance is None:
-            return Pass(x, z, log_px)
+            return Pass(x, z, log_px, posterior=posterior)
         kl = {"z": self.prior.kl(posterior.mean, posterior.log_variance)}
-        return Pass(x, z, log_px, self.prior.log_prob(z), posterior.log_prob(z), kl)
+        return Pass(x, z, log_px, kl, posterior, self.prior)

@@ -11,8 +11,8 @@ Range = tuple[float, float]
 def to_float(pixels: Tensor, value_range: Range) -> Tensor:
     """uint8 (B, H, W, C) -> contiguous float32 (B, C, H, W) in `value_range`."""
     low, high = value_range
-    x = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
-    return x.mul_((high - low) / 255).add_(low)
+    x = pixels.permute(0, 3, 1, 2).contiguous().to(torch.float32).mul_((high - low) / 255)
+    return x.add_(low) if low else x
 
 
 def to_levels(pictures: Tensor, value_range: Range) -> Tensor:

@@ -7,6 +7,7 @@ from math import log, pi
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 LOG_VARIANCE_BOUND = 20.0
 
@@ -20,11 +21,12 @@ class Posterior:
 
     def sample(self, samples: int = 1, generator: torch.Generator | None = None) -> Tensor:
         """Draw codes (K, B, D) by reparametrisation, z = mean + sd * noise (arXiv 1312.6114, section 2.4)."""
-        mean = self.mean.expand(samples, *self.mean.shape)
+        mean = self.mean.unsqueeze(0)
         if self.log_variance is None:
-            return mean
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
-        return mean + (0.5 * self.log_variance).exp() * noise
+            return mean.expand(samples, -1, -1)
+        shape = (samples, *self.mean.shape)
+        noise = torch.randn(shape, generator=generator, device=mean.device, dtype=mean.dtype)
+        return torch.addcmul(mean, (0.5 * self.log_variance).exp().unsqueeze(0), noise)
 
     def log_prob(self, z: Tensor) -> Tensor | None:
         """log q(z|x) in nats, (K, B) for codes (K, B, D); None for a point."""
@@ -54,4 +56,4 @@ class Gaussian(nn.Module):
 
     def forward(self, features: Tensor) -> Posterior:
         mean, log_variance = features.chunk(2, dim=-1)
-        return Posterior(mean, log_variance.clamp(-LOG_VARIANCE_BOUND, LOG_VARIANCE_BOUND))
+        return Posterior(mean, F.hardtanh(log_variance, -LOG_VARIANCE_BOUND, LOG_VARIANCE_BOUND))

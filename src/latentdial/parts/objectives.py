@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 from torch import Tensor
 
@@ -41,7 +43,7 @@ def kl(weight: float = 1.0, free_bits: float = 0.0) -> Term:
         return sum(level.mean(0).clamp(min=free_bits).sum() for level in p.kl.values())  # type: ignore[return-value]
 
     def value(p: Pass) -> Tensor:
-        return sum(level.sum(-1) for level in p.kl.values())  # type: ignore[return-value]
+        return reduce(add, [level.sum(-1) for level in p.kl.values()])
 
     return Term("kl", value, weight, floored if free_bits else None)
 
@@ -55,5 +57,6 @@ def total(
     """
     values = {term.name: term.value(run).mean() for term in terms}
     counted = {term.name: term.counted(run).mean() if term.counted else values[term.name] for term in terms}
-    loss = sum(term.weight * factors.get(term.name, 1.0) * counted[term.name] for term in terms)
-    return loss, values  # type: ignore[return-value]
+    weights = {term.name: term.weight * factors.get(term.name, 1.0) for term in terms}
+    weighted = [value if weights[name] == 1 else weights[name] * value for name, value in counted.items()]
+    return reduce(add, weighted), values

@@ -25,7 +25,7 @@ class StandardNormal(nn.Module):
         >>> StandardNormal(1).kl(torch.tensor([[2.0]]), torch.tensor([[0.0]])).item()
         2.0
         """
-        return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
+        return 0.5 * (mean.square() + log_variance.expm1() - log_variance)
 
     def sample(self, n: int, generator: torch.Generator | None = None, device: torch.device | None = None) -> Tensor:
         """Draw n codes (n, D)."""

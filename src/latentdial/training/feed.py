@@ -51,7 +51,9 @@ class Ahead:
 
     def batch(self, step: int) -> Tensor:
         """The uint8 pictures (B, H, W, C) of a step."""
-        if isinstance(self._pixels, Tensor) or not self._workers:
+        if isinstance(self._pixels, Tensor):
+            return self._pixels.index_select(0, self._rows(step))  # a third of the time of an index, for small pictures
+        if not self._workers:
             return self._pixels[self._rows(step)]
         if self._coming and self._coming[0][0] != step:
             self.close()

@@ -137,8 +137,8 @@ class Loop:
         with autocast(self.precision, self.device):
             run = self.net(x, self.recipe.samples, noise)
         loss, terms = total(self.recipe.objective, run, {"kl": self._kl(self.step / self.steps)})
-        for optimizer in self.optimizers:
-            optimizer.zero_grad(set_to_none=True)
+        for parameter in self._trained:
+            parameter.grad = None
         (loss if weight == 1 else loss * weight).backward()
         if self.settings.shard:
             average_numbers(self.recipe.model, self.world)
