@@ -6,6 +6,8 @@ import builtins
 import json
 import socket
 import struct
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -103,11 +105,20 @@ def messages(path: Path) -> list:
     return found
 
 
+def wait_until_written(path: Path) -> None:
+    """wandb's service may still write when `finish` has returned."""
+    for _ in range(200):
+        if any(message.WhichOneof("record_type") == "exit" for message in messages(path)):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{path} has no end")
+
+
 def wandb_values(path: Path) -> dict[tuple[str, int], float]:
     found = {}
     for message in messages(path):
         items = {"/".join(item.nested_key) or item.key: item.value_json for item in message.history.item}
-        step = message.history.step.num
+        step = int(items.get("_step", 0))
         found |= {(name, step): json.loads(text) for name, text in items.items() if "nll" in name}
     return found
 
@@ -116,7 +127,9 @@ def test_wandb_offline(run):
     track("wandb", run, 10, 20, {**SUMMARY, "step": 20, "interrupted": True})
     track("wandb", run, 30, 40, SUMMARY)
     key = read_ids(run)["wandb"]
-    files = sorted((run / "wandb").glob(f"offline-run-*-{key}/run-{key}.wandb"), key=lambda file: file.stat().st_mtime)
+    files = sorted((run / "wandb").glob(f"offline-run-*-{key}/run-{key}.wandb"))
+    for file in files:
+        wait_until_written(file)
     values = {name: value for file in files for name, value in wandb_values(file).items()}
     assert values == {(f"{r['split']}/nll", r["step"]): r["nll"] for r in records(10, 40)}
     config = {item.key: item.value_json for message in messages(files[0]) for item in message.run.config.update}
@@ -147,8 +160,6 @@ def test_mlflow_in_sqlite(run):
 
 @pytest.mark.parametrize(("name", "module"), [("tensorboard", "tensorboard"), ("wandb", "wandb"), ("mlflow", "mlflow")])
 def test_a_missing_package_names_its_extra(name, module, run, monkeypatch):
-    import sys
-
     real = builtins.__import__
 
     def lacking(wanted, *args, **kwargs):
