@@ -1,6 +1,6 @@
 """The explorer in a browser: page size, time until ready, slider to pixels; beside it the same slider in Gradio.
 
-Command:  python benchmarks/explorer.py RUN [RUN ...]     (Gradio takes part where it is installed: pip install gradio)
+Command:  python benchmarks/explorer.py RUN [RUN ...] [--weights auto fp16]     (with Gradio: pip install gradio)
 Time:     about 1 minute a run on 2 cores, after the page is written
 Expected: at 64x64 a median slider-to-pixels of at most 10 ms for fcn-ae and 8 ms for conv; ready within 3 s (fcn-ae),
           1.5 s (conv); a page of at most 10 MB (conv); Gradio several times slower than the page
@@ -25,42 +25,52 @@ import urllib.request
 from pathlib import Path
 
 import latentdial
+from latentdial.explorer import make_content, write_page
 
 MOVES = 20
 ROUNDS = 3
 PORT = 17_860
 
-MOVE = """async (sds) => {
+MOVE = """(sds) => new Promise((done) => {
   const page = document.querySelector(".ld");
   const slider = document.querySelector(".dial input[type=range]");
-  const frames = page.dataset.frames;
+  const drawn = new MutationObserver(() => {
+    drawn.disconnect();
+    done(performance.now() - began);
+  });
+  drawn.observe(page, { attributeFilter: ["data-frames"] });
   const began = performance.now();
   slider.value = sds;
   slider.dispatchEvent(new Event("input"));
-  while (page.dataset.frames === frames) await new Promise((done) => setTimeout(done));
-  return performance.now() - began;
-}"""
+})"""
 
-GRADIO_MOVE = """async (sds) => {
+GRADIO_MOVE = """(sds) => new Promise((done) => {
   const slider = document.querySelector("input[type=range]");
   const before = document.querySelector("img").src;
+  const look = () => {
+    const image = document.querySelector("img");
+    if (!image || image.src === before || !image.complete) return;
+    changed.disconnect();
+    document.removeEventListener("load", look, true);
+    done(performance.now() - began);
+  };
+  const changed = new MutationObserver(look);
+  changed.observe(document.body, { subtree: true, childList: true, attributeFilter: ["src"] });
+  document.addEventListener("load", look, true);
   const began = performance.now();
   slider.value = sds;
   slider.dispatchEvent(new Event("input", { bubbles: true }));
-  const image = () => document.querySelector("img");
-  while (!image() || image().src === before || !image().complete) await new Promise((done) => setTimeout(done));
-  return performance.now() - began;
-}"""
+})"""
 
 GRADIO_APP = """
 import sys
 import gradio
 import numpy as np
 import latentdial
-from latentdial.explorer.dials import principal_components
+from latentdial.latent.finding import pca_directions
 
 codec = latentdial.load(sys.argv[1])
-vector = principal_components(codec.codes, 1)[0]
+vector = pca_directions(codec, 1)[0].vector
 base = codec.codes[0]
 sd = float((codec.codes @ vector).std())
 show = lambda sds: codec.decode(base + float(sds) * sd * vector)[0]
@@ -77,21 +87,23 @@ def main(argv: list[str] | None = None) -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+")
-    parser.add_argument("--weights", default="fp16", choices=["fp16", "int8", "float32"])
+    parser.add_argument("--weights", default=["auto"], nargs="+", choices=["auto", "int8", "fp16", "float32"])
     options = parser.parse_args(argv)
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     with sync_playwright() as engine, tempfile.TemporaryDirectory() as folder:
         browser = engine.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        print(f"Chromium {browser.version}, weights {options.weights}")
+        print(f"Chromium {browser.version}")
         for run in options.runs:
-            measure(browser, run, Path(folder) / "explorer.html", options.weights)
+            for weights in options.weights:
+                measure(browser, run, Path(folder) / "explorer.html", weights)
         browser.close()
 
 
 def measure(browser, run: str, out: Path, weights: str) -> None:
-    latentdial.explore(latentdial.load(run), out=out, weights=weights)
-    ready = statistics.median(open_page(browser, out)[1] for _ in range(ROUNDS))
-    page, _ = open_page(browser, out)
+    content = make_content(latentdial.load(run), weights=weights)
+    write_page(content, out)
+    ready = statistics.median(time_until_ready(browser, out) for _ in range(ROUNDS))
+    page = open_page(browser, out)
     page.wait_for_selector(".ld[data-thumbnails]")
     server = start_gradio(run)
     other = None if server is None else open_gradio(browser)
@@ -100,23 +112,34 @@ def measure(browser, run: str, out: Path, weights: str) -> None:
         ours += moves(page, MOVE, turn)
         if other is not None:
             theirs += moves(other, GRADIO_MOVE, turn)
+    page.close()
     if server is not None:
         server.terminate()
         server.wait(20)
     size = out.stat().st_size / 1e6
     gradio = f"Gradio {statistics.median(theirs):.0f} ms" if theirs else "Gradio not installed"
     spread = statistics.quantiles(ours, n=20)
+    assert content.nets is not None
     print(
-        f"{Path(run).name}: page {size:.1f} MB, ready {ready:.0f} ms, "
-        f"slider to pixels {statistics.median(ours):.1f} ms (5% {spread[0]:.1f}, 95% {spread[-1]:.1f}), {gradio}"
+        f"{Path(run).name}, {content.nets.weights}: page {size:.1f} MB, ready {ready:.0f} ms, slider to pixels "
+        f"{statistics.median(ours):.1f} ms (5% {spread[0]:.1f}, 95% {spread[-1]:.1f}), {gradio}, "
+        f"at most {content.nets.error:.2f} levels from torch",
+        flush=True,
     )
+
+
+def time_until_ready(browser, out: Path) -> float:
+    page = open_page(browser, out)
+    ready = float(page.get_attribute(".ld", "data-ready"))
+    page.close()
+    return ready
 
 
 def open_page(browser, out: Path):
     page = browser.new_page()
     page.goto(out.as_uri())
     page.wait_for_selector(".ld[data-ready]", timeout=120_000)
-    return page, float(page.get_attribute(".ld", "data-ready"))
+    return page
 
 
 def moves(page, script: str, turn: int) -> list[float]:

@@ -63,4 +63,4 @@ def content(codec):
     """What the explorer shows of it; needs the extra `explorer`."""
     from latentdial.explorer import make_content
 
-    return make_content(codec)
+    return make_content(codec, weights="fp16")

@@ -33,19 +33,19 @@ from latentdial.explorer import (
     page,
 )
 from latentdial.explorer import content as content_room
-from latentdial.explorer.nets import largest_difference, round_weights, trace
+from latentdial.explorer import dials as dials_room
+from latentdial.explorer.nets import largest_difference, round_weights, run_net, trace
 from latentdial.explorer.notebook import answer, make_widget
 from latentdial.explorer.page import built_file
 from latentdial.explorer.sources import gallery_of
+from latentdial.images import open_images, split_images
 from latentdial.latent.direction import make_direction
 from latentdial.latent.effect import real_codes
+from latentdial.latent.finding import axis_directions, pca_directions
+from latentdial.latent.ranking import measure
+from latentdial.latent.support import safe_ranges
 
-onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra: pip install 'latentdial[explorer]'")
-
-
-def run_net(net: bytes, values: np.ndarray) -> np.ndarray:
-    session = onnxruntime.InferenceSession(net, providers=["CPUExecutionProvider"])
-    return session.run(None, {"input": values})[0]
+pytest.importorskip("onnxruntime", reason="needs the extra: pip install 'latentdial[explorer]'")
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +56,19 @@ def traced(codec):
 @pytest.mark.parametrize(("weights", "most"), [("float32", 1e-3), ("fp16", 0.5), ("int8", 10)])
 def test_nets_match_torch_in_any_batch(codec, traced, discs, weights, most):
     encoder, decoder = (round_weights(net, weights).SerializeToString() for net in traced)
-    error = largest_difference(decoder, codec, codec.codes)
+    error = largest_difference(codec, encoder, decoder, codec.codes, discs)
     decoded = run_net(decoder, codec.codes[:7])
     assert decoded.shape == (7, 16, 16, 3)
+    reconstructed = run_net(decoder, run_net(encoder, discs[:5]))
     assert np.abs(decoded - codec.levels(codec.codes[:7])).max() <= error + 1e-4 <= most + 1e-4
-    codes = run_net(encoder, discs[:5].astype(np.float32))
-    assert np.abs(codec.levels(codes) - codec.levels(codec.encode(discs[:5]))).max() <= 2 * most
+    assert np.abs(reconstructed - codec.levels(codec.encode(discs[:5]))).max() <= error + 1e-4
+
+
+def test_linear_layers_are_stored_as_the_browser_reads_them(traced):
+    for net in traced:
+        gemms = [node for node in net.graph.node if node.op_type == "Gemm"]
+        assert gemms
+        assert not any(a.i for node in gemms for a in node.attribute if a.name == "transB")
 
 
 def test_rounded_weights_make_smaller_files(traced):
@@ -69,26 +76,40 @@ def test_rounded_weights_make_smaller_files(traced):
     assert sizes[0] > 1.5 * sizes[1] > 1.5 * sizes[2]
 
 
-def test_int8_that_is_too_far_off_is_refused(codec, traced, monkeypatch):
+def test_int8_is_taken_where_it_is_at_most_two_levels_off(codec, traced, discs, monkeypatch):
     monkeypatch.setattr(nets, "trace", lambda _: traced)
-    with pytest.raises(LatentdialError, match=r"levels off, more than 2: use fp16"):
-        export_nets(codec, 1000 * codec.codes, "int8")
-    assert export_nets(codec, 1e-6 * codec.codes, "int8").error <= 2
+    monkeypatch.setattr(nets, "MAX_INT8_ERROR", 1e-3)
+    assert export_nets(codec, codec.codes, discs, "auto").weights == "fp16"
+    with pytest.raises(LatentdialError, match=r"levels off, over 0\.001: use fp16"):
+        export_nets(codec, codec.codes, discs, "int8")
+    monkeypatch.setattr(nets, "MAX_INT8_ERROR", 255)
+    assert export_nets(codec, codec.codes, discs, "auto").weights == "int8"
 
 
-@pytest.mark.parametrize("recipe", ["conv-vae", "binary-vae"])
-def test_convolutions_and_grey_pictures_can_be_explored(recipe):
+@pytest.mark.parametrize(
+    ("recipe", "size", "colour"),
+    [
+        ("fcn-ae", 20, "rgb"),
+        ("fcn-vae", 16, "grey"),
+        ("conv-ae", 32, "rgb"),
+        ("conv-vae", 16, "grey"),
+        ("binary-vae", 28, "grey"),
+    ],
+)
+def test_every_recipe_and_grey_pictures_can_be_explored(recipe, size, colour):
     from latentdial.config import Geometry, ModelSettings, RunConfig
     from latentdial.recipes import build
     from latentdial.run import codec_of
 
     torch.manual_seed(0)
-    config = RunConfig(ModelSettings(recipe, {"latent": 4}), Geometry(size=16, colour="grey"))
+    config = RunConfig(ModelSettings(recipe, {"latent": 4}), Geometry(size=size, colour=colour))
     model = build(config.model, config.geometry.shape).model.eval().requires_grad_(False)
-    pixels = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 1), np.uint8)
+    shape = (12, size, size, config.geometry.channels)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     made = codec_of(model, config, recipe).fit(pixels)
-    nets = export_nets(made, made.codes)
-    assert np.abs(run_net(nets.decoder, made.codes) - made.levels(made.codes)).max() < 0.5
+    exported = export_nets(made, made.codes, pixels, "fp16")
+    assert exported.error < 0.5
+    assert np.abs(run_net(exported.decoder, made.codes) - made.levels(made.codes)).max() < 0.5
 
 
 def wrapped(decoder: nn.Module):
@@ -99,7 +120,7 @@ def wrapped(decoder: nn.Module):
 
 def test_wrapped_nets_can_be_explored():
     pair = wrapped(nn.Linear(2, 48))
-    assert export_nets(pair, pair.codes).error < 0.5
+    assert export_nets(pair, pair.codes, pair.decode(pair.codes), "fp16").error < 0.5
 
 
 class Branching(nn.Module):
@@ -143,15 +164,36 @@ def test_a_linear_decoder_has_known_effects():
         assert np.linalg.norm(dial.vector) == pytest.approx(1, abs=1e-5)
 
 
-def test_dials_are_ranked_and_their_ranges_hold_the_training_codes(codec):
+def test_dials_are_ranked_and_their_ranges_are_the_safe_ones(codec):
     dials = find_dials(codec)
     for kind in ("pca", "axis"):
         effects = [dial.effect for dial in dials if dial.kind == kind]
         assert effects == sorted(effects, reverse=True)
-    for dial in (one for one in dials if one.sd > 1e-3):
-        sds = (codec.codes @ dial.vector - dial.mean) / dial.sd
-        assert ((sds >= dial.low - 1e-3) & (sds <= dial.high + 1e-3)).mean() >= 0.9
     assert {dial.name for dial in dials if dial.kind == "axis"} == {str(i) for i in range(codec.latent)}
+    few = real_codes(codec, 2).astype(np.float64)
+    for dial in dials:
+        (expected,) = np.median(safe_ranges(codec, few, dial.sd * dial.vector[None].astype(np.float64), 3), axis=1)
+        assert (dial.low, dial.high) == pytest.approx(expected)
+
+
+def test_what_the_run_has_measured_is_not_measured_again(codec, monkeypatch):
+    directions = measure(codec, [*axis_directions(codec), *pca_directions(codec)])
+    monkeypatch.setattr(dials_room, "_measured", None)
+    dials = find_dials(replace(codec, directions=tuple(directions)))
+    by_name = {direction.name: direction for direction in directions}
+    assert len(dials) == len(directions)
+    for dial in dials:
+        assert (dial.low, dial.high) == by_name[dial.name].safe
+        assert dial.effect == by_name[dial.name].effect.levels
+
+
+def test_the_gallery_holds_test_pictures_with_their_names(codec, discs):
+    pictures, labels, title = gallery_of(codec, None, lambda *_: None)
+    images = open_images(codec.config.data, codec.geometry)
+    part = split_images(images, codec.config.data.holdout, codec.config.train.seed).test
+    assert np.array_equal(pictures, images.pixels[part])
+    assert labels == [images.names[i] for i in part]
+    assert "not trained on" in title
 
 
 def test_arrays_of_the_content_are_where_the_manifest_says(codec, content):
@@ -159,7 +201,7 @@ def test_arrays_of_the_content_are_where_the_manifest_says(codec, content):
     entry = table["codes"]
     count = int(np.prod(entry["shape"]))
     codes = np.frombuffer(content.blob, entry["dtype"], count, entry["offset"]).reshape(entry["shape"])
-    pictures, _ = gallery_of(codec, None, lambda *_: None)
+    pictures, _, _ = gallery_of(codec, None, lambda *_: None)
     assert np.array_equal(codes, codec.encode(pictures))
     assert all(one["offset"] % 8 == 0 for one in table.values())
 
@@ -174,7 +216,7 @@ def without_nets(monkeypatch, codec, labels=None):
 
 def test_a_gallery_without_pictures_shows_decoded_codes(codec, monkeypatch):
     made = without_nets(monkeypatch, replace(codec, config=None))
-    assert made.manifest["decoded_gallery"]
+    assert "decoded" in made.manifest["gallery"]
     assert made.manifest["arrays"]["pictures"]["shape"][1:] == [16, 16, 3]
 
 
@@ -244,7 +286,7 @@ def test_explore_writes_a_file_from_the_command_line(tiny_runs, tmp_path, capsys
     assert main(["explore", str(tiny_runs["fcn-ae"]), "--out", str(out), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["bytes"] == out.stat().st_size < 10e6
-    assert 0 <= told["error"] < 0.5
+    assert 0 <= told["error"] <= 2
 
 
 @pytest.mark.parametrize("extra", [["--out", "/proc/none/x.html"], ["--data", "nowhere"], ["--port", "70000"]])

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 import latentdial
+from latentdial.cli import main
 from latentdial.explorer import address, make_server, write_page
 
 pytest.importorskip("onnxruntime", reason="needs the extra: pip install 'latentdial[explorer]'")
@@ -254,7 +255,7 @@ def test_ends_of_sliders_show_what_their_range_gives(page, codec, content):
         .evaluate("canvas => [...canvas.getContext('2d').getImageData(0, 0, 16, 16).data]")
     )
     code = np.frombuffer(content.blob, np.float32, codec.latent, content.manifest["arrays"]["codes"]["offset"])
-    expected = code + (dial["mean"] + dial["high"] * dial["sd"] - code @ vector) * vector
+    expected = code + dial["high"] * dial["sd"] * vector
     found = np.array(shown, np.float64).reshape(16, 16, 4)[..., :3]
     assert np.abs(found - codec.levels(expected)[0]).max() <= 1.0
 
@@ -272,7 +273,10 @@ def test_a_lock_keeps_its_value_when_another_picture_is_loaded(page):
 def test_outside_the_safe_range_there_is_a_warning(page, content):
     warning = page.locator(".warning")
     assert warning.is_hidden()
-    set_to(page, str(content.manifest["dials"][0]["high"] + 2))
+    own, high = float(number(page).input_value()), content.manifest["dials"][0]["high"]
+    set_to(page, str(own + high - 0.1))
+    assert warning.is_hidden()
+    set_to(page, str(own + high + 0.5))
     warning.wait_for()
     assert "may break" in warning.inner_text()
     slider(page).dblclick()
@@ -311,6 +315,28 @@ def test_a_direction_is_the_change_that_was_made(page, codec):
     assert made["name"] == "up"
     assert np.abs(np.array(made["vector"]) - np.eye(codec.latent)[2]).max() < 1e-4
     assert made["step"] == pytest.approx(3, abs=1e-4)
+
+
+def test_a_saved_direction_does_in_latentdial_edit_what_it_does_here(page, codec, discs, tiny_runs, tmp_path, capsys):
+    path = tmp_path / "mine.png"
+    Image.fromarray(discs[40]).save(path)
+    drop(page, "mine.png", path.read_bytes(), "image/png")
+    page.get_by_text("mine.png").wait_for()
+    page.get_by_label("Edit", exact=True).fill("2+=3; 4-=1s")
+    page.get_by_role("button", name="Apply edit").click()
+    page.get_by_label("Name of the new direction").fill("smile")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Make a direction").click()
+    download.value.save_as(tmp_path / "smile.json")
+    page.get_by_role("button", name="Reset").click()
+    page.get_by_label("Edit", exact=True).fill("smile+=1.5s")
+    page.get_by_role("button", name="Apply edit").click()
+    shown, code = pixels(page), code_in_link(page)
+    run = str(tiny_runs["fcn-vae"])
+    assert main(["edit", run, str(path), "smile+=1.5s", "--direction", str(tmp_path / "smile.json"), "--json"]) == 0
+    edited = np.array(json.loads(capsys.readouterr().out)["edits"][0]["code"], np.float32)
+    assert np.abs(code - edited).max() < 2e-3
+    assert np.abs(shown - codec.levels(edited)[0]).max() <= 1.0  # half a level, and half for rounding
 
 
 def test_from_a_to_b_saves_an_animated_gif(page):

@@ -163,15 +163,22 @@ def _edit_options(parser: ArgumentParser) -> None:
     parser.add_argument("picture", type=str, help="the picture file to edit")
     parser.add_argument("edits", type=str, nargs="+", help="such as 1*=2, 0+=3, 5=0 or smile+=2s; several joined by ;")
     parser.add_argument("--keep", type=str, nargs="+", default=[], help="directions to hold where they are")
+    parser.add_argument(
+        "--direction", type=str, nargs="+", default=[], help="JSON files that Make a direction of the explorer saved"
+    )
     parser.add_argument("--preserve_detail", action="store_true", help="keep what the codec blurs, away from the edit")
     parser.add_argument("--out", type=str | None, default=None, help="PNG: original, reconstruction, a column per edit")
     _json_option(parser)
 
 
 def _edit(options: Namespace) -> None:
+    from latentdial.latent.direction_file import read_direction
+    from latentdial.latent.stored import merged
     from latentdial.report.figures import edit_sheet
 
     codec = _load(options.run)
+    made = [read_direction(path, codec) for path in options.direction]
+    codec = replace(codec, directions=tuple(merged(codec.directions, made)))
     sheet = codec.edit(options.picture, *options.edits, keep=options.keep, preserve_detail=options.preserve_detail)
     if options.out:
         _save(edit_sheet(sheet), options.out)
@@ -549,7 +556,12 @@ def _explore_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=str | None, default=None, help="pictures for the gallery; default: the run's own"
     )
-    parser.add_argument("--weights", type=Literal["fp16", "int8", "float32"], default="fp16", help="as stored in it")
+    parser.add_argument(
+        "--weights",
+        type=Literal["auto", "int8", "fp16", "float32"],
+        default="auto",
+        help="as stored in it; auto: int8 where that is at most 2 levels of 255 off, else fp16",
+    )
     parser.add_argument("--port", type=int, default=0, help="port of the local page; 0 takes a free one")
     parser.add_argument("--open", type=bool, default=True, help="open a browser on the local page, where there is one")
     _json_option(parser)

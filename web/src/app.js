@@ -304,28 +304,31 @@ class App {
     paint(this.canvas, comparing ? this.before : this.now, size, channels);
     this.badge.textContent = comparing ? "Before" : "";
     this.badge.hidden = !comparing;
-    const source = this.sourceLevels();
-    this.sourceFigure.hidden = !source;
-    if (source) paint(this.source, source, size, channels);
-    paint(this.reconstruction, this.before, size, channels);
+    if (this.paintedBefore !== this.before) this.#paintBefore();
     paintDifference(this.heat, this.now, this.before, size, channels, this.gain);
     this.#numbers();
   }
 
+  #paintBefore() {
+    const { size, channels } = this.manifest;
+    const source = this.sourceLevels();
+    this.sourceFigure.hidden = !source;
+    if (source) paint(this.source, source, size, channels);
+    paint(this.reconstruction, this.before, size, channels);
+    this.paintedBefore = this.before;
+  }
+
   #numbers() {
     const { levels, share } = change(this.now, this.before);
-    const out = this.dials.filter((dial) => dial.kind !== "axis" || this.tab === "axis").filter((dial) => {
-      const sds = dial.read(this.state.code);
-      return dial.unsafe(sds) && Math.abs(sds - dial.read(this.state.base)) > 0.01;
-    });
     const { base, code } = this.state;
+    const out = code === base ? [] : this.dials.filter((dial) => (dial.kind !== "axis" || this.tab === "axis") && dial.unsafe(code, base));
     const moved = Math.sqrt(base.reduce((sum, value, i) => sum + ((code[i] - value) / (this.arrays.sd[i] || 1)) ** 2, 0) / base.length);
     this.numbers.levels.firstChild.textContent = levels.toFixed(1);
     this.numbers.share.firstChild.textContent = (100 * share).toFixed(0);
     this.numbers.moved.firstChild.textContent = moved.toFixed(2);
     this.warning.hidden = !out.length;
-    const names = out.slice(0, 3).map((dial) => `${this.nameOf(dial)} at ${dial.read(code).toFixed(1)} sd (safe: ${dial.low.toFixed(1)} to ${dial.high.toFixed(1)})`);
-    this.warning.textContent = out.length ? `Outside the range of 99% of the training pictures: ${names.join("; ")}${out.length > 3 ? `, and ${out.length - 3} more` : ""}. The picture may break.` : "";
+    const names = out.slice(0, 3).map((dial) => `${this.nameOf(dial)} moved by ${(dial.read(code) - dial.read(base)).toFixed(1)} sd (safe: ${dial.low.toFixed(1)} to ${dial.high.toFixed(1)})`);
+    this.warning.textContent = out.length ? `Outside the safe range: ${names.join("; ")}${out.length > 3 ? `, and ${out.length - 3} more` : ""}. The picture may break.` : "";
     this.caption.textContent = this.state.label;
   }
 
@@ -353,8 +356,7 @@ class App {
     for (const row of rows) {
       if (run !== this.thumbnailRun || this.dragging) return;
       const codes = new Float32Array(2 * latent);
-      codes.set(row.dial.write(this.state.code, row.dial.low));
-      codes.set(row.dial.write(this.state.code, row.dial.high), latent);
+      row.dial.safe(this.state.base).forEach((sds, i) => codes.set(row.dial.write(this.state.code, sds), i * latent));
       const levels = await this.engine.decode(codes);
       row.ends.forEach((canvas, i) => paint(canvas, levels.subarray(i * this.pixels, (i + 1) * this.pixels), size, channels));
       await new Promise((done) => setTimeout(done));
@@ -412,7 +414,7 @@ class App {
     });
     const file = h("input", { type: "file", accept: "image/*", "aria-label": "Choose a picture", onchange: () => { if (file.files[0]) this.open(file.files[0]); file.value = ""; } });
     return h("section.card", { "aria-label": "Pictures" },
-      h("div.row-between", {}, h("h2", {}, manifest.decoded_gallery ? "Training codes, decoded" : "Pictures"),
+      h("div.row-between", {}, h("h2", {}, manifest.gallery),
         h("label.file", { title: "Or drop one here, or paste it. It stays on this computer." }, "Your own picture…", file)),
       h("div.gallery", { role: "group", "aria-label": "Gallery" }, ...this.galleryButtons));
   }
@@ -508,7 +510,7 @@ class App {
     const few = rows.slice(0, FEW + made.length);
     const list = h("div.dials", {}, ...few.map((row) => row.element));
     const more = h("button", { type: "button", onclick: () => { list.append(...rows.slice(few.length).map((row) => row.element)); few.splice(0, few.length, ...rows); more.remove(); this.#showRows(); this.freshThumbnails(); } }, `Show ${rows.length - few.length} more`);
-    const about = h("p.soft", {}, "Strongest first. The bar tells how far 1 sd changes the picture, in levels of 255; the tinted part of a track holds 99% of the training pictures, the tick is this picture's own value.");
+    const about = h("p.soft", {}, "Strongest first. The bar tells how far 1 sd changes the picture, in levels of 255; the tick on a track is this picture's own value, and the tinted part is its safe range: how far pictures can typically go and stay among the real ones.");
     return { element: h("div", {}, about, list, rows.length > few.length ? more : null), rows: () => few };
   }
 

@@ -1,6 +1,10 @@
+function fit(canvas, size) { // setting a canvas's size clears it and takes time
+  if (canvas.width !== size || canvas.height !== size) canvas.width = canvas.height = size;
+}
+
 // Levels (H, W, C) from 0 to 255 on canvases.
 export function paint(canvas, levels, size, channels) {
-  canvas.width = canvas.height = size;
+  fit(canvas, size);
   const image = new ImageData(size, size);
   for (let p = 0; p < size * size; p++) {
     for (let c = 0; c < 3; c++) image.data[4 * p + c] = Math.round(levels[p * channels + (channels === 3 ? c : 0)]);
@@ -13,7 +17,7 @@ export function paint(canvas, levels, size, channels) {
 const HEAT = [[0, 0, 4], [40, 11, 84], [101, 21, 110], [159, 42, 99], [212, 72, 66], [245, 125, 21], [250, 193, 39], [252, 255, 164]];
 
 export function paintDifference(canvas, a, b, size, channels, gain) {
-  canvas.width = canvas.height = size;
+  fit(canvas, size);
   const image = new ImageData(size, size);
   for (let p = 0; p < size * size; p++) {
     let sum = 0;

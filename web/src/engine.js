@@ -1,7 +1,8 @@
 // Runs the two nets: in the page through onnxruntime-web, or on the local server where they have no ONNX form.
 import * as ort from "onnxruntime-web/wasm";
 
-const OPTIONS = { executionProviders: ["wasm"], extra: { session: { disable_quant_qdq: "1" } } };
+// Without prepacking, one code times a matrix reads the weights as they lie: twice as fast, and the page is ready sooner.
+const OPTIONS = { executionProviders: ["wasm"], extra: { session: { disable_quant_qdq: "1", disable_prepacking: "1" } } };
 
 export async function makeEngine(manifest, host) {
   const { size, channels, latent } = manifest;

@@ -8,7 +8,7 @@ export class Dial {
     this.axis = axis;
     this.id = id;
     this.locked = false;
-    this.reach = Math.max(3, Math.ceil(Math.max(-this.low, this.high) + 0.5));
+    this.reach = Math.min(8, Math.max(3, Math.ceil(Math.max(-this.low, this.high) + 0.5)));
   }
 
   along(code) {
@@ -34,8 +34,15 @@ export class Dial {
     return out;
   }
 
-  unsafe(sds) {
-    return sds < this.low - 1e-6 || sds > this.high + 1e-6;
+  // Where the safe range of a picture with this code begins and ends, in the same units.
+  safe(base) {
+    const own = this.read(base);
+    return [own + this.low, own + this.high];
+  }
+
+  unsafe(code, base) {
+    const moved = this.read(code) - this.read(base);
+    return moved < this.low - 0.01 || moved > this.high + 0.01;
   }
 }
 
@@ -120,11 +127,12 @@ export function gaussian() {
   return Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
 }
 
-// A code about the mean: `sampler` (D, D) colours standard normal noise.
+// A code of the standard normal prior; without one, about the mean: `sampler` (D, D) colours the noise.
 export function randomCode(arrays, latent, temperature, prior) {
   const noise = Float32Array.from({ length: latent }, () => temperature * gaussian());
+  if (prior) return noise;
   return Float32Array.from({ length: latent }, (_, i) => {
-    let value = prior ? 0 : arrays.mean[i];
+    let value = arrays.mean[i];
     for (let j = 0; j < latent; j++) value += arrays.sampler[i * latent + j] * noise[j];
     return value;
   });

@@ -6,12 +6,12 @@ const ROW = 84;
 export function dialRow(app, dial, strongest) {
   const name = app.nameOf(dial);
   const within = (sds) => (Math.max(-dial.reach, Math.min(dial.reach, sds)) + dial.reach) / (2 * dial.reach);
+  let shownBase = null; // the picture that the tick and the safe range are of
   const percent = (sds) => `calc(${(100 * within(sds)).toFixed(1)}%)`;
-  const thumb = (sds, where) => h("canvas.smooth", {
-    width: 1, height: 1, title: `${name} at ${sds.toFixed(1)} sd`, "aria-hidden": "true",
-    onclick: () => !dial.locked && app.turn(dial, sds, true),
-  });
-  const ends = [thumb(dial.low), thumb(dial.high)];
+  const ends = [0, 1].map((end) => h("canvas.smooth", {
+    width: 1, height: 1, title: `${name} at the ${end ? "upper" : "lower"} end of its safe range`, "aria-hidden": "true",
+    onclick: () => !dial.locked && app.turn(dial, dial.safe(app.state.base)[end], true),
+  }));
   const range = h("input", {
     type: "range", min: -dial.reach, max: dial.reach, step: 0.01, "aria-label": name,
     oninput: () => app.turn(dial, Number(range.value)),
@@ -37,8 +37,6 @@ export function dialRow(app, dial, strongest) {
   }, lockIcon());
   const tick = h("span.tick", { "aria-hidden": "true" });
   const track = h("div.track", {}, tick, range);
-  track.style.setProperty("--low", percent(dial.low));
-  track.style.setProperty("--high", percent(dial.high));
   const bar = h("i");
   bar.style.setProperty("--share", `${(100 * dial.effect) / (strongest || 1)}%`);
   const effect = h("span.effect", { title: `Turning it by 1 sd changes the picture by ${dial.effect.toFixed(2)} levels of 255` }, bar, h("span", {}, dial.effect.toFixed(1)));
@@ -51,11 +49,16 @@ export function dialRow(app, dial, strongest) {
       range.value = sds;
       range.disabled = number.disabled = dial.locked;
       if (document.activeElement !== number) number.value = sds.toFixed(2);
-      const out = dial.unsafe(sds) && Math.abs(sds - dial.read(app.state.base)) > 0.01;
+      const out = dial.unsafe(app.state.code, app.state.base);
       range.setAttribute("aria-valuetext", `${sds.toFixed(2)} standard deviations${out ? ", outside the safe range" : ""}`);
       element.classList.toggle("out", out);
       element.classList.toggle("locked", dial.locked);
-      tick.style.setProperty("--own", within(dial.read(app.state.base)));
+      if (shownBase === app.state.base) return;
+      shownBase = app.state.base;
+      const [low, high] = dial.safe(shownBase);
+      tick.style.setProperty("--own", within(dial.read(shownBase)));
+      track.style.setProperty("--low", percent(low));
+      track.style.setProperty("--high", percent(high));
     },
   };
   row.show();

@@ -35,11 +35,11 @@ __all__ = [
 
 
 def explore(
-    codec: Codec, images: np.ndarray | None = None, out: str | Path | None = None, weights: Weights = "fp16"
+    codec: Codec, images: np.ndarray | None = None, out: str | Path | None = None, weights: Weights = "auto"
 ) -> Any:
     """Explore a codec in a notebook: returns a widget; with `out`, writes one HTML file instead and returns None.
 
-    `images`, uint8 (N, H, W, C), fill the gallery; a run shows pictures it was trained on. A codec without training
+    `images`, uint8 (N, H, W, C), fill the gallery; a run shows test pictures of its own data. A codec without training
     codes, and with `out` a net that has no ONNX form, are a LatentdialError.
 
     >>> latentdial.explore(latentdial.load("runs/ae"))  # doctest: +SKIP
@@ -52,10 +52,11 @@ def make_content(
     codec: Codec,
     images: np.ndarray | None = None,
     source: str | None = None,
-    weights: Weights = "fp16",
+    weights: Weights = "auto",
     need_nets: bool = True,
     progress: Progress = lambda what, done, total: None,
 ) -> Content:
-    """What the page of a codec shows; the gallery is of `images`, else of `source`, else of the run's own pictures."""
-    pictures, labels = (codec.pictures(images), []) if images is not None else gallery_of(codec, source, progress)
-    return gather(codec, pictures, labels, weights, need_nets, progress=progress)
+    """What the page of a codec shows; the gallery is of `images`, else of `source`, else test pictures of the run."""
+    given = None if images is None else (codec.pictures(images), [], "Pictures")
+    pictures, labels, title = given or gallery_of(codec, source, progress)
+    return gather(codec, pictures, labels, weights, need_nets, progress, title)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ from latentdial import __version__
 from latentdial.explorer.dials import Dial, Progress, find_dials
 from latentdial.explorer.nets import Nets, NotExportable, Weights, export_nets
 from latentdial.latent.codec import Codec
+from latentdial.latent.direction_file import fingerprint
 from latentdial.latent.effect import real_codes
 from latentdial.latent.finding import pca_directions
 
@@ -38,10 +38,10 @@ def gather(
     codec: Codec,
     pictures: np.ndarray | None = None,
     labels: list[str] | None = None,
-    weights: Weights = "fp16",
+    weights: Weights = "auto",
     need_nets: bool = True,
-    dials: list[Dial] | None = None,
     progress: Progress = lambda what, done, total: None,
+    title: str = "Pictures",
 ) -> Content:
     """Measure and export what the page of a codec shows.
 
@@ -50,10 +50,10 @@ def gather(
     """
     codes = real_codes(codec, GALLERY) if pictures is None else codec.encode(pictures[:GALLERY])
     shown = codec.decode(codes) if pictures is None else pictures[:GALLERY]
-    dials = find_dials(codec, progress) if dials is None else dials
+    dials = find_dials(codec, progress)
     progress("exporting the nets", 0, 1)
     try:
-        nets = export_nets(codec, codes, weights)
+        nets = export_nets(codec, codes, shown, weights)
     except NotExportable:
         if need_nets:
             raise
@@ -73,9 +73,9 @@ def gather(
     }
     table, blob = _pack(arrays)
     manifest = _about(codec, nets) | {
-        "fingerprint": _fingerprint(codec, codes),
+        "fingerprint": fingerprint(codec),
         "labels": (labels or [])[:GALLERY],
-        "decoded_gallery": pictures is None,
+        "gallery": "Training codes, decoded" if pictures is None else title,
         "dials": [_dial(dial) for dial in dials],
         "arrays": table,
     }
@@ -114,16 +114,9 @@ def _dial(dial: Dial) -> dict[str, Any]:
     }
 
 
-def _fingerprint(codec: Codec, codes: np.ndarray) -> str:
-    """Eight hex digits that tell models apart: of the first codes' decoded pictures."""
-    return hashlib.sha256(codec.decode(codec.codes[:4]).tobytes() + codec.codes[:4].tobytes()).hexdigest()[:8]
-
-
 def _sampler(codec: Codec) -> np.ndarray:
-    """A matrix (D, D) that turns standard normal noise into codes about the mean: of the prior, else of the codes."""
-    if codec.prior is not None:
-        return np.eye(codec.latent, dtype=np.float32)
-    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(codec.codes.T.astype(np.float64))))
+    """A matrix (D, D) that turns standard normal noise into deviations with the covariance of the training codes."""
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(codec.codes.T.astype(np.float64), bias=True)))
     return (vectors * np.sqrt(values.clip(0))).astype(np.float32)
 
 

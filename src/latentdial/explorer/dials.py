@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,21 +11,25 @@ from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction
 from latentdial.latent.effect import effect_of, real_codes
 from latentdial.latent.finding import axis_directions, pca_directions
+from latentdial.latent.support import MIN_CODES, safe_ranges
 
-COMPONENTS = 32  # principal components whose effect is measured
-STRONGEST = 16  # of them shown
-CODES = 16  # real codes that an effect is averaged over
+STRONGEST = 16  # principal directions
+CODES = 8  # real codes that an effect is averaged over
+RANGE_CODES = 2  # and a safe range
+RANGE_ROUNDS = 3
+GROUP = 16  # directions measured together
+SHARE = 0.99  # of the training codes lie in the range that stands in where they are too few for a safe one
 NAMED = ("attribute", "examples")  # kinds of stored directions that a person has named
-SAFE_SHARE = 0.99  # of the training codes lie inside a range
 
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
 class Dial:
-    """A unit direction (D,), the training codes' mean and sd along it, its effect, and the range that is safe.
+    """A unit direction (D,), the training codes' mean and sd along it, its effect, and its safe range.
 
-    `effect` is the mean absolute change in levels of 255 for +-1 sd; `low` and `high` are in sd from the mean.
+    `effect` is the mean absolute change in levels of 255 for +-1 sd; `low` and `high` are how many sd a picture can
+    typically move down and up and still lie among the data.
     """
 
     name: str
@@ -39,26 +43,43 @@ class Dial:
 
 
 def find_dials(codec: Codec, progress: Progress = lambda what, done, total: None) -> list[Dial]:
-    """The strongest principal directions, every axis, and the named directions that the run keeps; strongest first."""
-    named = [direction for direction in codec.directions if direction.kind in NAMED]
-    directions = [*pca_directions(codec, COMPONENTS), *axis_directions(codec), *named]
+    """The principal directions, every axis, and the named directions that the run keeps; strongest first.
+
+    What the run has measured of them already is taken from there.
+    """
+    kept = {direction.name: direction for direction in codec.directions}
+    found = [*pca_directions(codec, STRONGEST), *axis_directions(codec)]
+    found = [kept.get(one.name, one) for one in found] + [one for one in kept.values() if one.kind in NAMED]
+    known = [one for one in found if one.effect and one.safe]
+    fresh = [one for one in found if not (one.effect and one.safe)]
+    dials = [_dial(one, one.effect.levels, one.safe) for one in known if one.effect and one.safe]
+    for group in (fresh[i : i + GROUP] for i in range(0, len(fresh), GROUP)):
+        dials += _measured(codec, group)
+        progress("measuring dimensions", len(dials), len(found))
+    order = ("pca", "axis", "attribute")
+    return sorted(dials, key=lambda dial: (order.index(dial.kind), -dial.effect))
+
+
+def _measured(codec: Codec, directions: list[Direction]) -> list[Dial]:
     start = real_codes(codec, CODES)
     before = codec.levels(start)
-    dials: dict[str, list[Dial]] = {"pca": [], "axis": [], "attribute": []}
-    for done, direction in enumerate(directions):
-        dial = measure_dial(codec, direction, start, before)
-        dials[dial.kind].append(dial)
-        progress("measuring dimensions", done + 1, len(directions))
-    ranked = {kind: sorted(some, key=lambda dial: -dial.effect) for kind, some in dials.items()}
-    return ranked["pca"][:STRONGEST] + ranked["axis"] + ranked["attribute"]
+    steps = np.stack([direction.step for direction in directions])
+    if len(codec.codes) >= MIN_CODES:
+        few = real_codes(codec, RANGE_CODES).astype(np.float64)
+        ranges = np.median(safe_ranges(codec, few, steps, RANGE_ROUNDS), axis=1)
+    else:
+        ranges = np.array([_range_of_codes(codec, direction) for direction in directions])
+    effects = [effect_of(codec, start, before, step.astype(np.float32)) for step in steps]
+    return [_dial(*some) for some in zip(directions, effects, ranges.tolist(), strict=True)]
 
 
-def measure_dial(codec: Codec, direction: Direction, start: np.ndarray, before: np.ndarray) -> Dial:
-    """A dial of a direction: the range of the training codes along it, and its effect from the codes `start`."""
+def _range_of_codes(codec: Codec, direction: Direction) -> np.ndarray:
+    tail = 50 * (1 - SHARE)
     along = codec.codes.astype(np.float64) @ direction.vector
-    tail = 50 * (1 - SAFE_SHARE)
-    low, high = (np.percentile(along, [tail, 100 - tail]) - direction.mean) / (direction.sd or 1.0)
-    effect = effect_of(codec, start, before, direction.step.astype(np.float32))
+    return (np.percentile(along, [tail, 100 - tail]) - direction.mean) / (direction.sd or 1.0)
+
+
+def _dial(direction: Direction, effect: float, safe: Sequence[float]) -> Dial:
     kind = "attribute" if direction.kind in NAMED else direction.kind
     vector = direction.vector.astype(np.float32)
-    return Dial(direction.name, kind, vector, direction.mean, direction.sd, effect, float(low), float(high))
+    return Dial(direction.name, kind, vector, direction.mean, direction.sd, effect, safe[0], safe[1])

@@ -9,26 +9,27 @@ import numpy as np
 from latentdial.errors import LatentdialError
 from latentdial.explorer.content import GALLERY
 from latentdial.explorer.dials import Progress
-from latentdial.images import ImageSet, open_images
+from latentdial.images import ImageSet, open_images, split_images
 from latentdial.latent.codec import Codec
 
-READ_AT_MOST = 2000  # pictures of a folder, to choose the gallery from
 
-
-def gallery_of(codec: Codec, source: str | None, progress: Progress) -> tuple[np.ndarray | None, list[str]]:
-    """Pictures and labels for the gallery, from `source`, else from what the run was trained on where that is there."""
+def gallery_of(codec: Codec, source: str | None, progress: Progress) -> tuple[np.ndarray | None, list[str], str]:
+    """Pictures, labels and the title of the gallery: of `source`, else test pictures of the run, if found."""
     if codec.config is None:
-        return None, []
-    data = codec.config.data if source is None else replace(codec.config.data, source=source, limit=None)
-    limit = READ_AT_MOST if data.limit is None else min(READ_AT_MOST, data.limit)
+        return None, [], ""
+    config = codec.config
+    data = config.data if source is None else replace(config.data, source=source, limit=None)
     try:
-        images = open_images(data if data.source == "avatars" else replace(data, limit=limit), codec.geometry, progress)
+        images = open_images(data, codec.geometry, progress)
+        if source is None:
+            images = images.take(split_images(images, config.data.holdout, config.train.seed).test)
     except LatentdialError:
         if source is not None:
             raise
-        return None, []
+        return None, [], ""
     index = np.linspace(0, len(images) - 1, min(GALLERY, len(images))).astype(int)
-    return np.ascontiguousarray(images.pixels[index]), _labels(images, index)
+    title = "Test pictures, not trained on" if source is None else f"Pictures of {source.rstrip('/').split('/')[-1]}"
+    return np.ascontiguousarray(images.pixels[index]), _labels(images, index), title
 
 
 def _labels(images: ImageSet, index: np.ndarray) -> list[str]:
