@@ -71,7 +71,7 @@ def dci(codes: np.ndarray, factors: np.ndarray, trees: int = 100, seed: int = 0)
 
     cut = math.ceil(TRAIN * len(codes))
     importance, accuracy = [], []
-    state = np.random.RandomState(seed)  # noqa: NPY002 - what scikit-learn takes, one for all factors as published
+    state = np.random.RandomState(seed)  # as published, one for all factors
     for factor in factors.T:
         model = GradientBoostingClassifier(n_estimators=trees, random_state=state).fit(codes[:cut], factor[:cut])
         importance.append(model.feature_importances_)
