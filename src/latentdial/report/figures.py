@@ -81,7 +81,8 @@ def edit_sheet(sheet: EditSheet, side: int = 176) -> Image.Image:
     for column in sheet.columns:
         moves = [f"{m.name}: {m.before:.2f} to {m.after:.2f} ({m.sds:+.1f} sd)" for m in column.moves]
         change = f"{column.change.mean:.2f} levels on average, {column.change.share:.0%} of pixels"
-        out = [f"outside the safe range: {column.out:.1f} times"] if column.flagged else []
+        out = [f"outside the safe range: {column.out:.1f} times"] if column.picture_out else []
+        out += ["beyond the training codes"] if any(move.beyond for move in column.moves) else []
         cells.append(
             Cell(column.picture, [line for text in [*moves, change, *out] for line in textwrap.wrap(text, 26)])
         )
