@@ -15,7 +15,7 @@ from latentdial.errors import LatentdialError
 from latentdial.latent.codec import Codec
 from latentdial.latent.detail import preserve
 from latentdial.latent.direction import direction_of, make_direction
-from latentdial.latent.editing import edit
+from latentdial.latent.editing import Edited, apply_edits, edit
 from latentdial.latent.effect import measure_effect, traversal
 from latentdial.latent.finding import (
     attribute_direction,
@@ -26,12 +26,14 @@ from latentdial.latent.finding import (
     pca_directions,
     without,
 )
+from latentdial.latent.grammar import parse_edits
 from latentdial.latent.labelled import attribute_directions, make_attribute, read_labels
 from latentdial.latent.paths import analogy, interpolate, slerp
 from latentdial.latent.ranking import explained_share, measure, rank
 from latentdial.latent.steering import conditioned, steer
 from latentdial.latent.stored import Stored
 from latentdial.latent.support import fit_support, safe_ranges
+from latentdial.measure.change import change
 from latentdial.run import load, save_directions
 
 LATENT, SIDE = 5, 8
@@ -209,11 +211,37 @@ def test_edits_by_name_warning_and_keep(linear):
     assert not sheet.columns[0].flagged
     assert sheet.columns[1].flagged
     assert "Warning: outside the safe range" in sheet.columns[1].sentence()
+    assert "beyond the training codes, 99.9% of which have dimension 1" in sheet.columns[1].warning
     assert "Warning" not in sheet.columns[0].sentence()
     kept = edit(named, picture, ["pca1+=1s"], keep=["1"])
     assert kept.columns[0].code[1] == pytest.approx(kept.code[1], abs=0.05)
     with pytest.raises(LatentdialError, match="dimensions 0 to 4, and directions pca1"):
         edit(named, picture, ["smiling+=1s"])
+
+
+def test_a_coordinate_beyond_the_training_codes_is_flagged_though_the_picture_is_sound(linear):
+    blind = replace(linear, decoder=lambda z: linear.decoder(z * torch.tensor([1.0, 1, 1, 1, 0])))
+    code = linear.codes.mean(0, keepdims=True)
+    code[0, 4] = 0.1
+    low, high = np.quantile(linear.codes[:, 4], [0.0005, 0.9995])
+    (edited, moves), (_, near) = (apply_edits(blind, code[0], parse_edits(text)) for text in ("4*=10", "4*=1.1"))
+    assert edited[4] == pytest.approx(1.0)
+    assert (moves[0].low, moves[0].high) == pytest.approx((low, high))
+    assert moves[0].beyond
+    assert not near[0].beyond
+    back = apply_edits(blind, edited, parse_edits("4*=0.9"))[1]
+    assert not back[0].beyond  # still outside, and closer than it was
+    column = Edited("4*=10", edited, blind.decode(edited)[0], change(np.zeros((6, 6, 1)), np.zeros((6, 6, 1))), moves, 0.1, 0.1)
+    assert column.flagged
+    assert column.warning.startswith("beyond the training codes")
+
+
+def test_safe_range_ends_where_the_training_codes_end(linear):
+    blind = replace(linear, decoder=lambda z: linear.decoder(z * torch.tensor([1.0, 1, 1, 1, 0])))
+    direction = direction_of(blind, "4")
+    start = linear.codes.mean(0, keepdims=True).astype(float)
+    ends = start[0, 4] + safe_ranges(blind, start, direction.step[None])[0, 0] * direction.sd
+    assert ends == pytest.approx(np.quantile(linear.codes[:, 4], [0.0005, 0.9995]), abs=1e-6)
 
 
 def test_traversal_takes_dimensions_and_directions(linear):

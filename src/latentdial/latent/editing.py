@@ -13,18 +13,30 @@ from latentdial.latent.detail import preserve
 from latentdial.latent.direction import Direction, direction_of
 from latentdial.latent.grammar import FLOAT32_MAX, Edit, parse_edits
 from latentdial.latent.steering import steer
-from latentdial.latent.support import MIN_CODES
+from latentdial.latent.support import MIN_CODES, reach
 from latentdial.measure.change import Change, change
 
 
 @dataclass(frozen=True)
 class Move:
-    """One edit as it happened: the coordinate before and after, and where that lies among the training codes."""
+    """One edit as it happened: the coordinate before and after, and where that lies among the training codes.
+
+    `low` and `high` are the coordinates between which 99.9% of the training codes lie; None without training codes.
+    """
 
     edit: Edit
     before: float
     after: float
     sds: float  # of the new coordinate from the training mean, in standard deviations
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def beyond(self) -> bool:
+        """The coordinate left the range of the training codes, or moved further out."""
+        if self.low is None or self.high is None:
+            return False
+        return self.after > max(self.high, self.before) or self.after < min(self.low, self.before)
 
     @property
     def name(self) -> str:
@@ -54,15 +66,26 @@ class Edited:
 
     @property
     def flagged(self) -> bool:
-        """The edit left the region of real codes, or moved a code that was outside further out."""
-        return self.out is not None and self.start_out is not None and self.out > max(1.0, self.start_out)
+        """The edit took the picture or a coordinate out of the region of real codes, or further out."""
+        return self.picture_out or any(move.beyond for move in self.moves)
 
     @property
     def warning(self) -> str | None:
-        if not self.flagged:
-            return None
-        start = f"; the picture itself is {self.start_out:.1f} times" if (self.start_out or 0) > 1 else ""
-        return f"outside the safe range: {self.out:.1f} times as far out as the border of real pictures{start}"
+        said = []
+        if self.picture_out:
+            start = f"; the picture itself is {self.start_out:.1f} times" if (self.start_out or 0) > 1 else ""
+            said = [f"outside the safe range: {self.out:.1f} times as far out as the border of real pictures{start}"]
+        said += [
+            f"beyond the training codes, 99.9% of which have {move.name} between {move.low:.2f} and {move.high:.2f}"
+            for move in self.moves
+            if move.beyond
+        ]
+        return "; ".join(said) or None
+
+    @property
+    def picture_out(self) -> bool:
+        """The picture is further out than the border of real pictures, and than where it started."""
+        return self.out is not None and self.start_out is not None and self.out > max(1.0, self.start_out)
 
     def sentence(self) -> str:
         said = f"{self.label}: {'; '.join(move.sentence() for move in self.moves)} - {self.change.sentence()}."
@@ -130,7 +153,9 @@ def apply_edits(
             after = float(edited @ direction.vector)
         else:
             edited = edited + (after - before) * direction.vector
-        moves.append(Move(one, before, after, (after - direction.mean) / direction.sd if direction.sd > 0 else 0.0))
+        sds = (after - direction.mean) / direction.sd if direction.sd > 0 else 0.0
+        ends = (None, None) if codec.training_codes is None else reach(codec, direction.vector)
+        moves.append(Move(one, before, after, sds, *ends))
     if not np.abs(edited).max() <= FLOAT32_MAX:
         raise LatentdialError(f"the edits leave the range of numbers: stay within +-{FLOAT32_MAX:g}")
     return edited.astype(np.float32), moves

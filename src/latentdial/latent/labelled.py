@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from latentdial.errors import LatentdialError
-from latentdial.images import ImageSet, open_images, split
+from latentdial.images import ImageSet, open_images, split_images
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction
 from latentdial.latent.effect import real_codes
@@ -46,7 +46,7 @@ def run_pictures(codec: Codec, data: str | None = None, progress: Progress | Non
     config = codec.config
     settings = config.data if data is None else replace(config.data, source=data, limit=None)
     images = open_images(settings, config.geometry, *([] if progress is None else [progress]))
-    parts = split(len(images), config.data.holdout, config.train.seed)
+    parts = split_images(images, config.data.holdout, config.train.seed)
     return images.take(parts.train[:MAX_PICTURES]), images.take(np.concatenate([parts.validation, parts.test]))
 
 

@@ -23,6 +23,7 @@ FLOOR = 0.01  # of the mean variance: flatter directions of the codes are treate
 MAX_STEPS = 8.0  # sd; a safe range is not looked for further out
 MIN_CODES = 20
 CALIBRATION = 600  # held-out codes used at most
+REACH = 0.999  # share of the training codes between the two ends of a direction
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +109,8 @@ def _mixture(white: np.ndarray, held_out: np.ndarray) -> tuple[np.ndarray, np.nd
 def safe_ranges(codec: Codec, codes: np.ndarray, steps: np.ndarray, rounds: int = 4) -> np.ndarray:
     """How far codes (N, D) can move along steps (K, D) and stay inside: (K, N, 2), multiples of the step down and up.
 
-    Found by halving between 0 and 8 steps; a code that starts outside may go as far as it is no further out.
+    Found by halving between 0 and 8 steps, and ended where the training codes end along the step; a code that starts
+    outside may go as far as it is no further out.
     """
     support = codec.support
     limit = np.maximum(1.0, support.score(codec, codes))[None, :, None]
@@ -122,4 +124,19 @@ def safe_ranges(codec: Codec, codes: np.ndarray, steps: np.ndarray, rounds: int 
         inside = support.score(codec, moved.reshape(-1, moved.shape[-1])).reshape(inner.shape) <= limit
         inner, outer = np.where(inside, tried, inner), np.where(inside, outer, tried)
         tried = (inner + outer) / 2
-    return inner * signs
+    return _within_reach(codec, codes, steps, inner * signs)
+
+
+def reach(codec: Codec, vector: np.ndarray) -> tuple[float, float]:
+    """The coordinates along a unit vector (D,) between which 99.9% of the training codes lie."""
+    low, high = np.quantile(codec.codes @ vector, [(1 - REACH) / 2, (1 + REACH) / 2])
+    return float(low), float(high)
+
+
+def _within_reach(codec: Codec, codes: np.ndarray, steps: np.ndarray, ranges: np.ndarray) -> np.ndarray:
+    """Ranges (K, N, 2) cut where the training codes end along each step."""
+    lengths = np.maximum(np.linalg.norm(steps, axis=1), 1e-12)
+    units = steps / lengths[:, None]
+    ends = np.array([reach(codec, unit) for unit in units])
+    room = (ends[:, None] - (units @ codes.T)[..., None]) / lengths[:, None, None]
+    return np.clip(ranges, np.minimum(room[..., :1], 0), np.maximum(room[..., 1:], 0))

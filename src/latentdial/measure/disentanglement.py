@@ -6,9 +6,14 @@ disentanglement_lib (Locatello et al., arXiv 1811.12359) unless another source i
 
 from __future__ import annotations
 
+import math
+import warnings
+from dataclasses import dataclass
+
 import numpy as np
 
 BINS = 20
+LEAST_SD = 0.05  # of a dimension that votes in the FactorVAE score
 TRAIN = 0.8  # share of the pictures that a score's classifiers are trained on
 
 
@@ -50,11 +55,11 @@ def sap(codes: np.ndarray, factors: np.ndarray) -> float:
     """Separated attribute predictability: gap of the two best dimensions' linear accuracy (arXiv 1711.00848)."""
     from sklearn.svm import LinearSVC
 
-    cut = int(TRAIN * len(codes))
+    cut = math.ceil(TRAIN * len(codes))
     scores = np.zeros((codes.shape[1], factors.shape[1]))
-    for i, column in enumerate(_standard(codes).T[:, :, None]):
+    for i, column in enumerate(codes.T[:, :, None]):
         for k, factor in enumerate(factors.T):
-            classifier = LinearSVC(C=0.01, class_weight="balanced", dual=False).fit(column[:cut], factor[:cut])
+            classifier = LinearSVC(C=0.01, class_weight="balanced", random_state=0).fit(column[:cut], factor[:cut])
             scores[i, k] = (classifier.predict(column[cut:]) == factor[cut:]).mean()
     ordered = np.sort(scores, axis=0)
     return float((ordered[-1] - ordered[-2]).mean())
@@ -64,10 +69,11 @@ def dci(codes: np.ndarray, factors: np.ndarray, trees: int = 100, seed: int = 0)
     """Disentanglement, completeness and informativeness by boosted trees (Eastwood & Williams, ICLR 2018)."""
     from sklearn.ensemble import GradientBoostingClassifier
 
-    cut = int(TRAIN * len(codes))
+    cut = math.ceil(TRAIN * len(codes))
     importance, accuracy = [], []
+    state = np.random.RandomState(seed)  # as published, one for all factors
     for factor in factors.T:
-        model = GradientBoostingClassifier(n_estimators=trees, random_state=seed).fit(codes[:cut], factor[:cut])
+        model = GradientBoostingClassifier(n_estimators=trees, random_state=state).fit(codes[:cut], factor[:cut])
         importance.append(model.feature_importances_)
         accuracy.append((model.predict(codes[cut:]) == factor[cut:]).mean())
     relative = np.array(importance).T
@@ -86,58 +92,97 @@ def _weighted_purity(importance: np.ndarray) -> float:
     return float(((1 - spread) * rows).sum() / max(rows.sum(), 1e-300))
 
 
-def beta_vae_score(codes: np.ndarray, factors: np.ndarray, samples: int = 500, batch: int = 64, seed: int = 0) -> float:
-    """Accuracy of telling, from mean differences of pairs, which factor the pairs share (Higgins et al., ICLR 2017)."""
+@dataclass(frozen=True)
+class Draws:
+    """S draws of B pictures: the factor `held` (S,) that the pictures of a draw share, and their rows (S, B).
+
+    Draws of pairs have the rows (S, B, 2), and the two pictures of each pair share the factor.
+    """
+
+    held: np.ndarray
+    rows: np.ndarray
+
+
+def draw_batches(factors: np.ndarray, samples: int, batch: int, rng: np.random.Generator) -> Draws:
+    """Draws of pictures that share the value one random picture has of a random factor."""
+    held = rng.integers(0, factors.shape[1], samples)
+    values = factors[rng.integers(0, len(factors), samples), held]
+    same = [np.flatnonzero(factors[:, k] == value) for k, value in zip(held, values, strict=True)]
+    return Draws(held, np.stack([rng.choice(rows, batch) for rows in same]))
+
+
+def draw_pairs(factors: np.ndarray, samples: int, batch: int, rng: np.random.Generator) -> Draws:
+    """Draws of pairs of pictures, each pair sharing its value of a random factor, the same one for all of a draw."""
+    held = rng.integers(0, factors.shape[1], samples)
+    first = rng.integers(0, len(factors), (samples, batch))
+    second = np.empty_like(first)
+    for k in range(factors.shape[1]):
+        for value in np.unique(factors[:, k]):
+            here = (held[:, None] == k) & (factors[first, k] == value)
+            second[here] = rng.choice(np.flatnonzero(factors[:, k] == value), int(here.sum()))
+    return Draws(held, np.stack([first, second], axis=-1))
+
+
+def beta_vae_score(
+    codes: np.ndarray, factors: np.ndarray, samples: tuple[int, int] = (1000, 500), batch: int = 64, seed: int = 0
+) -> float:
+    """Accuracy of telling, from mean differences of pairs, which factor the pairs share (Higgins et al., ICLR 2017).
+
+    `samples` are the draws to learn from and those to judge by, published as 10,000 and 5,000.
+    """
+    rng = np.random.default_rng(seed)
+    return beta_vae_accuracy(codes, *(draw_pairs(factors, count, batch, rng) for count in samples))
+
+
+def beta_vae_accuracy(codes: np.ndarray, learn: Draws, judge: Draws) -> float:
+    """The BetaVAE score for given draws of pairs."""
     from sklearn.linear_model import LogisticRegression
 
-    rng = np.random.default_rng(seed)
-    scaled = _standard(codes)
-    chosen = rng.integers(0, factors.shape[1], samples)
-    points = []
-    for k in chosen:
-        first = rng.integers(0, len(codes), batch)
-        second = [rng.choice(np.flatnonzero(factors[:, k] == factors[i, k])) for i in first]
-        points.append(np.abs(scaled[first] - scaled[second]).mean(0))
-    cut, features = int(TRAIN * samples), _standard(np.array(points))
-    model = LogisticRegression(max_iter=2000).fit(features[:cut], chosen[:cut])
-    return float((model.predict(features[cut:]) == chosen[cut:]).mean())
+    seen, asked = (np.abs(codes[d.rows[..., 0]] - codes[d.rows[..., 1]]).mean(1) for d in (learn, judge))
+    model = LogisticRegression(max_iter=2000).fit(seen, learn.held)
+    return float((model.predict(asked) == judge.held).mean())
 
 
 def factor_vae_score(
-    codes: np.ndarray, factors: np.ndarray, samples: int = 800, batch: int = 64, seed: int = 0
+    codes: np.ndarray, factors: np.ndarray, samples: tuple[int, int] = (1000, 500), batch: int = 64, seed: int = 0
 ) -> float:
-    """Accuracy of a majority vote from the least varying dimension to the factor held fixed (arXiv 1802.05983)."""
+    """Accuracy of a majority vote from the least varying dimension to the factor held fixed (arXiv 1802.05983).
+
+    `samples` are the draws to learn from and those to judge by, published as 10,000 and 5,000.
+    """
     rng = np.random.default_rng(seed)
-    spread = codes.var(0)
-    active = spread > 1e-8 * spread.max()
+    return factor_vae_accuracy(codes, *(draw_batches(factors, count, batch, rng) for count in samples))
+
+
+def factor_vae_accuracy(codes: np.ndarray, learn: Draws, judge: Draws) -> float:
+    """The FactorVAE score for given draws; dimensions with a standard deviation below 0.05 do not vote."""
+    spread = codes.var(0, ddof=1)
+    active = np.sqrt(spread) >= LEAST_SD
+    if not active.any():
+        return 0.0
     scaled = codes[:, active] / np.sqrt(spread[active])
-    chosen = rng.integers(0, factors.shape[1], samples)
-    votes = []
-    for k in chosen:
-        same = np.flatnonzero(factors[:, k] == factors[rng.integers(len(codes)), k])
-        votes.append(int(scaled[rng.choice(same, batch)].var(0).argmin()))
-    cut = int(TRAIN * samples)
-    table = np.zeros((scaled.shape[1], factors.shape[1]), int)
-    np.add.at(table, (np.array(votes[:cut]), chosen[:cut]), 1)
-    return float((table.argmax(1)[votes[cut:]] == chosen[cut:]).mean())
+    table = np.zeros((int(active.sum()), int(max(learn.held.max(), judge.held.max())) + 1), int)
+    votes = [scaled[draws.rows].var(1).argmin(1) for draws in (learn, judge)]
+    np.add.at(table, (votes[0], learn.held), 1)
+    return float((table.argmax(1)[votes[1]] == judge.held).mean())
 
 
 def infomec(codes: np.ndarray, factors: np.ndarray, seed: int = 0) -> dict[str, float]:
     """InfoM, InfoC and InfoE: modularity, compactness and explicitness (Hsu et al., arXiv 2305.18378, section 4).
 
-    Mutual information is estimated by nearest neighbours and normalised by the factor's entropy; dimensions whose
-    range is below an eighth of the widest are left out; explicitness is by multinomial logistic regression.
+    Mutual information is estimated from 10 nearest neighbours and normalised by the factor's entropy; dimensions
+    whose range is below a twentieth of the widest are left out of the first two.
     """
     from sklearn.feature_selection import mutual_info_classif
 
     width = np.ptp(codes, axis=0)
-    active = codes[:, width > width.max() / 8]
-    information = np.stack([mutual_info_classif(active, factor, random_state=seed) for factor in factors.T], axis=1)
-    shared = information / entropy(factors)
+    active = _standard(codes[:, width > width.max() / 20])
+    columns = [mutual_info_classif(active, f, n_neighbors=10, random_state=seed) for f in factors.T]
+    shared = np.stack(columns, axis=1) / entropy(factors)
     return {
         "modularity": _peak_share(shared, axis=1),
         "compactness": _peak_share(shared, axis=0),
-        "explicitness": float(np.mean([_explicitness(active, factor) for factor in factors.T])),
+        "explicitness": float(np.mean([_explicitness(_standard(codes), factor) for factor in factors.T])),
     }
 
 
@@ -158,14 +203,15 @@ def _peak_share(shared: np.ndarray, axis: int) -> float:
 
 
 def _explicitness(codes: np.ndarray, factor: np.ndarray) -> float:
-    """Share of the factor's entropy that a linear classifier of the code takes away."""
+    """Share of the log loss of knowing nothing that a logistic regression, with balanced classes, takes away."""
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import log_loss
 
-    scaled, labels = _standard(codes), np.unique(factor)
-    model = LogisticRegression(max_iter=2000, C=1e3).fit(scaled, factor)
-    left = log_loss(factor, model.predict_proba(scaled), labels=labels)
-    return float(max(0.0, 1 - left / entropy(factor[:, None])[0]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a factor that is separable has no largest likelihood
+        model = LogisticRegression(C=np.inf, class_weight="balanced", max_iter=100).fit(codes, factor)
+    return float(1 - log_loss(factor, model.predict_proba(codes)) / np.log(len(model.classes_)))
 
 
 def _standard(codes: np.ndarray) -> np.ndarray:

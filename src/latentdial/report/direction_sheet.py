@@ -1,14 +1,15 @@
-"""A sheet of directions: three faces turned along each, where it acts, how strongly, and how far is safe."""
+"""Directions at work: three faces turned along each, where it acts, how strongly, and how far is safe."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from latentdial.latent.codec import Codec
-from latentdial.latent.direction import Direction
+from latentdial.latent.direction import Direction, Effect
 from latentdial.latent.effect import real_codes
 from latentdial.report.figures import Cell, Row, Sheet, heat_map
 
@@ -16,36 +17,62 @@ SDS = np.array([-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0])
 FACES = 3
 
 
-def direction_sheet(codec: Codec, directions: Sequence[Direction], faces: int = FACES, side: int = 72) -> Image.Image:
-    """Rows of real codes moved along each direction; pictures outside the safe range carry a mark below them."""
+@dataclass(frozen=True, eq=False)
+class Turned:
+    """A measured direction, F faces moved by `SDS` sd along it, and which of those pictures lie outside the data."""
+
+    direction: Direction
+    effect: Effect
+    pictures: np.ndarray  # uint8 (F, T, H, W, C)
+    outside: np.ndarray  # bool (F, T)
+    share: float  # of the strongest effect
+
+    @property
+    def where(self) -> np.ndarray:
+        """The heat map, uint8 (H, W, 3)."""
+        heat = self.effect.heat[..., None]
+        return heat_map(np.zeros_like(heat), heat)
+
+    @property
+    def safe(self) -> str:
+        """The range within which real codes typically stay among the data, in words."""
+        low, high = self.direction.safe or (np.nan, np.nan)
+        return f"safe {low:+.1f} to {high:+.1f} sd" if np.isfinite(low) else ""
+
+
+def turned(codec: Codec, directions: Sequence[Direction], faces: int = FACES) -> list[Turned]:
+    """Real codes moved along every direction whose effect is measured."""
     starts = real_codes(codec, faces + 2)[1:-1].astype(np.float64)
-    strongest = max(direction.effect.levels for direction in directions if direction.effect)
-    rows = [row for direction in directions if direction.effect for row in _rows(codec, direction, starts, strongest)]
-    headings = [*(f"{t:+.0f} sd" if t else "as is" for t in SDS), "where"]
-    subtitle = "pictures marked 'out' lie outside the range of real pictures; heat: mean change for 1 sd"
-    return Sheet(rows, f"Directions of {codec.name}", subtitle, headings).draw(side)
-
-
-def _rows(codec: Codec, direction: Direction, starts: np.ndarray, strongest: float) -> list[Row]:
-    moved = starts[:, None] + SDS[:, None] * direction.step
-    flat = moved.reshape(-1, starts.shape[1])
-    pictures = codec.decode(flat).reshape(len(starts), len(SDS), *codec.decode(starts[:1]).shape[1:])
     limits = np.maximum(1.0, codec.support.score(codec, starts))[:, None]
-    outside = codec.support.score(codec, flat).reshape(len(starts), len(SDS)) > limits
+    measured = [(direction, direction.effect) for direction in directions if direction.effect]
+    strongest = max((effect.levels for _, effect in measured), default=1.0)
     rows = []
-    for i in range(len(starts)):
-        cells = [Cell(picture, ["out" if out else ""]) for picture, out in zip(pictures[i], outside[i], strict=True)]
-        if i == 0 and direction.effect:
-            heat = direction.effect.heat[..., None]
-            cells.append(Cell(heat_map(np.zeros_like(heat), heat), [f"{direction.effect.levels:.1f} levels"]))
-            rows.append(Row(cells, _label(direction), direction.effect.levels / strongest))
-        else:
-            rows.append(Row(cells))
+    for direction, effect in measured:
+        moved = (starts[:, None] + SDS[:, None] * direction.step).reshape(-1, starts.shape[1])
+        pictures = codec.decode(moved)
+        outside = codec.support.score(codec, moved).reshape(len(starts), len(SDS)) > limits
+        pictures = pictures.reshape(*outside.shape, *pictures.shape[1:])
+        rows.append(Turned(direction, effect, pictures, outside, effect.levels / max(strongest, 1e-9)))
     return rows
 
 
-def _label(direction: Direction) -> list[str]:
-    lines = [direction.title]
-    if direction.safe is not None:
-        lines.append(f"safe {direction.safe[0]:+.1f} to {direction.safe[1]:+.1f} sd")
-    return lines
+def headings() -> list[str]:
+    """What stands above the columns of a sheet."""
+    return [*(f"{sds:+.0f} sd" if sds else "as is" for sds in SDS), "where"]
+
+
+def direction_sheet(codec: Codec, directions: Sequence[Direction], faces: int = FACES, side: int = 72) -> Image.Image:
+    """Rows of real codes moved along each direction; pictures within the safe range are underlined."""
+    rows = [row for one in turned(codec, directions, faces) for row in _rows(one)]
+    subtitle = "underlined: within the range of real pictures; where: mean change for 1 sd; bar: effect"
+    return Sheet(rows, f"Directions of {codec.name}", subtitle, headings()).draw(side)
+
+
+def _rows(one: Turned) -> list[Row]:
+    cells = [
+        [Cell(picture, underlined=not out) for picture, out in zip(*face, strict=True)]
+        for face in zip(one.pictures, one.outside, strict=True)
+    ]
+    first = [*cells[0], Cell(one.where)]
+    label = [one.direction.title, f"{one.effect.levels:.1f} levels for 1 sd", *([one.safe] if one.safe else [])]
+    return [Row(first, label, one.share), *(Row(row) for row in cells[1:])]

@@ -13,7 +13,7 @@ from latentdial.latent.codec import Codec
 from latentdial.latent.editing import EditSheet
 from latentdial.latent.effect import DimensionTable, traversal
 
-PAPER, INK, SOFT, BAR = "#ffffff", "#1c2230", "#667085", "#2f6fed"
+PAPER, INK, SOFT, BAR, SAFE = "#ffffff", "#1c2230", "#667085", "#2f6fed", "#2e9e5b"
 MARGIN, GAP, LINE = 28, 10, 20
 HEAT_FULL = 64.0  # levels of 255
 SDS = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
@@ -21,10 +21,11 @@ SDS = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
 
 @dataclass(frozen=True)
 class Cell:
-    """A picture, uint8 (H, W, C), with lines of text below it."""
+    """A picture, uint8 (H, W, C), with lines of text below it, or a line that says that it is among the data."""
 
     picture: np.ndarray
     caption: list[str] = field(default_factory=list)
+    underlined: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ def edit_sheet(sheet: EditSheet, side: int = 176) -> Image.Image:
     for column in sheet.columns:
         moves = [f"{m.name}: {m.before:.2f} to {m.after:.2f} ({m.sds:+.1f} sd)" for m in column.moves]
         change = f"{column.change.mean:.2f} levels on average, {column.change.share:.0%} of pixels"
-        out = [f"outside the safe range: {column.out:.1f} times"] if column.flagged else []
+        out = [f"outside the safe range: {column.out:.1f} times"] if column.picture_out else []
+        out += ["beyond the training codes"] if any(move.beyond for move in column.moves) else []
         cells.append(
             Cell(column.picture, [line for text in [*moves, change, *out] for line in textwrap.wrap(text, 26)])
         )
@@ -147,6 +149,8 @@ def _draw_row(
     for i, cell in enumerate(row.cells):
         x = left + label_width + i * (side + GAP)
         canvas.paste(to_picture(cell.picture).convert("RGB").resize((side, side), Image.Resampling.BICUBIC), (x, top))
+        if cell.underlined:
+            pen.rectangle((x, top + side + 3, x + side, top + side + 5), SAFE)
         for j, line in enumerate(cell.caption):
             pen.text((x + side / 2, top + side + 6 + j * LINE), line, SOFT, _font(13), anchor="mt")
 

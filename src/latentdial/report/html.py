@@ -14,9 +14,11 @@ from latentdial.errors import LatentdialError
 from latentdial.latent.effect import traversal
 from latentdial.report.compare import LINES, Comparison, Measured
 from latentdial.report.curves import logged_terms, loss_curves
+from latentdial.report.direction_sheet import SDS as TURNS
+from latentdial.report.direction_sheet import headings, turned
 from latentdial.report.figures import HEAT_FULL, SDS, heat_map, to_picture
 
-RECONSTRUCTED, STRIPS, SAMPLES, SHOWN = 8, 8, 24, 12
+RECONSTRUCTED, STRIPS, SAMPLES, SHOWN, DIRECTIONS = 8, 8, 24, 12, 6
 WIDE = 2.0  # standard deviations of the prior
 
 
@@ -61,6 +63,8 @@ def _content(comparison: Comparison) -> dict:
         "originals": test[:RECONSTRUCTED],
         "source_picture": runs[0].edits.source,
         "sds": [*(f"{sd:+.0f} sd" if sd else "mean" for sd in SDS), "where"],
+        "turns": headings(),
+        "reach": float(TURNS[-1]),
         "heat_full": HEAT_FULL,
         "tests": len(test),
     }
@@ -86,6 +90,7 @@ def _run_content(run: Measured, test: np.ndarray) -> dict:
         "effects": [row.effect / strongest for row in run.dimensions.rows],
         "active": run.dimensions.active,
         "latent": run.codec.latent,
+        "directions": turned(run.codec, run.codec.directions[:DIRECTIONS]) if run.codec.directions else [],
         "samples": [
             {"title": title, "note": note, "pictures": run.codec.sample(SAMPLES, seed=1, source=source)}
             for title, source, note in _samplers(run)
