@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import latentdial
 from latentdial import LatentdialError
 from latentdial.config import RunConfig
 from latentdial.training.trackers import IDS, open_trackers, read_ids
@@ -49,7 +50,8 @@ def _no_network(monkeypatch):
 def records(first: int, last: int) -> list[dict]:
     """Training and validation records of the steps between, their nll falling with the step."""
     both = ("train", "validation")
-    return [{"split": s, "step": i, "epoch": i / 20, "nll": 100.0 - i} for i in range(first, last + 1, 10) for s in both]
+    steps = range(first, last + 1, 10)
+    return [{"split": s, "step": i, "epoch": i / 20, "nll": 100.0 - i} for i in steps for s in both]
 
 
 def track(name: str, out: Path, first: int, last: int, summary: dict | None) -> None:
@@ -191,3 +193,21 @@ def test_a_tracker_that_fails_does_not_end_the_training(run):
 def test_ids_that_are_odd_are_not_used(text, run):
     (run / IDS).write_text(text)
     assert read_ids(run) == {}
+
+
+def test_a_trained_run_is_tracked_to_its_end(discs_file, tmp_path):
+    """What the session logs: every record of metrics.jsonl, strips, and the summary; a resumed run goes on."""
+    out = tmp_path / "run"
+    settings = {"size": 16, "batch": 16, "checkpoint": 0.0001, "track": ["tensorboard"], "schedule": "constant"}
+    options = {"latent": 4, "widths": [24]}
+    for steps in (20, 40):
+        latentdial.train("fcn-vae", discs_file, out, options=options, steps=steps, resume=steps == 40, **settings)
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(out / "tensorboard")).Reload()
+    logged = {scalar.step: scalar.value for scalar in events.Scalars("validation/nll")}
+    records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    expected = {record["step"]: record["nll"] for record in records if record["split"] == "validation"}
+    assert logged == pytest.approx(expected, rel=1e-6)
+    assert events.Scalars("summary/parameters")[-1].step == 40
+    assert events.Images("samples")

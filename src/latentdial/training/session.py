@@ -31,6 +31,7 @@ from latentdial.training.folder import append, keep_until, write
 from latentdial.training.loop import Loop, Record, WentBad
 from latentdial.training.material import Material
 from latentdial.training.stopping import Reason, Stop
+from latentdial.training.trackers import Tracker, open_trackers
 from latentdial.training.trouble import back_to_last_good, out_of_memory
 
 STRIP = 8  # pictures in a sample strip
@@ -77,11 +78,14 @@ class Session:
         self.world = self.material.world
         self.checkpoints = Checkpoints(self.out, self.world, self.config.train.shard)
         self.best = Best(self.config.train.monitor)
+        self.trackers: list[Tracker] = []
 
     def run(self, resuming: bool) -> Finished:
         if resuming:
             self._resume()
         self._announce()
+        if self.world.leads:
+            self.trackers = open_trackers(self.config.train.track, self.out, self.config)
         try:
             self.loop.run(self._report, self._stopping, self._after_step)
         except WentBad as bad:
@@ -179,6 +183,8 @@ class Session:
     def _report(self, record: Record) -> None:
         if self.world.leads:
             append(self.out, record)
+            for tracker in self.trackers:
+                tracker.log(record)
         terms = "  ".join(f"{name} {record[name]:.1f}" for name in self._terms())
         if record["split"] == "train":
             note = f"{terms}  {record['images_per_second']:.0f} images/s"
@@ -223,7 +229,10 @@ class Session:
         folder.mkdir(exist_ok=True)
         pictures = self.images.pixels[self.parts.validation[:STRIP]]
         made = codec_of(model, self.config, self.out.name, self.loop.device).reconstruct(pictures)
-        save_png(folder / f"step-{self.loop.step:06d}.png", montage([pictures, made]), 2)
+        strip = montage([pictures, made])
+        save_png(folder / f"step-{self.loop.step:06d}.png", strip, 2)
+        for tracker in self.trackers:
+            tracker.picture("samples", self.loop.step, strip)
 
     def _checkpoint(self) -> None:
         loop, best = self.loop, self.best
@@ -288,6 +297,8 @@ class Session:
             save_model(self.out, model)
             write_card(self.out, self.config, summary, self.images)
             write(self.out / SUMMARY, json.dumps(summary, indent=1) + "\n")
+            for tracker in self.trackers:
+                tracker.finish(summary)
         codec = codec_of(model.requires_grad_(False), self.config, self.out.name, self.loop.device, codes, kl)
         return Finished(summary, codec, stopped, self.world.leads)
 
