@@ -57,6 +57,6 @@ def make_content(
     progress: Progress = lambda what, done, total: None,
 ) -> Content:
     """What the page of a codec shows; the gallery is of `images`, else of `source`, else test pictures of the run."""
-    given = None if images is None else (codec.pictures(images), [], "Pictures")
+    given: Any = None if images is None else (codec.pictures(images), [], "Pictures")
     pictures, labels, title = given or gallery_of(codec, source, progress)
     return gather(codec, pictures, labels, weights, need_nets, progress, title)
