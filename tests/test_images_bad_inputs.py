@@ -45,7 +45,7 @@ def mixed(tmp_path_factory) -> ImageSet:
     os.mkfifo(root / "28-pipe.jpg")
     (root / "29-loop").symlink_to(root)
     (root / "29-self.jpg").symlink_to(root / "29-self.jpg")
-    (root / "30-dangling.jpg").symlink_to(root / "nowhere.jpg")
+    (root / "30-dangling.jpg").symlink_to(root.parent / "nowhere.jpg")
     (root / "31-outside.jpg").symlink_to(outside / "far.jpg")
     (root / "31-outside").symlink_to(outside / "up")
     return opened(root)
@@ -143,6 +143,16 @@ def test_row_26_names_can_be_printed(mixed):
 )
 def test_rows_27_to_30_are_listed(mixed, name, reason):
     assert reason in dict(mixed.skipped)[name]
+
+
+def test_files_with_the_same_fault_have_the_same_reason(mixed):
+    reasons = dict(mixed.skipped)
+    assert reasons["03-truncated.jpg"] == reasons["04-last-bytes.jpg"] == "image file is truncated"
+    assert reasons["09-60000.png"] == reasons["10-121-megapixels.png"] == "it has more than 89 megapixels"
+
+
+def test_what_is_noted_was_used_or_is_a_folder(mixed):
+    assert {name for name, _ in mixed.notes} - set(mixed.names) == {"31-outside"}
 
 
 def test_row_31_links_out_of_the_folder_are_followed_and_reported(mixed):
