@@ -394,6 +394,16 @@ def test_a_file_overwritten_in_place_is_found_beside_the_work(tmp_path):
     assert at_once(root)[1].wait() == 0
 
 
+def test_a_change_outside_a_limit_is_found_once(tmp_path):
+    root = good_folder(tmp_path)
+    few = opened(root, limit=4).names
+    (root / next(name for name in opened(root).names if name not in few)).write_bytes(encoded(photo(70)))
+    assert at_once(root, limit=4)[1].wait() == 1
+    opened(root, limit=4)
+    assert at_once(root, limit=4)[1].wait() == 0
+    assert (opened(root).pixels[:] == np.stack([read_picture(root / n, GEOMETRY) for n in opened(root).names])).all()
+
+
 @pytest.mark.parametrize("change", ["added", "removed", "renamed", "folder"])
 def test_what_a_folder_tells_is_noticed_before_a_warm_start(tmp_path, change):
     root = good_folder(tmp_path)
