@@ -45,7 +45,7 @@ def mixed(tmp_path_factory) -> ImageSet:
     os.mkfifo(root / "28-pipe.jpg")
     (root / "29-loop").symlink_to(root)
     (root / "29-self.jpg").symlink_to(root / "29-self.jpg")
-    (root / "30-dangling.jpg").symlink_to(root / "nowhere.jpg")
+    (root / "30-dangling.jpg").symlink_to(root.parent / "nowhere.jpg")
     (root / "31-outside.jpg").symlink_to(outside / "far.jpg")
     (root / "31-outside").symlink_to(outside / "up")
     return opened(root)
@@ -143,6 +143,16 @@ def test_row_26_names_can_be_printed(mixed):
 )
 def test_rows_27_to_30_are_listed(mixed, name, reason):
     assert reason in dict(mixed.skipped)[name]
+
+
+def test_files_with_the_same_fault_have_the_same_reason(mixed):
+    reasons = dict(mixed.skipped)
+    assert reasons["03-truncated.jpg"] == reasons["04-last-bytes.jpg"] == "image file is truncated"
+    assert reasons["09-60000.png"] == reasons["10-121-megapixels.png"] == "it has more than 89 megapixels"
+
+
+def test_what_is_noted_was_used_or_is_a_folder(mixed):
+    assert {name for name, _ in mixed.notes} - set(mixed.names) == {"31-outside"}
 
 
 def test_row_31_links_out_of_the_folder_are_followed_and_reported(mixed):
@@ -401,19 +411,49 @@ KINDS = [
 ]
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(
+changes_of_bytes = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=12)
+mutated = st.builds(
+    lambda whole, changes, share: changed(whole, changes)[: int(share * len(whole))],
     st.sampled_from(KINDS),
-    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=12),
+    changes_of_bytes,
     st.floats(0.05, 1),
 )
-def test_mutated_files_are_read_or_refused_in_time_and_memory(decoder, whole, changes, share):
-    """Never a crash, never a hang: the decoder that has met all of these is still the same process."""
+fuzzing = settings(deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+
+
+def changed(whole: bytes, changes: list[tuple[float, int]]) -> bytes:
     data = bytearray(whole)
     for place, value in changes:
         data[int(place * (len(data) - 1))] = value
+    return bytes(data)
+
+
+def peak_memory_mb(process: int) -> float:
+    lines = dict(line.split(":") for line in Path(f"/proc/{process}/status").read_text().splitlines())
+    return int(lines["VmHWM"].split()[0]) / 1000
+
+
+@settings(fuzzing, max_examples=150)
+@given(mutated)
+def test_mutated_files_are_read_or_refused_in_time_and_memory(decoder, data):
+    """Never a crash, never a hang: the decoder that has met all of these is still the same process."""
     start, process = time.monotonic(), decoder._process
-    (reply,) = decoder.decode([(0, bytes(data[: int(share * len(data))]))])
+    (reply,) = decoder.decode([(0, data)])
     assert time.monotonic() - start < 10
     assert ("hash" in reply) != bool(reply.get("reason"))
     assert process is None or decoder._process is process
+    if sys.platform == "linux":
+        assert peak_memory_mb(decoder._process.pid) < 500
+
+
+@settings(fuzzing, max_examples=10)
+@given(st.lists(mutated, min_size=6, max_size=12))
+def test_every_mutated_file_of_a_folder_is_used_or_listed(tmp_path_factory, files):
+    root = good_folder(tmp_path_factory.mktemp("mutated"), 4)
+    write_folder(root, {f"c/{i}.jpg": data for i, data in enumerate(files)})
+    images = opened(root, max_skipped=1)
+    skipped = dict(images.skipped)
+    assert sorted([*images.names, *skipped]) == sorted(
+        [*(f"{'ab'[i % 2]}/{i:03d}.jpg" for i in range(4)), *(f"c/{i}.jpg" for i in range(len(files)))]
+    )
+    assert all(skipped.values())

@@ -13,8 +13,11 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import datasets
 import numpy as np
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from latentdial.config import DataSettings, Geometry
 from latentdial.errors import LatentdialError
@@ -158,8 +161,7 @@ def test_tables_bring_labels_attributes_and_the_split(tmp_path, kind):
     rows = table_rows(tmp_path)
     path = tmp_path / f"list.{kind}"
     if kind == "parquet":
-        pyarrow = pytest.importorskip("pyarrow")
-        pytest.importorskip("pyarrow.parquet").write_table(pyarrow.Table.from_pylist(rows), path)
+        parquet.write_table(pyarrow.Table.from_pylist(rows), path)
     else:
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, rows[0], delimiter="\t" if kind == "tsv" else ",")
@@ -199,25 +201,97 @@ def test_a_split_column_with_other_words_is_refused(tmp_path):
         split_images(opened(tmp_path / "list.csv"), 0.2, seed=0)
 
 
-def test_datasets_saved_to_disk(tmp_path):
-    datasets = pytest.importorskip("datasets")
+@pytest.fixture(scope="module")
+def photos_with_labels(tmp_path_factory) -> datasets.DatasetDict:
+    """Seven pictures for training and three for the test, as `datasets` holds them."""
     datasets.disable_progress_bars()
     features = datasets.Features(
         {"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"]), "age": datasets.Value("int32")}
     )
     rows = {"image": [photo(i) for i in range(10)], "label": [i % 2 for i in range(10)], "age": list(range(10))}
     whole = datasets.Dataset.from_dict(rows, features=features)
-    datasets.DatasetDict({"train": whole.select(range(7)), "test": whole.select(range(7, 10))}).save_to_disk(
-        tmp_path / "set"
-    )
+    return datasets.DatasetDict({"train": whole.select(range(7)), "test": whole.select(range(7, 10))})
+
+
+@pytest.fixture
+def offline(tmp_path, monkeypatch):
+    """`load_dataset` works with local files alone and keeps what it makes in the test's folder."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "hf")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_OFFLINE", True)
+
+
+def third(folder: Path) -> np.ndarray:
+    return read_picture(write_folder(folder, {"3.png": encoded(photo(3), "PNG")}) / "3.png", GEOMETRY)
+
+
+def test_datasets_saved_to_disk(tmp_path, photos_with_labels):
+    photos_with_labels.save_to_disk(tmp_path / "set")
     images = opened(tmp_path / "set")
     assert images.names[:2] == ["train/0", "train/1"]
-    assert (
-        images.pixels[3] == opened(write_folder(tmp_path / "f", {"3.png": encoded(photo(3), "PNG")})).pixels[0]
-    ).all()
+    assert (images.pixels[3] == third(tmp_path / "f")).all()
     assert images.label_names == ["cat", "dog"]
     assert images.factors["age"].tolist() == list(range(10))
     assert split_images(images, 0.3, 0).test.tolist() == [7, 8, 9]
+    photos_with_labels["train"].save_to_disk(tmp_path / "one")
+    assert len(opened(tmp_path / "one")) == 7
+
+
+def test_datasets_loaded_by_a_local_builder(tmp_path, photos_with_labels, offline):
+    """hf:FOLDER with Parquet files of embedded pictures, as repositories on the hub have them."""
+    (tmp_path / "repository/data").mkdir(parents=True)
+    for part, rows in photos_with_labels.items():
+        rows.to_parquet(tmp_path / f"repository/data/{part}-00000-of-00001.parquet")
+    images = opened(f"hf:{tmp_path / 'repository'}")
+    assert images.names == [*(f"train/{i}" for i in range(7)), *(f"test/{i}" for i in range(3))]
+    assert (images.pixels[3] == third(tmp_path / "f")).all()
+    assert [images.label_names[i] for i in images.labels[:2]] == ["cat", "dog"]
+    assert split_images(images, 0.3, 0).test.tolist() == [7, 8, 9]
+
+
+def test_datasets_whose_pictures_are_files(tmp_path, offline):
+    root = good_folder(tmp_path / "pictures")
+    images = opened(f"hf:{root}")
+    assert (len(images), images.label_names) == (12, ["a", "b"])
+    plain = opened(root)
+    assert sorted(images.hashes.tolist()) == sorted(plain.hashes.tolist())
+
+
+def test_a_data_set_that_is_not_there_is_an_error(offline):
+    with pytest.raises(LatentdialError, match="cannot load the data set hf:nobody/nothing"):
+        opened("hf:nobody/nothing")
+
+
+def test_parquet_with_the_pictures_in_it(tmp_path, photos_with_labels):
+    """The layout of Hugging Face, in several groups of rows, one picture of them broken and one missing."""
+    path = tmp_path / "train.parquet"
+    photos_with_labels["train"].to_parquet(path, batch_size=3)
+    whole = opened(path)
+    assert whole.names == [f"train[{i}]" for i in range(7)]
+    assert (whole.pixels[3] == third(tmp_path / "f")).all()
+    assert whole.label_names == ["cat", "dog"]
+    assert whole.factors["age"].tolist() == list(range(7))
+    pictures = [{"bytes": encoded(photo(i)), "path": f"{i}.jpg"} for i in range(10)]
+    pictures[4] = {"bytes": b"text", "path": "4.jpg"}
+    pictures[5] = None
+    write_folder(tmp_path, {"6.jpg": encoded(photo(66))})
+    pictures[6] = {"bytes": None, "path": "6.jpg"}
+    parquet.write_table(pyarrow.table({"image": pictures}), path, row_group_size=4)
+    images = opened(path)
+    assert dict(images.skipped) == {"train[4]": "it holds no picture of a known format", "train[5]": "it is empty"}
+    assert (images.pixels[4] == read_picture(tmp_path / "6.jpg", GEOMETRY)).all()
+    parquet.write_table(pyarrow.table({"picture": [encoded(photo(3), "PNG")] * 4, "label": list("abab")}), path)
+    plain = opened(path)
+    assert (plain.pixels[2] == third(tmp_path / "f")).all()
+    assert plain.label_names == ["a", "b"]
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-30], lambda data: b"text", lambda data: b""])
+def test_damaged_parquet_is_an_error(tmp_path, damage):
+    path = tmp_path / "list.parquet"
+    parquet.write_table(pyarrow.table({"path": ["a.png"], "age": [1]}), path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(LatentdialError, match="cannot read the table"):
+        opened(path)
 
 
 def test_a_script_without_a_main_guard_draws_avatars_once(tmp_path):
@@ -318,6 +392,16 @@ def test_a_file_overwritten_in_place_is_found_beside_the_work(tmp_path):
     assert (fresh.pixels[0] == read_picture(root / "a/000.jpg", GEOMETRY)).all()
     assert (fresh.pixels[0] != stale.pixels[0]).any()
     assert at_once(root)[1].wait() == 0
+
+
+def test_a_change_outside_a_limit_is_found_once(tmp_path):
+    root = good_folder(tmp_path)
+    few = opened(root, limit=4).names
+    (root / next(name for name in opened(root).names if name not in few)).write_bytes(encoded(photo(70)))
+    assert at_once(root, limit=4)[1].wait() == 1
+    opened(root, limit=4)
+    assert at_once(root, limit=4)[1].wait() == 0
+    assert (opened(root).pixels[:] == np.stack([read_picture(root / n, GEOMETRY) for n in opened(root).names])).all()
 
 
 @pytest.mark.parametrize("change", ["added", "removed", "renamed", "folder"])

@@ -67,6 +67,11 @@ class Index:
             said = {name: text for name, text in said.items() if name in kept}
         return Index(listing.names, table, self.rows, dict(said), listing.seen)
 
+    def tells(self, listing: Listing) -> bool:
+        """Whether the listing is the one that this was written for."""
+        same = (self.names, self.seen) == (listing.names, listing.seen)
+        return same and bool((self.stamps() == listing.stamps).all())
+
     def stamps(self) -> np.ndarray:
         """int64 (N, 2): size in bytes, and time of the last change in ns."""
         return np.stack([self.table["size"], self.table["changed"]], axis=1)
@@ -102,7 +107,7 @@ def decoded(
         with locked(folder, progress):
             index = read_index(folder, shape).of(listing)
             _decode_missing(folder, index, wanted, listing, geometry, progress, workers)
-    elif (held.names, held.seen) != (index.names, index.seen) and os.access(folder, os.W_OK):
+    elif not held.tells(listing) and os.access(folder, os.W_OK):
         with locked(folder, progress):
             index = read_index(folder, shape).of(listing)
             write_index(folder, index, listing.source, geometry)

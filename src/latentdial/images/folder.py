@@ -116,9 +116,10 @@ class _Scan:
 
     def _follow(self, name: str, entry: os.DirEntry[str]) -> os.stat_result | None:
         try:
+            status = entry.stat()
             if entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(Path(self.root).resolve()):
                 self.seen.notes.append((name, "a link out of the folder, followed"))
-            return entry.stat()
+            return status
         except OSError as error:
             dangling = isinstance(error, FileNotFoundError)
             self.seen.skipped.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from PIL import Image, ImageColor, ImageOps
 from latentdial.config import Geometry
 
 MAX_PIXELS = 89_000_000
+TOO_LARGE = f"it has more than {MAX_PIXELS // 1_000_000} megapixels"
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")  # no format that starts another program
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 GREY_MODES = {"1", "L", "LA", "I", "F"}
@@ -65,19 +67,18 @@ def decode(file: BinaryIO, geometry: Geometry) -> tuple[np.ndarray, Original]:
     except Image.UnidentifiedImageError:
         raise Unreadable("it holds no picture of a known format" if _size(file) else "it is empty") from None
     except Image.DecompressionBombError:
-        raise Unreadable(f"it has more than {MAX_PIXELS // 1_000_000} megapixels") from None
+        raise Unreadable(TOO_LARGE) from None
     except MemoryError:
         raise Unreadable("it needs too much memory to decode") from None
     except Exception as error:  # decoders raise nearly everything on damaged files
-        raise Unreadable(str(error) or type(error).__name__) from None
+        alike = re.sub(r" \(\d+ bytes not processed\)", "", str(error))  # so that files can be counted by their reason
+        raise Unreadable(alike or type(error).__name__) from None
 
 
 def fit_picture(picture: Image.Image, geometry: Geometry) -> np.ndarray:
     """Fit a Pillow picture to the geometry: uint8 (H, W, C)."""
     if picture.width * picture.height > MAX_PIXELS:
-        raise Unreadable(
-            f"its {picture.width}x{picture.height} pixels are more than {MAX_PIXELS // 1_000_000} megapixels"
-        )
+        raise Unreadable(TOO_LARGE)
     mode = "RGB" if geometry.channels == 3 else "L"
     if picture.format in {"JPEG", "MPO"}:
         picture.draft(mode, (geometry.size, geometry.size))  # decodes at 1/2, 1/4 or 1/8: 49 dB from the full decode

@@ -14,6 +14,7 @@ from latentdial.config import DataSettings
 from latentdial.errors import LatentdialError
 from latentdial.images.columns import columns_of
 from latentdial.images.listing import Listing, Seen
+from latentdial.images.parquet import list_embedded, picture_column, read_columns
 from latentdial.images.types import Listed
 
 PATHS = ("path", "file", "filename", "file_name", "filepath", "image", "image_path", "picture")
@@ -21,7 +22,13 @@ PATHS = ("path", "file", "filename", "file_name", "filepath", "image", "image_pa
 
 def list_table(path: Path, data: DataSettings) -> Listing:
     """List the picture files of a table; paths are relative to its folder, other columns are labels and factors."""
-    table = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
+    if path.suffix.lower() == ".parquet":
+        held = picture_column(path)
+        if held is not None:
+            return list_embedded(path, held, data)
+        table = read_columns(path)
+    else:
+        table = _read_csv(path)
     column = next((name for name in table if name.lower() in PATHS), None)
     if column is None or not table[column]:
         raise LatentdialError(f"{path} lists no pictures: it needs rows and a column named path, file or image")
@@ -58,16 +65,3 @@ def _read_csv(path: Path) -> dict[str, list[Any]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise LatentdialError(f"cannot read the table {path} ({error}): save it as CSV in UTF-8") from None
     return {name: [row[name] for row in rows] for name in (rows[0] if rows else {}) if name}
-
-
-def _read_parquet(path: Path) -> dict[str, list[Any]]:
-    try:
-        import pyarrow.parquet as parquet
-        from pyarrow import ArrowException
-    except ImportError:
-        raise LatentdialError("Parquet needs pyarrow: pip install 'latentdial[parquet]', or save a .csv") from None
-    try:
-        return parquet.read_table(path).to_pydict()
-    except (OSError, ArrowException) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise LatentdialError(f"cannot read the table {path} ({reason}): save it as Parquet again, or as CSV") from None

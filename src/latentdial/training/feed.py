@@ -16,6 +16,7 @@ from torch import Tensor
 from latentdial.images import Pictures
 
 SHARE = 0.5  # of the free memory, at most, for pictures that are held
+AT_ONCE = 300_000_000  # bytes that are copied before a start on the processor, where the system keeps a file's pages
 DEPTH = 4  # batches that are read ahead
 
 
@@ -73,8 +74,11 @@ class Ahead:
 
 
 def feed(pictures: Pictures, device: str, memory: str = "auto") -> Feed:
-    """The pictures for a device: "hold" makes a tensor there, "stream" reads every batch; "auto" holds what fits."""
-    fits = pictures.nbytes < SHARE * free_memory(device)
+    """The pictures for a device: "hold" makes a tensor there, "stream" reads every batch.
+
+    "auto" holds what fits; on the processor large sets are streamed, so that training need not wait for a copy.
+    """
+    fits = pictures.nbytes < SHARE * free_memory(device) and (device != "cpu" or pictures.nbytes <= AT_ONCE)
     if memory == "hold" or (memory == "auto" and fits):
         held = np.empty(pictures.shape, np.uint8)
         start = 0
