@@ -49,7 +49,9 @@ def _no_network(monkeypatch):
 def records(first: int, last: int) -> list[dict]:
     """Training and validation records of the steps between, their nll falling with the step."""
     both = ("train", "validation")
-    return [{"split": s, "step": i, "epoch": i / 20, "nll": 100.0 - i} for i in range(first, last + 1, 10) for s in both]
+    return [
+        {"split": s, "step": i, "epoch": i / 20, "nll": 100.0 - i} for i in range(first, last + 1, 10) for s in both
+    ]
 
 
 def track(name: str, out: Path, first: int, last: int, summary: dict | None) -> None:

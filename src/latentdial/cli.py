@@ -393,6 +393,47 @@ def _save_strip(pictures: Any, out: str) -> None:
         _save(picture_grid(pictures, columns=len(pictures)), out)
 
 
+# encode, runs ---------------------------------------------------------------------------------------------------------
+
+
+def _encode_options(parser: ArgumentParser) -> None:
+    _run_argument(parser)
+    parser.add_argument("data", type=str, help=DATA)
+    parser.add_argument("--out", type=str, required=True, help="folder of the codes; whole shards in it are kept")
+    parser.add_argument("--shard_rows", type=int, default=65_536, help="pictures a shard")
+    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument("--precision", type=Literal["auto", "bf16", "float32"], default="float32", help="of the net")
+    parser.add_class_arguments(DataSettings, skip={"source", "holdout", "split"})
+    _cache_option(parser)
+    _json_option(parser)
+
+
+def _encode(options: Namespace) -> None:
+    from dataclasses import asdict
+
+    from latentdial.encoding import encode_pictures
+    from latentdial.progress import Show, show_progress
+
+    data = replace(_settings(DataSettings, options), source=options.data)
+    first = os.environ.get("RANK", "0") == "0"
+    with show_progress() as bars:
+        show = bars if first else Show()
+        done = encode_pictures(
+            options.run, data, options.out, options.shard_rows, options.device, options.precision, show
+        )
+    if options.json:
+        if first:
+            _print_json(asdict(done))
+        return
+    who = f"process {done.rank + 1} of {done.processes}: " if done.processes > 1 else ""
+    kept = f", kept {done.kept:,} that were there" if done.kept else ""
+    print(
+        f"{who}encoded {done.encoded:,} pictures in {done.seconds:.1f} s, {done.images_per_second:.0f} images/s{kept}"
+    )
+    if done.complete:
+        print(f"{done.out} is complete: {done.rows:,} codes of {done.latent} dimensions in {done.shards} shards")
+
+
 # compare, recipes, import --------------------------------------------------------------------------------------------
 
 
@@ -612,6 +653,7 @@ COMMANDS: dict[str, tuple[Callable[[ArgumentParser], None], str, Callable[[Names
     "average": (_average_options, "decode the mean code of groups of pictures", _average),
     "analogy": (_analogy_options, "make D so that A : B :: C : D", _analogy),
     "sample": (_sample_options, "draw new pictures", _sample),
+    "encode": (_encode_options, "write the codes of a whole set of pictures, resumable, shared by processes", _encode),
     "compare": (_compare_options, "compare runs in one HTML report", _compare),
     "explore": (_explore_options, "turn the dimensions in a page: served here, or written as one file", _explore),
     "recipes": (_recipes_options, "list what can be trained, with its paper", _recipes),

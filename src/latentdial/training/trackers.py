@@ -88,7 +88,8 @@ class Steady:
         except Exception as error:
             self.lost = True
             reason = " ".join(str(error).split())[:200]
-            warnings.warn(f"{self.name} failed and is left out from here on ({reason}); metrics.jsonl has all figures")
+            lost = f"{self.name} failed and is left out from here on ({reason}); metrics.jsonl has all figures"
+            warnings.warn(lost, stacklevel=3)
 
 
 class TensorBoard:
