@@ -18,8 +18,8 @@ FLOORS = [
     {"recipes"},
     {"latent"},
     {"run"},
-    {"training", "weights", "explorer", "study"},
-    {"report"},
+    {"training", "weights", "explorer", "study", "codes", "runs"},
+    {"report", "encoding"},
     {"cli"},
     {"__init__", "__main__"},
 ]

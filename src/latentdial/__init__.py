@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from latentdial.errors import LatentdialError
 
 if TYPE_CHECKING:
+    from latentdial.codes import read_codes
     from latentdial.explorer import explore
     from latentdial.latent.codec import Codec, wrap
     from latentdial.latent.editing import edit
@@ -27,6 +28,7 @@ _HOMES = {
     "explore": "latentdial.explorer",
     "import_weights": "latentdial.weights",
     "load": "latentdial.run",
+    "read_codes": "latentdial.codes",
     "train": "latentdial.training",
     "wrap": "latentdial.latent.codec",
 }
@@ -40,6 +42,7 @@ __all__ = [
     "explore",
     "import_weights",
     "load",
+    "read_codes",
     "train",
     "wrap",
 ]

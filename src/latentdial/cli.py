@@ -400,6 +400,117 @@ def _save_strip(pictures: Any, out: str) -> None:
         _save(picture_grid(pictures, columns=len(pictures)), out)
 
 
+# encode, runs ---------------------------------------------------------------------------------------------------------
+
+
+def _encode_options(parser: ArgumentParser) -> None:
+    _run_argument(parser)
+    parser.add_argument("data", type=str, help=DATA)
+    parser.add_argument("--out", type=str, required=True, help="folder of the codes; whole shards in it are kept")
+    parser.add_argument("--shard_rows", type=int, default=65_536, help="pictures a shard")
+    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument("--precision", type=Literal["auto", "bf16", "float32"], default="float32", help="of the net")
+    parser.add_class_arguments(DataSettings, skip={"source", "holdout", "split"})
+    _cache_option(parser)
+    _json_option(parser)
+
+
+def _encode(options: Namespace) -> None:
+    from dataclasses import asdict
+
+    from latentdial.encoding import encode_pictures
+    from latentdial.progress import Show, show_progress
+
+    data = replace(_settings(DataSettings, options), source=options.data)
+    first = os.environ.get("RANK", "0") == "0"
+    with show_progress() as bars:
+        show = bars if first else Show()
+        done = encode_pictures(
+            options.run, data, options.out, options.shard_rows, options.device, options.precision, show
+        )
+    if options.json:
+        if first:
+            _print_json(asdict(done))
+        return
+    who = f"process {done.rank + 1} of {done.processes}: " if done.processes > 1 else ""
+    kept = f", kept {done.kept:,} that were there" if done.kept else ""
+    print(
+        f"{who}encoded {done.encoded:,} pictures in {done.seconds:.1f} s, {done.images_per_second:.0f} images/s{kept}"
+    )
+    if done.complete:
+        print(f"{done.out} is complete: {done.rows:,} codes of {done.latent} dimensions in {done.shards} shards")
+
+
+def _runs_options(parser: ArgumentParser) -> None:
+    parser.add_argument("folder", type=str, help="a run, or a directory with runs anywhere in it")
+    parser.add_argument(
+        "--sort", type=str, default="time", help="time, or a column or validation term such as lr or loss"
+    )
+    parser.add_argument("--watch", action="store_true", help="follow until Ctrl-C, or until no run is running any more")
+    _json_option(parser)
+
+
+def _runs(options: Namespace) -> None:
+    from latentdial.runs import list_runs, watch_runs
+
+    if not options.watch:
+        rows = list_runs(options.folder, options.sort)
+        if options.json:
+            _print_json([row.as_dict() for row in rows])
+        else:
+            _print_table(f"{options.folder}: {len(rows)} runs", RUN_COLUMNS, [_run_cells(row) for row in rows])
+        return
+    try:
+        _follow(watch_runs(options.folder, options.sort), options.json)
+    except KeyboardInterrupt:
+        return
+
+
+def _follow(snapshots: Any, as_json: bool) -> None:
+    """A table that changes in place on a terminal; elsewhere a line for each run that has changed."""
+    if sys.stdout.isatty() and not as_json:
+        from rich.console import Console
+        from rich.live import Live
+
+        with Live(console=Console(highlight=False, markup=False), auto_refresh=False) as live:
+            for rows in snapshots:
+                live.update(_table(RUN_COLUMNS, [_run_cells(row) for row in rows]), refresh=True)
+        return
+    shown: dict[str, Any] = {}
+    for rows in snapshots:
+        for row in rows:
+            if shown.get(row.run) != row:
+                shown[row.run] = row
+                print(json.dumps(row.as_dict()) if as_json else "  ".join(_run_cells(row)), flush=True)
+
+
+RUN_COLUMNS = ["run", "state", "recipe", "data", "net", "batch", "lr", "epochs", "step", "validation", "speed", "when"]
+
+
+def _run_cells(row: Any) -> list[str]:
+    import time
+
+    when = time.strftime("%m-%d %H:%M", time.localtime(row.when))
+    if row.state == "broken":
+        return [row.run, row.state, *[""] * 7, row.reason, "", when]
+    terms = "  ".join(f"{name} {value:.5g}" for name, value in row.validation.items())
+    speed = "" if row.seconds is None else f"{row.seconds:,.0f} s, {row.images_per_second or 0:,.0f}/s"
+    return [
+        row.run,
+        row.state,
+        row.recipe,
+        Path(row.data).name or row.data,
+        f"{row.size} px, {row.latent or '?'} dims, {row.precision}",
+        str(row.batch),
+        f"{row.lr:g}",
+        f"{row.epochs:g}",
+        f"{row.step:,}" + (f" of {row.steps:,}" if row.steps else ""),
+        terms,
+        speed,
+        when,
+    ]
+
+
 # compare, recipes, import --------------------------------------------------------------------------------------------
 
 
@@ -624,6 +735,8 @@ COMMANDS: dict[str, tuple[Callable[[ArgumentParser], None], str, Callable[[Names
     "average": (_average_options, "decode the mean code of groups of pictures", _average),
     "analogy": (_analogy_options, "make D so that A : B :: C : D", _analogy),
     "sample": (_sample_options, "draw new pictures", _sample),
+    "encode": (_encode_options, "write the codes of a whole set of pictures, resumable, shared by processes", _encode),
+    "runs": (_runs_options, "list the runs below a directory with their settings and results, or follow them", _runs),
     "compare": (_compare_options, "compare runs in one HTML report", _compare),
     "explore": (_explore_options, "turn the dimensions in a page: served here, or written as one file", _explore),
     "recipes": (_recipes_options, "list what can be trained, with its paper", _recipes),
@@ -688,17 +801,23 @@ def _print_json(value: Any) -> None:
 
 def _print_table(title: str, head: list[str], rows: list[list[Any]]) -> None:
     from rich.console import Console
-    from rich.table import Table
 
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 140)
+    if title:
+        console.print(title)
+    console.print(_table(head, rows))
+
+
+def _table(head: list[str], rows: list[list[Any]]) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for i, name in enumerate(head):
         table.add_column(name, justify="left" if i == 0 or not _numeric(rows, i) else "right")
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
-    if title:
-        console.print(title)
-    console.print(table)
+        table.add_row(*(Text(str(cell)) for cell in row))
+    return table
 
 
 def _numeric(rows: list[list[Any]], column: int) -> bool:

@@ -1,0 +1,242 @@
+"""The codes of a whole image set, shard by shard, by one process or by many that share the shards.
+
+Processes do not talk: shard i belongs to process i modulo WORLD_SIZE, every file appears whole or not at all, and who
+finds all shards there writes the manifest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import secrets
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latentdial.codes import (
+    FORMAT,
+    JOB,
+    MANIFEST,
+    MAX_JSON_BYTES,
+    Job,
+    codes_file,
+    digest_of,
+    names_file,
+    read_json,
+    read_names,
+    shard_count,
+    shard_span,
+)
+from latentdial.config import DataSettings
+from latentdial.errors import LatentdialError
+from latentdial.images import ImageSet, open_images
+from latentdial.latent.codec import Codec
+from latentdial.progress import Show
+from latentdial.run import MODEL, load
+from latentdial.training.precision import autocast, choose_device, choose_precision
+from latentdial.training.world import World
+
+SHARD_ROWS = 65_536
+BLOCK = 2048  # pictures read at once, a multiple of the codec's batch
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What one process did: pictures it encoded, pictures of shards that were whole, and whether all shards are."""
+
+    out: str
+    rows: int
+    latent: int
+    shards: int
+    encoded: int
+    kept: int
+    seconds: float
+    images_per_second: float
+    complete: bool
+    rank: int
+    processes: int
+
+
+def encode_pictures(
+    run: str | Path,
+    data: DataSettings,
+    out: str | Path,
+    shard_rows: int = SHARD_ROWS,
+    device: str = "auto",
+    precision: str = "float32",
+    show: Show | None = None,
+) -> Encoded:
+    """Write the codes of an image set into a folder that `read_codes` opens; what is there already is kept.
+
+    Under torchrun, or with RANK and WORLD_SIZE set, each process does its share. A folder with other codes is a
+    LatentdialError that names the difference.
+    """
+    if shard_rows < 1:
+        raise LatentdialError(f"--shard_rows {shard_rows} is out of range: use a number such as {SHARD_ROWS}")
+    out, show, world = Path(out), show or Show(), world_of(os.environ)
+    codec = load(run, _device(device, world))
+    precision = choose_precision(precision, codec.device)
+    images = open_images(data, codec.geometry, show.advance)
+    job = _job(Path(run), codec, data, images, shard_rows, precision)
+    _claim(out, job)
+    mine = range(world.rank, shard_count(job), world.size)
+    todo = [shard for shard in mine if not _whole(out, job, shard)]
+    start, done, total = time.perf_counter(), 0, sum(len(shard_span(job, shard)) for shard in todo)
+    for shard in todo:
+        codes = np.empty((len(shard_span(job, shard)), job["latent"]), np.float32)
+        for block in _blocks(shard_span(job, shard)):
+            with autocast(precision, codec.device):
+                codes[block.start - shard * shard_rows :][: len(block)] = codec.encode(
+                    images.pixels[block.start : block.stop]
+                )
+            done += len(block)
+            rate = done / (time.perf_counter() - start)
+            show.advance("encoding", done, total, f"{rate:.0f} images/s")
+        _write_shard(out, job, shard, codes, images)
+    seconds = time.perf_counter() - start
+    kept = sum(len(shard_span(job, shard)) for shard in mine) - total
+    complete = _write_manifest(out, job, images.label_names)
+    rate = round(done / seconds, 1) if done else 0.0
+    return Encoded(
+        str(out), len(images), job["latent"], shard_count(job), done, kept, round(seconds, 2), rate, complete,
+        world.rank, world.size,
+    )  # fmt: skip
+
+
+def world_of(environment: Any) -> World:
+    """This process's place among those that share the work, from RANK, WORLD_SIZE and LOCAL_RANK."""
+    try:
+        rank, size, local = (int(environment.get(name, default)) for name, default in
+                             (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", environment.get("RANK", 0))))  # fmt: skip
+    except ValueError:
+        rank, size, local = -1, 0, 0
+    if not 0 <= rank < size:
+        raise LatentdialError("RANK must be from 0 to below WORLD_SIZE: start the processes with torchrun, or set both")
+    return World(rank, size, local)
+
+
+def _device(wanted: str, world: World) -> str:
+    device = choose_device(wanted)
+    if device != "cuda":
+        return device
+    import torch
+
+    return f"cuda:{world.local_rank % torch.cuda.device_count()}"
+
+
+def _blocks(span: range) -> list[range]:
+    return [span[i : i + BLOCK] for i in range(0, len(span), BLOCK)]
+
+
+def _job(run: Path, codec: Codec, data: DataSettings, images: ImageSet, shard_rows: int, precision: str) -> Job:
+    return {
+        "format": FORMAT,
+        "model": digest_of(run / MODEL),
+        "pictures": hashlib.sha256(np.ascontiguousarray(images.hashes, np.uint64).tobytes()).hexdigest(),
+        "run": codec.name,
+        "data": data.source,
+        "geometry": asdict(codec.geometry),
+        "precision": precision,
+        "rows": len(images),
+        "shard_rows": shard_rows,
+        "latent": int(codec.model.latent),  # type: ignore[union-attr, arg-type]
+    }
+
+
+def _claim(out: Path, job: Job) -> None:
+    """Note in the folder what its codes are of; a folder that is taken is a LatentdialError."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        taken = [path.name for path in out.iterdir() if not path.name.startswith(".")]
+    except OSError as error:
+        raise LatentdialError(f"cannot write to {out} ({error.strerror}): choose another --out") from None
+    if not taken:
+        _put(out / JOB, _json(job))
+        return
+    if not (out / JOB).exists():
+        raise LatentdialError(f"{out} holds {taken[0]} and no codes: choose another --out")
+    held = read_json(out / JOB, MAX_JSON_BYTES)
+    for name in job:
+        if held.get(name) != job[name]:
+            before, now = (str(one)[:60] for one in (held.get(name), job[name]))
+            raise LatentdialError(
+                f"{out} holds other codes: {name} is {before} there and {now} here; choose another --out"
+            )
+
+
+def _whole(out: Path, job: Job, shard: int) -> bool:
+    """Whether a shard is there, of this job, and as it was written."""
+    try:
+        return read_names(out, job, shard).get("job") == _digest(job) and _checksum(out, job, shard) == digest_of(
+            out / codes_file(shard)
+        )
+    except (LatentdialError, OSError):
+        return False
+
+
+def _checksum(out: Path, job: Job, shard: int) -> Any:
+    return read_names(out, job, shard).get("codes")
+
+
+def _write_shard(out: Path, job: Job, shard: int, codes: np.ndarray, images: ImageSet) -> None:
+    """The codes, then their names with the checksum of the codes, without which the shard does not count."""
+    span = shard_span(job, shard)
+    file = io.BytesIO()
+    np.save(file, codes, allow_pickle=False)
+    labels = None if images.labels is None else images.labels[span.start : span.stop].tolist()
+    about = {
+        "job": _digest(job),
+        "codes": hashlib.sha256(file.getbuffer()).hexdigest(),
+        "names": images.names[span.start : span.stop],
+        "labels": labels,
+    }
+    for name in (codes_file(shard), names_file(shard)):
+        for leftover in out.glob(f".{name}.*.part"):  # of a process that was killed
+            leftover.unlink(missing_ok=True)
+    _put(out / codes_file(shard), file.getbuffer())
+    _put(out / names_file(shard), _json(about))
+
+
+def _write_manifest(out: Path, job: Job, label_names: list[str]) -> bool:
+    """Write the manifest if all shards are there, and say whether they are."""
+    shards = []
+    for shard in range(shard_count(job)):
+        try:
+            about = read_names(out, job, shard)
+        except LatentdialError:
+            return False
+        if about.get("job") != _digest(job) or not (out / codes_file(shard)).is_file():
+            return False
+        span = shard_span(job, shard)
+        sums = {"codes": about["codes"], "names": digest_of(out / names_file(shard))}
+        shards.append({"start": span.start, "rows": len(span), **sums})
+    _put(out / MANIFEST, _json({"job": job, "label_names": label_names, "shards": shards}))
+    return True
+
+
+def _put(path: Path, data: bytes | memoryview) -> None:
+    """Write a file whole or not at all, also where several processes write the same."""
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with unfinished.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise LatentdialError(
+            f"cannot write {path} ({error.strerror}): make room, and let one command at a time write there"
+        ) from None
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _digest(job: Job) -> str:
+    return hashlib.sha256(_json(job)).hexdigest()
