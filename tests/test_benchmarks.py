@@ -17,3 +17,12 @@ def test_benchmark_states_its_terms(path, monkeypatch):
     for word in ("Command:", "Time:", "Expected:"):
         assert word in module.__doc__
     assert callable(module.main)
+
+
+def test_operations_are_counted_as_six_a_weight_less_two_of_the_first_layer(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS[0].parent)
+    nets = importlib.import_module("nets")
+    small = nets.Net("fcn-ae", {"widths": [8], "latent": 3}, (1, 4, 4), 2, variational=False)
+    weights = 2 * (16 * 8 + 8 * 3)
+    assert nets.flops_a_picture(small) == 6 * weights - 2 * 16 * 8
+    assert nets.parameters(small.build()) == weights + 8 + 3 + 8 + 16

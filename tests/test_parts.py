@@ -75,6 +75,18 @@ def test_kl_is_that_of_torch_distributions_and_of_monte_carlo():
     torch.testing.assert_close(sampled, analytic.sum(-1), rtol=0.02, atol=0.02)
 
 
+def test_densities_of_the_codes_wait_until_they_are_asked_for(monkeypatch):
+    recipe, asked, density = small("fcn-vae"), [], StandardNormal.log_prob
+    monkeypatch.setattr(StandardNormal, "log_prob", lambda self, z: asked.append(z) or density(self, z))
+    run = recipe.model(pictures(recipe.model), 20_000, torch.Generator().manual_seed(0))
+    total(recipe.objective, run)
+    assert not asked
+    sampled = (run.log_qz - run.log_pz).mean(0)
+    torch.testing.assert_close(sampled, run.kl["z"].sum(-1), rtol=0.05, atol=0.05)
+    assert run.log_pz is run.log_pz
+    assert len(asked) == 1
+
+
 def test_posterior_density_is_the_normal_density():
     mean, log_variance, z = torch.randn(2, 3), torch.randn(2, 3), torch.randn(5, 2, 3)
     expected = torch.distributions.Normal(mean, (log_variance / 2).exp()).log_prob(z).sum(-1)
