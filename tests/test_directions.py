@@ -231,8 +231,8 @@ def test_a_coordinate_beyond_the_training_codes_is_flagged_though_the_picture_is
     assert not near[0].beyond
     back = apply_edits(blind, edited, parse_edits("4*=0.9"))[1]
     assert not back[0].beyond  # still outside, and closer than it was
-    nothing = np.zeros((6, 6, 1))
-    column = Edited("4*=10", edited, blind.decode(edited)[0], change(nothing, nothing), moves, 0.1, 0.1)
+    nothing = change(np.zeros((6, 6, 1)), np.zeros((6, 6, 1)))
+    column = Edited("4*=10", edited, blind.decode(edited)[0], nothing, moves, 0.1, 0.1)
     assert column.flagged
     assert column.warning.startswith("beyond the training codes")
 
