@@ -59,8 +59,8 @@ def codec(tiny_runs):
 
 
 @pytest.fixture(scope="session")
-def content(codec):
+def content(codec, discs):
     """What the explorer shows of it; needs the extra `explorer`."""
     from latentdial.explorer import make_content
 
-    return make_content(codec, weights="fp16")
+    return make_content(codec, discs, weights="fp16")

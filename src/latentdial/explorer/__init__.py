@@ -39,8 +39,8 @@ def explore(
 ) -> Any:
     """Explore a codec in a notebook: returns a widget; with `out`, writes one HTML file instead and returns None.
 
-    `images`, uint8 (N, H, W, C), fill the gallery; a run shows test pictures of its own data. A codec without training
-    codes, and with `out` a net that has no ONNX form, are a LatentdialError.
+    `images`, uint8 (N, H, W, C), fill the gallery; a run shows pictures held out from its training. A codec without
+    training codes, and with `out` a net that has no ONNX form, are a LatentdialError.
 
     >>> latentdial.explore(latentdial.load("runs/ae"))  # doctest: +SKIP
     """
@@ -56,7 +56,12 @@ def make_content(
     need_nets: bool = True,
     progress: Progress = lambda what, done, total: None,
 ) -> Content:
+<<<<<<< HEAD
     """What the page of a codec shows; the gallery is of `images`, else of `source`, else test pictures of the run."""
     given: Any = None if images is None else (codec.pictures(images), [], "Pictures")
+=======
+    """What the page of a codec shows; the gallery is of `images`, else of `source`, else held out from the run."""
+    given = None if images is None else (codec.pictures(images), [], "Pictures")
+>>>>>>> help-e
     pictures, labels, title = given or gallery_of(codec, source, progress)
     return gather(codec, pictures, labels, weights, need_nets, progress, title)

@@ -15,8 +15,7 @@ from latentdial.latent.support import MIN_CODES, safe_ranges
 
 STRONGEST = 16  # principal directions
 CODES = 8  # real codes that an effect is averaged over
-RANGE_CODES = 2  # and a safe range
-RANGE_ROUNDS = 3
+RANGE_CODES = 3  # and a safe range
 GROUP = 16  # directions measured together
 SHARE = 0.99  # of the training codes lie in the range that stands in where they are too few for a safe one
 NAMED = ("attribute", "examples")  # kinds of stored directions that a person has named
@@ -66,7 +65,7 @@ def _measured(codec: Codec, directions: list[Direction]) -> list[Dial]:
     steps = np.stack([direction.step for direction in directions])
     if len(codec.codes) >= MIN_CODES:
         few = real_codes(codec, RANGE_CODES).astype(np.float64)
-        ranges = np.median(safe_ranges(codec, few, steps, RANGE_ROUNDS), axis=1)
+        ranges = np.median(safe_ranges(codec, few, steps), axis=1)
     else:
         ranges = np.array([_range_of_codes(codec, direction) for direction in directions])
     effects = [effect_of(codec, start, before, step.astype(np.float32)) for step in steps]

@@ -27,6 +27,12 @@ BLOCK = 64  # int8 weights that share a scale
 MAX_ONNX_BYTES = 2_000_000_000
 
 
+TRIES: dict[Weights, list[tuple[Weights, Weights]]] = {  # of encoder and decoder, smallest first
+    "auto": [("int8", "int8"), ("fp16", "int8"), ("fp16", "fp16")],
+    "int8": [("int8", "int8"), ("fp16", "int8")],
+    "fp16": [("fp16", "fp16")],
+    "float32": [("float32", "float32")],
+}
 Traced = tuple["onnx.ModelProto", "onnx.ModelProto"]
 
 
@@ -39,7 +45,8 @@ class Nets:
 
     encoder: bytes
     decoder: bytes
-    weights: Weights
+    weights: Weights  # of the decoder
+    encoder_weights: Weights
     error: float
 
 
@@ -50,24 +57,18 @@ class NotExportable(LatentdialError):
 def export_nets(codec: Codec, codes: np.ndarray, pictures: np.ndarray, weights: Weights = "auto") -> Nets:
     """Export a codec to ONNX with `weights` stored so, and measure it against torch on codes (N, D) and pictures.
 
-    "auto" is int8 where that is at most 2 levels off, else fp16. Raises NotExportable where a net has no ONNX form,
-    and LatentdialError where int8 was asked for and is further off.
+    int8 is taken where that is at most 2 levels off, for the decoder alone where the encoder is too far off; "auto" is
+    fp16 where neither will do, and "int8" a LatentdialError. Raises NotExportable where a net has no ONNX form.
     """
     traced = trace(codec)
-    if weights in ("auto", "int8"):
-        small = _stored(codec, traced, "int8", codes, pictures)
-        if small.error <= MAX_INT8_ERROR:
-            return small
-        if weights == "int8":
-            raise LatentdialError(
-                f"with int8 weights {codec.name} is {small.error:.1f} levels off, over {MAX_INT8_ERROR:g}: use fp16"
-            )
-    return _stored(codec, traced, "fp16" if weights == "auto" else weights, codes, pictures)
-
-
-def _stored(codec: Codec, traced: Traced, weights: Weights, codes: np.ndarray, pictures: np.ndarray) -> Nets:
-    encoder, decoder = (_store(codec, net, weights) for net in traced)
-    return Nets(encoder, decoder, weights, largest_difference(codec, encoder, decoder, codes, pictures))
+    for encoder_weights, decoder_weights in TRIES[weights]:
+        encoder, decoder = _store(codec, traced[0], encoder_weights), _store(codec, traced[1], decoder_weights)
+        error = largest_difference(codec, encoder, decoder, codes, pictures)
+        if decoder_weights != "int8" or error <= MAX_INT8_ERROR:
+            return Nets(encoder, decoder, decoder_weights, encoder_weights, error)
+    raise LatentdialError(
+        f"with int8 weights {codec.name} is {error:.1f} levels off, over {MAX_INT8_ERROR:g}: use fp16"
+    )
 
 
 def trace(codec: Codec) -> Traced:

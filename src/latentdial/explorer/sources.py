@@ -14,7 +14,7 @@ from latentdial.latent.codec import Codec
 
 
 def gallery_of(codec: Codec, source: str | None, progress: Progress) -> tuple[np.ndarray | None, list[str], str]:
-    """Pictures, labels and the title of the gallery: of `source`, else test pictures of the run, if found."""
+    """Pictures, labels and the title of the gallery: of `source`, else those that the run was not trained on."""
     if codec.config is None:
         return None, [], ""
     config = codec.config
@@ -22,13 +22,14 @@ def gallery_of(codec: Codec, source: str | None, progress: Progress) -> tuple[np
     try:
         images = open_images(data, codec.geometry, progress)
         if source is None:
-            images = images.take(split_images(images, config.data.holdout, config.train.seed).test)
+            parts = split_images(images, config.data.holdout, config.train.seed)
+            images = images.take(np.concatenate([parts.test, parts.validation])[:GALLERY])
     except LatentdialError:
         if source is not None:
             raise
         return None, [], ""
     index = np.linspace(0, len(images) - 1, min(GALLERY, len(images))).astype(int)
-    title = "Test pictures, not trained on" if source is None else f"Pictures of {source.rstrip('/').split('/')[-1]}"
+    title = "Pictures held out from training" if source is None else f"Pictures of {source.rstrip('/').split('/')[-1]}"
     return np.ascontiguousarray(images.pixels[index]), _labels(images, index), title
 
 
