@@ -123,7 +123,7 @@ def _row(folder: Path, root: Path) -> RunRow:
 def _read(folder: Path, name: str) -> RunRow:
     config, summary = read_config(folder), read_summary(folder)
     records, times = read_metrics(folder), read_times(folder)
-    validation = next((r for r in reversed(records) if r.get("split") == "validation"), {})
+    validation: dict = next((r for r in reversed(records) if r.get("split") == "validation"), {})
     last = records[-1] if records else {}
     step = _number((summary or last).get("step"))
     clock = summary or (times[-1] if times else {})

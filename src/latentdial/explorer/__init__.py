@@ -56,12 +56,7 @@ def make_content(
     need_nets: bool = True,
     progress: Progress = lambda what, done, total: None,
 ) -> Content:
-<<<<<<< HEAD
-    """What the page of a codec shows; the gallery is of `images`, else of `source`, else test pictures of the run."""
-    given: Any = None if images is None else (codec.pictures(images), [], "Pictures")
-=======
     """What the page of a codec shows; the gallery is of `images`, else of `source`, else held out from the run."""
-    given = None if images is None else (codec.pictures(images), [], "Pictures")
->>>>>>> help-e
+    given: Any = None if images is None else (codec.pictures(images), [], "Pictures")
     pictures, labels, title = given or gallery_of(codec, source, progress)
     return gather(codec, pictures, labels, weights, need_nets, progress, title)
