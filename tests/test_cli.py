@@ -207,3 +207,11 @@ def test_settings_from_a_file(folder, tmp_path, capsys):
     assert config["model"]["options"] == {"latent": 5, "widths": 24}
     assert config["geometry"]["size"] == 16
     assert printed(capsys)["steps"] == 2
+
+
+def test_dashes_and_plain_lists_are_understood(folder, tmp_path):
+    args = ["train", "fcn-ae", str(folder), "--out", str(tmp_path / "run"), *SMALL, "--time-budget", "1s"]
+    assert main([*args, "--decay-at", "0.2,0.6", "--schedule=step"]) == 0
+    settings = json.loads((tmp_path / "run" / "config.json").read_text())["train"]
+    assert settings["time_budget"] == "1s"
+    assert settings["decay_at"] == [0.2, 0.6]

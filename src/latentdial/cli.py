@@ -17,12 +17,13 @@ from latentdial.config import AugmentSettings, DataSettings, Geometry, ModelSett
 from latentdial.errors import LatentdialError
 
 FAILED, PREEMPTED, INTERRUPTED = 1, 75, 130
+LISTS = {"--track", "--decay_at", "--levels"}
 DATA = "a folder of pictures, an array (.npy, .npz, IDX), a table of paths (.csv, .parquet), hf:NAME, or: avatars, lfw"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 an error in one line, 2 usage, 75 preempted, 130 Ctrl-C."""
-    args = list(sys.argv[1:] if argv is None else argv)
+    args = _forgiving(sys.argv[1:] if argv is None else argv)
     parser = make_parser(args)
     if not args:
         parser.print_help()
@@ -54,6 +55,19 @@ def make_parser(args: Sequence[str] = ()) -> ArgumentParser:
             describe(command)
         commands.add_subcommand(name, command, help=help_text)
     return parser
+
+
+def _forgiving(argv: Sequence[str]) -> list[str]:
+    """Takes --time-budget for --time_budget, and --track a,b for --track [a,b]."""
+    args: list[str] = []
+    for word in argv:
+        name, equals, value = word.partition("=")
+        if name.startswith("--"):
+            word = name.replace("-", "_").replace("__", "--", 1) + equals + value
+        elif args and args[-1] in LISTS and not word.startswith("["):
+            word = f"[{word}]"
+        args.append(word)
+    return args
 
 
 __doc_for_users__ = (
