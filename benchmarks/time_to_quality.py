@@ -8,7 +8,7 @@ Both train the same layers from the same weights on the same avatars with the sa
 rate, an epoch in turns; latentdial with its defaults (warm-up, cosine to zero over the epochs), pythae with its own
 (constant). After every epoch the weights of both are judged by latentdial's own evaluation, on the same held-out
 pictures, in nats a picture; neither that nor pythae's own evaluation is in the seconds. pythae is credited with the
-seconds up to its best epoch, and, as its last epochs may gain little, both also with those up to within 1% of that.
+seconds up to its best epoch; as its last epochs may gain little, both also with those up to within 1% of that loss.
 """
 
 from __future__ import annotations
@@ -97,10 +97,7 @@ def main() -> None:
     for seed in range(args.seeds):
         mine, other = race(args.pythae, args.net, pictures, args.epochs, args.lr, seed)
         best = min(loss for _, loss in other)
-        print(
-            f"seed {seed}: pythae's best loss {best:.1f}; "
-            f"latentdial ends at {mine[-1][1]:.1f} after {mine[-1][0]:.2f} s"
-        )
+        print(f"seed {seed}: pythae's best loss {best:.1f}; latentdial ends at {mine[-1][1]:.1f}")
         for name, target in (("its best", best), ("within 1%", best * 1.01)):
             there, taken = seconds_to(other, target), seconds_to(mine, target)
             ratios[name].append(there / taken)
