@@ -1,0 +1,76 @@
+"""The list of runs: settings and results, states, broken directories, and following one that trains."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from filelock import FileLock
+
+from latentdial import LatentdialError
+from latentdial.cli import main
+from latentdial.run import LOCK, METRICS, SUMMARY
+from latentdial.runs import list_runs, watch_runs
+
+
+@pytest.fixture
+def folder(tiny_runs, tmp_path):
+    for name, run in tiny_runs.items():
+        shutil.copytree(run, tmp_path / "deep" / name)
+    return tmp_path
+
+
+def test_settings_and_results(folder):
+    rows = {row.run: row for row in list_runs(folder)}
+    row = rows["deep/fcn-vae"]
+    assert (row.state, row.recipe, row.size, row.latent, row.batch, row.lr) == ("finished", "fcn-vae", 16, 6, 16, 3e-3)
+    assert (row.step, row.steps) == (400, 400)
+    assert {"loss", "nll", "kl"} <= row.validation.keys()
+    assert row.seconds > 0
+    assert row.images_per_second > 0
+    losses = [one.validation["loss"] for one in list_runs(folder, "loss")]
+    assert losses == sorted(losses)
+    assert [one.run for one in list_runs(folder, "run")] == sorted(rows)
+    with pytest.raises(LatentdialError, match="no run has a column"):
+        list_runs(folder, "nothing")
+
+
+def test_states(folder):
+    run = folder / "deep" / "fcn-ae"
+    summary = json.loads((run / SUMMARY).read_text())
+    (run / SUMMARY).write_text(json.dumps(summary | {"interrupted": True}))
+    assert list_runs(run)[0].state == "interrupted"
+    (run / SUMMARY).unlink()
+    assert list_runs(run)[0].state == "stopped"
+    with FileLock(run / LOCK):
+        assert list_runs(run)[0].state == "running"
+        watch = watch_runs(run, every=0.01)
+        assert next(watch)[0].state == "running"
+    assert [rows[0].state for rows in watch] == ["stopped"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, '{"format": 99}', '{"format": 1, "x": 1}'])
+def test_a_broken_run_is_a_row(folder, text, capsys):
+    (folder / "deep" / "fcn-ae" / "config.json").write_text(text)
+    rows = {row.run: row for row in list_runs(folder)}
+    assert rows["deep/fcn-ae"].state == "broken"
+    assert "config.json" in rows["deep/fcn-ae"].reason
+    assert rows["deep/fcn-vae"].state == "finished"
+    assert main(["runs", str(folder)]) == 0
+    assert "broken" in capsys.readouterr().out
+
+
+def test_odd_figures_and_bytes_are_no_crash(folder):
+    run = folder / "deep" / "fcn-ae"
+    (run / SUMMARY).write_text('{"step": "x", "steps": [], "seconds": null, "precision": "\\u001b[31m"}')
+    assert "\x1b" not in list_runs(run)[0].precision
+    (run / METRICS).write_bytes(b"\xff\xfe\n")
+    assert list_runs(run)[0].state == "broken"
+
+
+def test_command_for_machines(folder, capsys):
+    assert main(["runs", str(folder), "--json"]) == 0
+    assert {row["run"] for row in json.loads(capsys.readouterr().out)} == {"deep/fcn-ae", "deep/fcn-vae"}
+    assert main(["runs", str(folder / "deep" / "fcn-ae" / "samples")]) == 1
+    assert "no runs in" in capsys.readouterr().err
