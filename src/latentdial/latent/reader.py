@@ -65,12 +65,12 @@ class Reader(nn.Module):
         ]
         return torch.stack(counted).sum(0)
 
-    def aim(self, before: Tensor, after: Tensor, target: str, amount: float | None) -> Tensor:
-        """Readings (B, A) with the target's changed as steering wants it, its other categories in proportion."""
+    def aim(self, before: Tensor, target: str, rise: Tensor | float) -> Tensor:
+        """Readings (B, A) with the target's raised, (B,) or by one amount; its other categories share what is left."""
         column = self.columns.index(target)
         part, first = self._place(column)
         wanted = before.clone()
-        wanted[:, column] = after[:, column] if amount is None else before[:, column] + amount
+        wanted[:, column] = before[:, column] + rise
         if part.kind != "number":
             wanted[:, column] = wanted[:, column].clamp(0, SURE)
         if part.kind == "classes":

@@ -71,13 +71,14 @@ def hold(
 ) -> np.ndarray:
     """The moved codes (N, D), refined until the first name reads as it should and the others as the codes (N, D) did.
 
-    The first reading is to rise by `amount`, as a probability or in sd, or where that is None, to be as it is in the
-    moved codes. Readings are of the picture, encoded again.
+    The first reading is to rise by `amount`, as a probability or in sd, or where that is None, by as much as it rises
+    from the codes to the moved codes. Readings held are of the picture, encoded again.
     """
     start, aim = (torch.as_tensor(a, dtype=torch.float32, device=codec.device) for a in (codes, moved))
     with torch.no_grad():
-        before, after = (reader(codec.encoder(codec.decoder(z))) for z in (start, aim))
-    wanted = reader.aim(before, after, names[0], amount)
+        before = reader(codec.encoder(codec.decoder(start)))
+        rise = (reader(aim) - reader(start))[:, reader.columns.index(names[0])]
+    wanted = reader.aim(before, names[0], rise if amount is None else amount)
     return optimise(codec, moved, lambda x: reader.loss(codec.encoder(x), wanted, names))
 
 
