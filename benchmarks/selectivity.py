@@ -234,7 +234,7 @@ def end_of(name: str, place: int, known: Setting, values: np.ndarray) -> float:
 
 def drawn(known: Setting, picks: np.ndarray, name: str, category: int | None) -> np.ndarray:
     """The same avatars with one factor changed."""
-    from latentdial.images.avatars import _draw
+    from latentdial.images.drawing import _draw
 
     people = [{key: values[i].item() for key, values in known.held_out.factors.items()} for i in picks]
     changed = [person | {name: RANGES[name][1] if category is None else category} for person in people]
