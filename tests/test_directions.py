@@ -27,14 +27,16 @@ from latentdial.latent.finding import (
     without,
 )
 from latentdial.latent.grammar import parse_edits
-from latentdial.latent.labelled import attribute_directions, make_attribute, read_labels
+from latentdial.latent.labelled import attribute_directions, make_attribute, read_labels, run_pictures
 from latentdial.latent.paths import analogy, interpolate, slerp
 from latentdial.latent.ranking import explained_share, measure, rank
-from latentdial.latent.steering import conditioned, steer
+from latentdial.latent.reader import Part, Reader, train_reader
+from latentdial.latent.steering import conditioned, hold, steer
 from latentdial.latent.stored import Stored
 from latentdial.latent.support import fit_support, safe_ranges
 from latentdial.measure.change import change
 from latentdial.run import load, save_directions
+from latentdial.training import train
 
 LATENT, SIDE = 5, 8
 SPREAD = [0.04, 0.08, 0.04, 0.12, 0.08]
@@ -314,8 +316,11 @@ def test_stored_directions_come_back_exactly(tiny_runs, tmp_path):
     shutil.copytree(tiny_runs["fcn-ae"], run)
     codec = load(run)
     kept = measure(codec, axis_directions(codec)[:2] + pca_directions(codec, 2))
-    save_directions(run, Stored(tuple(kept), (0.5, 0.7), codec.support))
+    reader = train_reader(codec, codec.codes, [{"up": (codec.codes[:, 0] > 0).astype(float)}])
+    save_directions(run, Stored(tuple(kept), (0.5, 0.7), codec.support, reader))
     back = load(run)
+    with torch.no_grad():
+        assert torch.equal(back.reader(torch.tensor(codec.codes)), reader(torch.tensor(codec.codes)))
     assert [d.name for d in back.directions] == ["0", "1", "pca1", "pca2"]
     for before, after in zip(kept, back.directions, strict=True):
         assert after.vector == pytest.approx(before.vector, abs=1e-6)
@@ -335,6 +340,11 @@ def test_stored_directions_come_back_exactly(tiny_runs, tmp_path):
         (lambda r: r.update(format=99), "format 99"),
         (lambda r: r.update(extra=1), "it needs format"),
         (lambda r: r.update(limit=-1.0), "limit must be above zero"),
+        (lambda r: r.update(reader=[["magic", "a"]]), "of no known kind"),
+        (lambda r: r.update(reader=[["yes", "../a"]]), "without a proper name"),
+        (lambda r: r.update(reader=[["classes", "a", "a"]]), "without a proper name"),
+        (lambda r: r.update(reader={"a": 1}), "no list of attributes"),
+        (lambda r: r.update(reader=[["yes", "a"]]), "'reader_[a-z0-9._]+' is missing"),
     ],
 )
 def test_hostile_directions_are_refused(tiny_runs, tmp_path, spoil, reason):
@@ -347,6 +357,107 @@ def test_hostile_directions_are_refused(tiny_runs, tmp_path, spoil, reason):
     (run / "directions.json").write_text(json.dumps(record))
     with pytest.raises(LatentdialError, match=reason):
         load(run)
+
+
+@pytest.fixture(scope="module")
+def labelled_folder(discs, tmp_path_factory):
+    """The discs as PNG files, and a CSV that says which are bright, how large they are, and a colour word."""
+    folder = tmp_path_factory.mktemp("labelled")
+    area = (discs[..., 0] != 230).mean((1, 2))
+    red, blue = (np.array([picture[picture[..., 0] != 230][:, c].mean() for picture in discs]) for c in (0, 2))
+    rows = ["file,bright,area,tint"]
+    for i, picture in enumerate(discs):
+        Image.fromarray(picture).save(folder / f"{i:02}.png")
+        rows.append(
+            f"{i:02}.png,{'yes' if red[i] > 100 else 'no'},{area[i]:.3f},{'warm' if red[i] > blue[i] else 'cold'}"
+        )
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+@pytest.mark.parametrize("method", ["mean", "ridge"])
+def test_labels_from_a_file_make_directions_that_edits_use_and_keep(
+    tiny_runs, labelled_folder, tmp_path, capsys, method
+):
+    run = tmp_path / "run"
+    shutil.copytree(tiny_runs["fcn-ae"], run)
+    labels = ["--labels", str(labelled_folder / "labels.csv"), "--data", str(labelled_folder)]
+    assert main(["directions", str(run), *labels, "--method", method, "--json"]) == 0
+    found = {one["name"]: one for one in json.loads(capsys.readouterr().out)["directions"]}
+    assert {"bright.yes", "area", "tint.warm"} <= set(found)
+    assert found["area"]["kind"] == "attribute"
+    assert set(found["area"]["side"]) == {"bright.yes", "area", "tint.warm"}
+    assert found["bright.yes"]["side"]["bright.yes"] > 0.2
+    codec = load(run)
+    assert set(codec.reader.columns) == {"bright.yes", "area", "tint.warm"}
+    rows = [line.split(",") for line in (labelled_folder / "labels.csv").read_text().splitlines()[1:]]
+    picture = str(labelled_folder / min(rows, key=lambda row: float(row[2]))[0])
+    assert main(["edit", str(run), picture, "area+=1s", "--keep", "bright.yes", "tint.warm", "--json"]) == 0
+    (column,) = json.loads(capsys.readouterr().out)["edits"]
+    with torch.no_grad():
+        codes = torch.tensor(np.stack([codec.encode(picture)[0], np.array(column["code"])]), dtype=torch.float32)
+        start, after = codec.reader(codec.encoder(codec.decoder(codes)))
+    places = {name: codec.reader.columns.index(name) for name in codec.reader.columns}
+    assert after[places["area"]] > start[places["area"]] + 0.2
+    assert abs(after[places["bright.yes"]] - start[places["bright.yes"]]) < 0.2
+
+
+def test_svm_takes_yes_or_no_labels_only(tiny_runs, labelled_folder, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(tiny_runs["fcn-ae"], run)
+    rows = [line.split(",") for line in (labelled_folder / "labels.csv").read_text().splitlines()]
+    (tmp_path / "bright.csv").write_text("\n".join(",".join(row[:2]) for row in rows) + "\n")
+    common = ["directions", str(run), "--data", str(labelled_folder), "--method", "svm"]
+    assert main([*common, "--labels", str(tmp_path / "bright.csv"), "--without", "pca1", "--json"]) == 0
+    stored = load(run).directions
+    bright, pca = (next(d for d in stored if d.name == name) for name in ("bright.yes", "pca1"))
+    assert bright.vector @ pca.vector == pytest.approx(0, abs=1e-6)
+    capsys.readouterr()
+    assert main([*common, "--labels", str(labelled_folder / "labels.csv")]) == 1
+    assert "use --method mean or ridge" in capsys.readouterr().err
+
+
+def test_directions_use_the_same_held_out_pictures_as_training(tmp_path):
+    pictures = np.random.default_rng(0).integers(0, 255, (40, 16, 16, 3), dtype=np.uint8)
+    pictures[20:] = pictures[:20]
+    np.save(tmp_path / "twice.npy", pictures)
+    train("fcn-ae", tmp_path / "twice.npy", tmp_path / "run", options={"latent": 3, "widths": [8]}, size=16, steps=2)
+    codec = load(tmp_path / "run")
+    training, held_out = run_pictures(codec)
+    assert codec.encode(training.pixels[:]) == pytest.approx(codec.codes, abs=1e-5)
+    seen = {picture.tobytes() for picture in training.pixels[:]}
+    assert not any(picture.tobytes() in seen for picture in held_out.pixels[:])
+
+
+def test_reader_reads_and_holds(linear):
+    codes = linear.codes
+    columns = [{"high": (codes[:, 0] > 0).astype(float)}, {"size": codes[:, 1].astype(float)}]
+    thirds = np.digitize(codes[:, 3], np.quantile(codes[:, 3], [1 / 3, 2 / 3]))
+    columns.append({f"third.{i}": (thirds == i).astype(float) for i in range(3)})
+    reader = train_reader(linear, codes, columns)
+    with torch.no_grad():
+        read = reader(torch.tensor(codes)).numpy()
+    assert ((read[:, 0] > 0.5) == (codes[:, 0] > 0)).mean() > 0.9
+    assert np.corrcoef(read[:, 1], codes[:, 1])[0, 1] > 0.95
+    assert read[:, 2:].sum(1) == pytest.approx(1, abs=1e-5)
+    start = codes[:6].astype(float)
+    step = np.array([0.02, 0.08, 0, 0.05, 0])
+    held = hold(linear, start, start + step, reader, ["size", "high", "third.1"], amount=1.0)
+    with torch.no_grad():
+        before, plain, after = (
+            reader(torch.tensor(z, dtype=torch.float32)).numpy() for z in (start, start + step, held)
+        )
+    assert (after - before)[:, 1] == pytest.approx(1.0, abs=0.25)
+    others = [0, 2, 3, 4]
+    assert np.abs(after - before)[:, others].mean() < 0.5 * np.abs(plain - before)[:, others].mean()
+
+
+def test_aimed_categories_share_what_the_target_leaves():
+    reader = Reader([Part("classes", ("a", "b", "c")), Part("number", ("n",))], np.zeros(2), np.ones(2))
+    before = torch.tensor([[0.2, 0.2, 0.6, 1.0]])
+    assert reader.aim(before, "a", 0.4)[0].tolist() == pytest.approx([0.6, 0.1, 0.3, 1.0])
+    assert reader.aim(before, "a", 2.0)[0, 0] == pytest.approx(0.995)
+    assert reader.aim(before, "n", torch.ones(1))[0].tolist() == pytest.approx([0.2, 0.2, 0.6, 2.0])
 
 
 def test_commands(tiny_runs, discs, tmp_path, capsys):

@@ -94,7 +94,10 @@ def load(folder: str | Path, device: str = "cpu") -> Codec:
     codes, kl = _read_codes(folder, model.latent)
     codec = codec_of(model, config, folder.name, device, codes, kl)
     kept = read_directions(folder, model.latent, config.geometry.size)
-    return codec if kept is None else replace(codec, directions=kept.directions, stored_support=kept.support)
+    if kept is None:
+        return codec
+    reader = None if kept.reader is None else kept.reader.to(device)
+    return replace(codec, directions=kept.directions, stored_support=kept.support, reader=reader)
 
 
 def codec_of(

@@ -20,8 +20,9 @@ from latentdial.latent.finding import (
     pca_directions,
     without,
 )
-from latentdial.latent.labelled import attribute_directions, attributes_of, read_labels, run_pictures
+from latentdial.latent.labelled import Attribute, attribute_directions, attributes_of, read_labels, run_pictures
 from latentdial.latent.ranking import measure, rank
+from latentdial.latent.reader import Reader, train_reader
 from latentdial.latent.stored import Stored, merged
 from latentdial.latent.support import Support, fit_support
 from latentdial.measure.disentanglement import binned, scores
@@ -56,10 +57,11 @@ def study(run: str | Path, request: Request, again: bool, progress: Progress) ->
         measured = measure(codec, found, lambda done, total: progress("measuring directions", done, total))
         kept = _ranked(codec, measured)
         save_directions(folder, kept)
-    added = _asked_for(replace(codec, directions=kept.directions), request, progress)
+    added, reader = _asked_for(replace(codec, directions=kept.directions), request, progress)
     if added:
         measured = measure(codec, added, lambda done, total: progress("measuring new directions", done, total))
-        kept = replace(_ranked(codec, merged(kept.directions, measured)), support=codec.support)
+        fresh = _ranked(codec, merged(kept.directions, measured))
+        kept = replace(fresh, support=codec.support, reader=reader or kept.reader)
         save_directions(folder, kept)
     return kept
 
@@ -91,24 +93,28 @@ def _support(codec: Codec, progress: Progress) -> Support:
     return fit_support(codec, codec.encode(held_out.pixels[:]))
 
 
-def _asked_for(codec: Codec, request: Request, progress: Progress) -> list[Direction]:
-    added = []
+def _asked_for(codec: Codec, request: Request, progress: Progress) -> tuple[list[Direction], Reader | None]:
+    added: list[Direction] = []
+    reader = None
     if request.labels is not None:
-        added += _from_labels(codec, request, progress)
+        codes, attributes = _labelled(codec, request, progress)
+        added = attribute_directions(codec, codes, attributes, request.method)
+        reader = train_reader(codec, codes, [one.columns for one in attributes if one.varies])
     if request.these or request.those or request.name:
         added.append(_from_examples(codec, request))
     if request.without:
         others = [direction_of(codec, name) for name in request.without]
         added = [without(codec, direction, others) for direction in added]
-    return added
+    return added, reader
 
 
-def _from_labels(codec: Codec, request: Request, progress: Progress) -> list[Direction]:
+def _labelled(codec: Codec, request: Request, progress: Progress) -> tuple[np.ndarray, list[Attribute]]:
+    """Codes (N, D) of the labelled pictures, and their attributes."""
     images, _ = run_pictures(codec, request.data, progress)
     if request.labels == "data":
-        return attribute_directions(codec, codec.encode(images.pixels[:]), attributes_of(images), request.method)
+        return codec.encode(images.pixels[:]), attributes_of(images)
     index, attributes = read_labels(Path(request.labels or ""), images.names)
-    return attribute_directions(codec, codec.encode(images.pixels[index]), attributes, request.method)
+    return codec.encode(images.pixels[index]), attributes
 
 
 def _from_examples(codec: Codec, request: Request) -> Direction:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from latentdial.latent.direction import Direction
     from latentdial.latent.editing import EditSheet
     from latentdial.latent.effect import DimensionTable
+    from latentdial.latent.reader import Reader
     from latentdial.latent.support import Support
 
 CHUNK = 128
@@ -50,6 +51,7 @@ class Codec:
     model: nn.Module | None = None
     directions: tuple[Direction, ...] = ()  # stored with the run
     stored_support: Support | None = None
+    reader: Reader | None = None  # of attributes, for steering
 
     @cached_property
     def support(self) -> Support:

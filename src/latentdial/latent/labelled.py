@@ -33,6 +33,11 @@ class Attribute:
     columns: dict[str, np.ndarray]
 
     @property
+    def varies(self) -> bool:
+        """Every column has more than one value."""
+        return all(len(np.unique(values)) > 1 for values in self.columns.values())
+
+    @property
     def matrix(self) -> np.ndarray:
         """The columns (N, C), one left out where they add up to one."""
         columns = list(self.columns.values())

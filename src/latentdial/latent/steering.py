@@ -10,23 +10,29 @@ from torch import Tensor
 
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction
+from latentdial.latent.reader import Reader
 
-STEPS, RATE = 40, 0.05  # of Adam, in sd of the codes
-CLOSENESS = 0.05  # weight of the squared distance from the linear edit, in sd of the codes
+STEPS, RATE = 40, 0.1  # of Adam, in sd of the codes
+CLOSENESS = 0.1  # weight of the squared distance from the linear edit, in sd of the codes
 MAX_GAIN = 3.0  # a conditioned step may be at most this much longer than the plain one
 
-Probe = Callable[[Tensor], Tensor]
-"""Reads attributes (B, A) from float pictures (B, C, H, W) in the codec's value range."""
+Error = Callable[[Tensor], Tensor]
+"""How far float pictures (B, C, H, W) in the codec's value range are from what is wanted, (B,)."""
 
 
 def steer(codec: Codec, code: np.ndarray, target: Direction, amount: float, keep: Sequence[Direction]) -> np.ndarray:
     """The code (D,) moved `amount` along the target with the reading of every direction in `keep` held.
 
-    The linear step is conditioned first; then the code is refined so that the picture, encoded again, reads so too.
+    The linear step is conditioned first; then the code is refined so that the picture, encoded again, reads so too:
+    by the codec's trained reader where that knows all the names, else by the directions' own linear readers.
     """
     readers = [direction.normal for direction in keep]
     step = conditioned(amount * target.vector, np.cov(codec.codes.T.astype(np.float64)), readers, target.normal)
-    return refined(codec, code, code + step, np.stack([target.normal, *readers]))
+    start, moved = code[None], (code + step)[None]
+    names = [target.name, *(direction.name for direction in keep)]
+    if codec.reader is not None and set(names) <= set(codec.reader.columns):
+        return hold(codec, start, moved, codec.reader, names)[0]
+    return refined(codec, start, moved, np.stack([target.normal, *readers]))[0]
 
 
 def conditioned(
@@ -45,41 +51,58 @@ def conditioned(
     return held * min(gain, MAX_GAIN * float(np.linalg.norm(step)) / length) if length > 0 else held
 
 
-def refined(codec: Codec, code: np.ndarray, moved: np.ndarray, readers: np.ndarray) -> np.ndarray:
-    """The moved code (D,), refined until its picture, encoded again, has the readings (A,) of the linear edit."""
+def refined(codec: Codec, codes: np.ndarray, moved: np.ndarray, readers: np.ndarray) -> np.ndarray:
+    """The moved codes (N, D), refined until their pictures, encoded again, read (A,) like the linear edit."""
     sds = np.maximum((codec.codes @ readers.T).std(0), 1e-9)
     weights = torch.as_tensor(readers / sds[:, None], dtype=torch.float32, device=codec.device)
-
-    def probe(pictures: Tensor) -> Tensor:
-        return codec.encoder(pictures) @ weights.T
-
+    start, step = (torch.as_tensor(a, dtype=torch.float32, device=codec.device) for a in (codes, moved - codes))
     with torch.no_grad():
-        start = codec.decoder(torch.as_tensor(code[None], dtype=torch.float32, device=codec.device))
-        wanted = probe(start)[0] + weights @ torch.as_tensor(moved - code, dtype=torch.float32, device=codec.device)
-    return optimise(codec, moved[None], probe, wanted[None])[0]
+        wanted = (codec.encoder(codec.decoder(start)) + step) @ weights.T
+    return optimise(codec, moved, lambda x: (codec.encoder(x) @ weights.T - wanted).square().sum(1))
+
+
+def hold(
+    codec: Codec,
+    codes: np.ndarray,
+    moved: np.ndarray,
+    reader: Reader,
+    names: Sequence[str],
+    amount: float | None = None,
+) -> np.ndarray:
+    """The moved codes (N, D), refined until the first name reads as it should and the others as the codes (N, D) did.
+
+    The first reading is to rise by `amount`, as a probability or in sd, or where that is None, by as much as it rises
+    from the codes to the moved codes. Readings held are of the picture, encoded again.
+    """
+    start, aim = (torch.as_tensor(a, dtype=torch.float32, device=codec.device) for a in (codes, moved))
+    with torch.no_grad():
+        before = reader(codec.encoder(codec.decoder(start)))
+        rise = (reader(aim) - reader(start))[:, reader.columns.index(names[0])]
+    wanted = reader.aim(before, names[0], rise if amount is None else amount)
+    return optimise(codec, moved, lambda x: reader.loss(codec.encoder(x), wanted, names))
 
 
 def optimise(
     codec: Codec,
     moved: np.ndarray,
-    probe: Probe,
-    wanted: Tensor,
+    error: Error,
     steps: int = STEPS,
     closeness: float = CLOSENESS,
 ) -> np.ndarray:
-    """Codes (N, D) near `moved` whose decoded pictures the probe reads as `wanted` (N, A).
+    """Codes (N, D) near `moved` whose decoded pictures have a small error.
 
-    Minimises the squared error of the readings plus `closeness` times the squared distance in sd of the codes, with
-    Adam on whitened offsets, so that the code keeps to directions in which real codes vary.
+    Minimises the error plus `closeness` times the squared distance in sd of the codes, with Adam on whitened offsets,
+    so that the code keeps to directions in which real codes vary.
     """
     support = codec.support
     colour = torch.as_tensor(np.linalg.pinv(support.whiten), dtype=torch.float32, device=codec.device)
     start = torch.as_tensor(moved, dtype=torch.float32, device=codec.device)
     offset = torch.zeros_like(start, requires_grad=True)
     optimiser = torch.optim.Adam([offset], lr=RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for _ in range(steps):
-        error = (probe(codec.decoder(start + offset @ colour)) - wanted).square().sum()
-        loss = error + closeness * offset.square().sum()
+        loss = error(codec.decoder(start + offset @ colour)).sum() + closeness * offset.square().sum()
         (offset.grad,) = torch.autograd.grad(loss, [offset])
         optimiser.step()
+        schedule.step()
     return (start + offset.detach() @ colour).cpu().double().numpy()

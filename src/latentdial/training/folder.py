@@ -18,6 +18,7 @@ from latentdial.run import CONFIG, LOCK, METRICS, SUMMARY, TIMES, read_config
 from latentdial.training.loop import Record
 
 FREE = {"epochs", "steps", "checkpoint", "device", "memory", "track", "patience", "time_budget", "compile"}
+PATIENCE = 1.0  # seconds: `latentdial runs` takes the lock for an instant to see whether a run trains
 CLOCK = ("seconds", "images_per_second")
 
 
@@ -47,7 +48,7 @@ def locked(out: Path) -> Iterator[None]:
     """Only one process trains in a directory; the lock goes with the process, however it ends."""
     lock = FileLock(out / LOCK)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=PATIENCE)
     except Timeout:
         raise LatentdialError(f"another process trains in {out}: wait for it, or choose another --out") from None
     try:
