@@ -155,6 +155,22 @@ def test_explained_share_of_a_linear_decoder_in_closed_form(linear):
         assert explained_share(linear, found[:count]) == pytest.approx(share, abs=1e-4)
 
 
+def test_shares_of_redundant_directions_in_closed_form(linear):
+    slanted = [make_direction(linear, f"s{i}", "attribute", v) for i, v in enumerate(np.eye(LATENT) + 0.4)]
+    twin = make_direction(linear, "twin", "attribute", slanted[1].vector)
+    ranking = rank(linear, [*slanted, twin])
+    weight, covariance = weight_of(linear), np.cov(linear.codes.T.astype(float))
+    total = np.trace(weight @ covariance @ weight.T)
+    for count in range(1, LATENT + 1):
+        seen = np.stack([d.vector for d in ranking.directions[:count]], axis=1)
+        across = covariance @ seen
+        left = covariance - across @ np.linalg.solve(seen.T @ across, across.T)  # of codes given the coordinates
+        share = 1 - np.trace(weight @ left @ weight.T) / total
+        assert ranking.share(count) == pytest.approx(share, abs=1e-3)
+    assert {d.name for d in ranking.directions[:LATENT]} & {"twin", "s1"} != {"twin", "s1"}
+    assert ranking.shares[-1] == pytest.approx(1, abs=1e-4)
+
+
 def test_ranking_takes_the_strongest_first_and_redundancy_out(linear):
     twins = [make_direction(linear, f"twin{i}", "attribute", np.eye(LATENT)[1]) for i in range(3)]
     ranking = rank(linear, twins + axis_directions(linear))
