@@ -15,7 +15,7 @@ from latentdial.errors import LatentdialError
 from latentdial.latent.codec import Codec
 from latentdial.latent.detail import preserve
 from latentdial.latent.direction import direction_of, make_direction
-from latentdial.latent.editing import Edited, apply_edits, edit
+from latentdial.latent.editing import Edited, EditSheet, apply_edits, edit
 from latentdial.latent.effect import measure_effect, traversal
 from latentdial.latent.finding import (
     attribute_direction,
@@ -35,6 +35,7 @@ from latentdial.latent.steering import conditioned, hold, steer
 from latentdial.latent.stored import Stored
 from latentdial.latent.support import fit_support, safe_ranges
 from latentdial.measure.change import change
+from latentdial.report.figures import edit_sheet
 from latentdial.run import load, save_directions
 from latentdial.training import train
 
@@ -276,6 +277,18 @@ def test_detail_is_kept_where_the_edit_left_the_picture_alone():
     shown = preserve(source, before, after)
     assert shown[:, :18] == pytest.approx(source[:, :18], abs=1)
     assert shown[:, 30:] == pytest.approx(np.clip(after[:, 30:], 0, 255), abs=1)
+
+
+def test_sheet_shows_an_edit_without_and_with_the_detail(linear):
+    rng = np.random.default_rng(9)
+    picture = np.clip(linear.decode(linear.codes[:1])[0] + rng.normal(0, 20, (SIDE, SIDE, 1)), 0, 255).astype(np.uint8)
+    (off,), (on,) = (edit(linear, picture, ["0+=0.001s"], preserve_detail=keep).columns for keep in (False, True))
+    assert off.plain is None
+    assert (on.plain == off.picture).all()
+    error = [np.abs(one.astype(float) - picture).mean() for one in (on.plain, on.picture)]
+    assert error[1] < 0.2 * error[0]
+    widths = [edit_sheet(EditSheet(picture, picture, off.code, [column])).width for column in (off, on)]
+    assert widths[1] > widths[0] + 150
 
 
 def test_paths(linear):
