@@ -1,6 +1,7 @@
 """Directions on a linear codec, where everything is known in closed form; then on small runs, stored and by command."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -517,3 +518,21 @@ def test_commands(tiny_runs, discs, tmp_path, capsys):
     assert main(["analogy", str(run), picture, other, picture, "--out", str(tmp_path / "d.png")]) == 0
     assert main(["directions", str(run), "--these", str(tmp_path / "these")]) == 1
     assert "--name NAME" in capsys.readouterr().err
+
+
+def test_report_shows_directions_with_where_they_are_safe(tiny_runs, tmp_path):
+    run, page = tmp_path / "run", tmp_path / "page.html"
+    shutil.copytree(tiny_runs["fcn-ae"], run)
+    assert main(["directions", str(run)]) == 0
+    assert main(["compare", str(run), "--out", str(page)]) == 0
+    text = page.read_text()
+    first = load(run).directions[0]
+    assert "Directions, and how far they go" in text
+    assert f'alt="where {first.title} acts"' in text
+    assert f"safe {first.safe[0]:+.1f} to {first.safe[1]:+.1f} sd" in text
+    turns = re.findall(r'alt="picture (\d) at ([^"]+?) along [^"]+"( class="inside")?', text)
+    assert len(turns) == 6 * 3 * 7
+    as_is = [inside for _, at, inside in turns if at == "as is"]
+    assert all(as_is)  # where a picture starts is never further out than where it starts
+    assert main(["compare", str(tiny_runs["fcn-vae"]), "--out", str(page)]) == 0
+    assert "Directions, and how far they go" not in page.read_text()
