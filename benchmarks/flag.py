@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 
 from latentdial.latent.finding import axis_directions, jacobian_directions, pca_directions
 from latentdial.latent.labelled import run_pictures
-from latentdial.latent.support import fit_support
+from latentdial.latent.support import fit_support, reach
 from latentdial.run import load
 
 EDITS, REACH = 800, 8.0
@@ -73,11 +73,16 @@ def main() -> None:
         scores = {"flag": flag, "3 sd rule": sds > 3, "sd as a score": sds}
         scores |= {f"score {i} alone": raw[:, i] for i in range(raw.shape[1])}
         row = {f"AUROC {name}": roc_auc_score(broken, values) for name, values in scores.items()}
-        row |= {"share broken": broken.mean(), "broken flagged": (flag[broken] > 1).mean()}
-        rows.append(row | {"sound flagged": (flag[~broken] > 1).mean()})
+        ends = np.array([reach(codec, d.vector) for d in picks])
+        along = np.einsum("nd,nd->n", codes, np.stack([d.vector for d in picks]))
+        either = (flag > 1) | (along < ends[:, 0]) | (along > ends[:, 1])
+        row |= {"share broken": broken.mean()}
+        for name, warned in (("flag", flag > 1), ("flag or beyond the codes", either), ("3 sd rule", sds > 3)):
+            row |= {f"broken, warned by {name}": warned[broken].mean(), f"sound, by {name}": warned[~broken].mean()}
+        rows.append(row)
     for name in rows[0]:
         values = np.array([row[name] for row in rows])
-        print(f"{name:24s} {values.mean():.3f}  ({values.min():.3f} to {values.max():.3f} over {len(rows)} seeds)")
+        print(f"{name:44s} {values.mean():.3f}  ({values.min():.3f} to {values.max():.3f} over {len(rows)} seeds)")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Directions on a linear codec, where everything is known in closed form; then on small runs, stored and by command."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -15,7 +16,7 @@ from latentdial.errors import LatentdialError
 from latentdial.latent.codec import Codec
 from latentdial.latent.detail import preserve
 from latentdial.latent.direction import direction_of, make_direction
-from latentdial.latent.editing import Edited, apply_edits, edit
+from latentdial.latent.editing import Edited, EditSheet, apply_edits, edit
 from latentdial.latent.effect import measure_effect, traversal
 from latentdial.latent.finding import (
     attribute_direction,
@@ -35,6 +36,7 @@ from latentdial.latent.steering import conditioned, hold, steer
 from latentdial.latent.stored import Stored
 from latentdial.latent.support import fit_support, safe_ranges
 from latentdial.measure.change import change
+from latentdial.report.figures import edit_sheet
 from latentdial.run import load, save_directions
 from latentdial.training import train
 
@@ -155,6 +157,22 @@ def test_explained_share_of_a_linear_decoder_in_closed_form(linear):
         assert explained_share(linear, found[:count]) == pytest.approx(share, abs=1e-4)
 
 
+def test_shares_of_redundant_directions_in_closed_form(linear):
+    slanted = [make_direction(linear, f"s{i}", "attribute", v) for i, v in enumerate(np.eye(LATENT) + 0.4)]
+    twin = make_direction(linear, "twin", "attribute", slanted[1].vector)
+    ranking = rank(linear, [*slanted, twin])
+    weight, covariance = weight_of(linear), np.cov(linear.codes.T.astype(float))
+    total = np.trace(weight @ covariance @ weight.T)
+    for count in range(1, LATENT + 1):
+        seen = np.stack([d.vector for d in ranking.directions[:count]], axis=1)
+        across = covariance @ seen
+        left = covariance - across @ np.linalg.solve(seen.T @ across, across.T)  # of codes given the coordinates
+        share = 1 - np.trace(weight @ left @ weight.T) / total
+        assert ranking.share(count) == pytest.approx(share, abs=1e-3)
+    assert {d.name for d in ranking.directions[:LATENT]} & {"twin", "s1"} != {"twin", "s1"}
+    assert ranking.shares[-1] == pytest.approx(1, abs=1e-4)
+
+
 def test_ranking_takes_the_strongest_first_and_redundancy_out(linear):
     twins = [make_direction(linear, f"twin{i}", "attribute", np.eye(LATENT)[1]) for i in range(3)]
     ranking = rank(linear, twins + axis_directions(linear))
@@ -260,6 +278,18 @@ def test_detail_is_kept_where_the_edit_left_the_picture_alone():
     shown = preserve(source, before, after)
     assert shown[:, :18] == pytest.approx(source[:, :18], abs=1)
     assert shown[:, 30:] == pytest.approx(np.clip(after[:, 30:], 0, 255), abs=1)
+
+
+def test_sheet_shows_an_edit_without_and_with_the_detail(linear):
+    rng = np.random.default_rng(9)
+    picture = np.clip(linear.decode(linear.codes[:1])[0] + rng.normal(0, 20, (SIDE, SIDE, 1)), 0, 255).astype(np.uint8)
+    (off,), (on,) = (edit(linear, picture, ["0+=0.001s"], preserve_detail=keep).columns for keep in (False, True))
+    assert off.plain is None
+    assert (on.plain == off.picture).all()
+    error = [np.abs(one.astype(float) - picture).mean() for one in (on.plain, on.picture)]
+    assert error[1] < 0.2 * error[0]
+    widths = [edit_sheet(EditSheet(picture, picture, off.code, [column])).width for column in (off, on)]
+    assert widths[1] > widths[0] + 150
 
 
 def test_paths(linear):
@@ -488,3 +518,21 @@ def test_commands(tiny_runs, discs, tmp_path, capsys):
     assert main(["analogy", str(run), picture, other, picture, "--out", str(tmp_path / "d.png")]) == 0
     assert main(["directions", str(run), "--these", str(tmp_path / "these")]) == 1
     assert "--name NAME" in capsys.readouterr().err
+
+
+def test_report_shows_directions_with_where_they_are_safe(tiny_runs, tmp_path):
+    run, page = tmp_path / "run", tmp_path / "page.html"
+    shutil.copytree(tiny_runs["fcn-ae"], run)
+    assert main(["directions", str(run)]) == 0
+    assert main(["compare", str(run), "--out", str(page)]) == 0
+    text = page.read_text()
+    first = load(run).directions[0]
+    assert "Directions, and how far they go" in text
+    assert f'alt="where {first.title} acts"' in text
+    assert f"safe {first.safe[0]:+.1f} to {first.safe[1]:+.1f} sd" in text
+    turns = re.findall(r'alt="picture (\d) at ([^"]+?) along [^"]+"( class="inside")?', text)
+    assert len(turns) == 6 * 3 * 7
+    as_is = [inside for _, at, inside in turns if at == "as is"]
+    assert all(as_is)  # where a picture starts is never further out than where it starts
+    assert main(["compare", str(tiny_runs["fcn-vae"]), "--out", str(page)]) == 0
+    assert "Directions, and how far they go" not in page.read_text()

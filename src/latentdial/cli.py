@@ -407,7 +407,7 @@ def _save_strip(pictures: Any, out: str) -> None:
     if Path(out).suffix in {".gif", ".webp"}:
         frames = moving_picture(pictures)
         try:
-            frames[0].save(out, save_all=True, append_images=frames[1:], duration=80, loop=0)
+            frames[0].save(out, save_all=True, append_images=frames[1:], duration=80, loop=0, lossless=True)
         except (OSError, ValueError) as error:
             raise LatentdialError(f"cannot write {out} ({error}): choose another --out") from None
     else:

@@ -54,6 +54,7 @@ class Edited:
     """One column of an edit sheet: the edited code, its picture, and what changed against the reconstruction.
 
     `out` is how far the code lies out of the data: up to 1 inside, None without training codes to judge by.
+    `plain` is the picture as decoded where detail of the source was added to `picture`.
     """
 
     label: str
@@ -63,6 +64,7 @@ class Edited:
     moves: list[Move]
     out: float | None = None
     start_out: float | None = None
+    plain: np.ndarray | None = None
 
     @property
     def flagged(self) -> bool:
@@ -127,10 +129,10 @@ def edit(
     columns = []
     for (label, (edited, moves)), out in zip(results.items(), outs[1:], strict=True):
         after = codec.levels(edited[None])[0]
-        shown = preserve(source, before, after) if preserve_detail else after
-        columns.append(
-            Edited(label, edited, shown.round().astype(np.uint8), change(before, after), moves, out, outs[0])
-        )
+        decoded = after.round().astype(np.uint8)
+        shown = preserve(source, before, after).round().astype(np.uint8) if preserve_detail else decoded
+        plain = decoded if preserve_detail else None
+        columns.append(Edited(label, edited, shown, change(before, after), moves, out, outs[0], plain))
     return EditSheet(source, before.round().astype(np.uint8), code, columns)
 
 

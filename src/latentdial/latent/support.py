@@ -109,22 +109,23 @@ def _mixture(white: np.ndarray, held_out: np.ndarray) -> tuple[np.ndarray, np.nd
 def safe_ranges(codec: Codec, codes: np.ndarray, steps: np.ndarray, rounds: int = 4) -> np.ndarray:
     """How far codes (N, D) can move along steps (K, D) and stay inside: (K, N, 2), multiples of the step down and up.
 
-    Found by halving between 0 and 8 steps, and ended where the training codes end along the step; a code that starts
+    Found by halving between 0 and where the training codes end along the step, at most 8 steps; a code that starts
     outside may go as far as it is no further out.
     """
-    support = codec.support
-    limit = np.maximum(1.0, support.score(codec, codes))[None, :, None]
-    inner = np.zeros((len(steps), len(codes), 2))
-    outer = np.full_like(inner, MAX_STEPS)
-    signs = np.array([-1.0, 1.0])
-    tried = outer
+    limit = np.maximum(1.0, codec.support.score(codec, codes))
+    outer, signs = _room(codec, codes, steps), np.array([-1.0, 1.0])
+    inner, tried = np.zeros_like(outer), outer.copy()
     for _ in range(rounds + 1):
-        amounts = (tried * signs)[..., None]
-        moved = codes[None, :, None] + amounts * steps[:, None, None]
-        inside = support.score(codec, moved.reshape(-1, moved.shape[-1])).reshape(inner.shape) <= limit
-        inner, outer = np.where(inside, tried, inner), np.where(inside, outer, tried)
+        k, n, side = where = np.nonzero(inner < outer)
+        if not len(k):
+            break
+        at = tried[where]
+        moved = codes[n] + (at * signs[side])[:, None] * steps[k]
+        inside = codec.support.score(codec, moved) <= limit[n]
+        inner[where] = np.where(inside, at, inner[where])
+        outer[where] = np.where(inside, outer[where], at)
         tried = (inner + outer) / 2
-    return _within_reach(codec, codes, steps, inner * signs)
+    return inner * signs
 
 
 def reach(codec: Codec, vector: np.ndarray) -> tuple[float, float]:
@@ -133,10 +134,10 @@ def reach(codec: Codec, vector: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _within_reach(codec: Codec, codes: np.ndarray, steps: np.ndarray, ranges: np.ndarray) -> np.ndarray:
-    """Ranges (K, N, 2) cut where the training codes end along each step."""
+def _room(codec: Codec, codes: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Multiples of steps (K, D), down and up, from codes (N, D) to where the training codes end: (K, N, 2)."""
     lengths = np.maximum(np.linalg.norm(steps, axis=1), 1e-12)
     units = steps / lengths[:, None]
     ends = np.array([reach(codec, unit) for unit in units])
     room = (ends[:, None] - (units @ codes.T)[..., None]) / lengths[:, None, None]
-    return np.clip(ranges, np.minimum(room[..., :1], 0), np.maximum(room[..., 1:], 0))
+    return np.clip(room * [-1.0, 1.0], 0, MAX_STEPS)

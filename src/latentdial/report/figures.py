@@ -76,17 +76,20 @@ class Sheet:
 
 
 def edit_sheet(sheet: EditSheet, side: int = 176) -> Image.Image:
-    """Original, reconstruction, and a column for each edit with what changed below it."""
+    """Original, reconstruction, and a column for each edit with what changed below it; with and without its detail."""
+    headings = ["original", "reconstruction"]
     cells = [Cell(sheet.source, ["what was given"]), Cell(sheet.reconstruction, ["decoded from its code"])]
     for column in sheet.columns:
         moves = [f"{m.name}: {m.before:.2f} to {m.after:.2f} ({m.sds:+.1f} sd)" for m in column.moves]
         change = f"{column.change.mean:.2f} levels on average, {column.change.share:.0%} of pixels"
         out = [f"outside the safe range: {column.out:.1f} times"] if column.picture_out else []
         out += ["beyond the training codes"] if any(move.beyond for move in column.moves) else []
-        cells.append(
-            Cell(column.picture, [line for text in [*moves, change, *out] for line in textwrap.wrap(text, 26)])
-        )
-    headings = ["original", "reconstruction", *(column.label for column in sheet.columns)]
+        caption = [line for text in [*moves, change, *out] for line in textwrap.wrap(text, 26)]
+        cells.append(Cell(column.picture if column.plain is None else column.plain, caption))
+        headings.append(column.label)
+        if column.plain is not None:
+            cells.append(Cell(column.picture, ["with the detail of the", "original where the edit", "left it alone"]))
+            headings.append("detail kept")
     return Sheet([Row(cells)], headings=headings).draw(side)
 
 
