@@ -179,8 +179,9 @@ def test_dials_are_ranked_and_their_ranges_are_the_safe_ones(codec):
         assert effects == sorted(effects, reverse=True)
     assert {dial.name for dial in dials if dial.kind == "axis"} == {str(i) for i in range(codec.latent)}
     few = real_codes(codec, 3).astype(np.float64)
+    steps = {one.name: one.step[None] for one in [*axis_directions(codec), *pca_directions(codec)]}
     for dial in dials:
-        (expected,) = np.median(safe_ranges(codec, few, dial.sd * dial.vector[None].astype(np.float64)), axis=1)
+        (expected,) = np.median(safe_ranges(codec, few, steps[dial.name]), axis=1)
         assert (dial.low, dial.high) == pytest.approx(expected)
 
 

@@ -85,6 +85,7 @@ def encode_pictures(
     job = _job(Path(run), codec, data, images, shard_rows, precision)
     _claim(out, job)
     mine = range(world.rank, shard_count(job), world.size)
+    _sweep(out, mine)
     todo = [shard for shard in mine if not _whole(out, job, shard)]
     start, done, total = time.perf_counter(), 0, sum(len(shard_span(job, shard)) for shard in todo)
     for shard in todo:
@@ -169,6 +170,14 @@ def _claim(out: Path, job: Job) -> None:
             )
 
 
+def _sweep(out: Path, shards: range) -> None:
+    """Take away what a process that was killed has left half written of these shards."""
+    for shard in shards:
+        for name in (codes_file(shard), names_file(shard)):
+            for leftover in out.glob(f".{name}.*.part"):
+                leftover.unlink(missing_ok=True)
+
+
 def _whole(out: Path, job: Job, shard: int) -> bool:
     """Whether a shard is there, of this job, and as it was written."""
     try:
@@ -195,9 +204,6 @@ def _write_shard(out: Path, job: Job, shard: int, codes: np.ndarray, images: Ima
         "names": images.names[span.start : span.stop],
         "labels": labels,
     }
-    for name in (codes_file(shard), names_file(shard)):
-        for leftover in out.glob(f".{name}.*.part"):  # of a process that was killed
-            leftover.unlink(missing_ok=True)
     _put(out / codes_file(shard), file.getbuffer())
     _put(out / names_file(shard), _json(about))
 
