@@ -2,7 +2,7 @@
 
 Command:  python benchmarks/selectivity.py RUN --seeds 3
           (RUN: latentdial train conv-vae avatars --limit 10000 --epochs 12 --batch 64 --out RUN)
-Time:     about 6 minutes a seed on one core
+Time:     12 minutes for the first three targets of a seed on a busy machine; a whole seed was not timed
 Expected: benchmarks/RESULTS.md, "Selectivity"
 
 The judge is a convolutional net trained on other avatars, drawn for it, with their factor vectors; it never sees the

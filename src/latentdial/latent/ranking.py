@@ -13,7 +13,7 @@ from latentdial.latent.effect import measure_effect, real_codes
 from latentdial.latent.support import safe_ranges
 
 CODES = 12  # real codes that effects are measured on
-RANGE_CODES = 3
+RANGE_CODES = 5
 GROUP = 16  # directions whose ranges are looked for together
 SHARE_CODES = 200
 SIDE = 16  # pixels a side at which effects are compared

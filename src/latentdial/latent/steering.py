@@ -14,6 +14,7 @@ from latentdial.latent.reader import Reader
 
 STEPS, RATE = 40, 0.1  # of Adam, in sd of the codes
 CLOSENESS = 0.1  # weight of the squared distance from the linear edit, in sd of the codes
+FLOOR = 1e-4  # of the mean variance of the codes, by which flat directions may still vary
 MAX_GAIN = 3.0  # a conditioned step may be at most this much longer than the plain one
 
 Error = Callable[[Tensor], Tensor]
@@ -94,8 +95,9 @@ def optimise(
     Minimises the error plus `closeness` times the squared distance in sd of the codes, with Adam on whitened offsets,
     so that the code keeps to directions in which real codes vary.
     """
-    support = codec.support
-    colour = torch.as_tensor(np.linalg.pinv(support.whiten), dtype=torch.float32, device=codec.device)
+    covariance = np.atleast_2d(np.cov(codec.codes.T.astype(np.float64)))
+    ridge = FLOOR * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+    colour = torch.as_tensor(np.linalg.cholesky(covariance + ridge).T, dtype=torch.float32, device=codec.device)
     start = torch.as_tensor(moved, dtype=torch.float32, device=codec.device)
     offset = torch.zeros_like(start, requires_grad=True)
     optimiser = torch.optim.Adam([offset], lr=RATE)

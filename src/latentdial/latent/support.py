@@ -23,6 +23,7 @@ FLOOR = 0.01  # of the mean variance: flatter directions of the codes are treate
 MAX_STEPS = 8.0  # sd; a safe range is not looked for further out
 MIN_CODES = 20
 CALIBRATION = 600  # held-out codes used at most
+SLACK = 1e-3  # of a score, by which it may differ with the size of a batch
 REACH = 0.999  # share of the training codes between the two ends of a direction
 
 
@@ -121,7 +122,7 @@ def safe_ranges(codec: Codec, codes: np.ndarray, steps: np.ndarray, rounds: int 
             break
         at = tried[where]
         moved = codes[n] + (at * signs[side])[:, None] * steps[k]
-        inside = codec.support.score(codec, moved) <= limit[n]
+        inside = codec.support.score(codec, moved) <= limit[n] + SLACK
         inner[where] = np.where(inside, at, inner[where])
         outer[where] = np.where(inside, outer[where], at)
         tried = (inner + outer) / 2
@@ -140,4 +141,4 @@ def _room(codec: Codec, codes: np.ndarray, steps: np.ndarray) -> np.ndarray:
     units = steps / lengths[:, None]
     ends = np.array([reach(codec, unit) for unit in units])
     room = (ends[:, None] - (units @ codes.T)[..., None]) / lengths[:, None, None]
-    return np.clip(room * [-1.0, 1.0], 0, MAX_STEPS)
+    return np.clip(room * [-1.0, 1.0], 0, MAX_STEPS).round(3)  # the same for vectors of float32 and float64
