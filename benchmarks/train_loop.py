@@ -11,8 +11,9 @@ turns, an epoch each round after one epoch to warm up; the table shows medians o
 medians of the rounds' ratios. Many short rounds bear a busy machine better than few long ones.
 
 The notebook-style loop is what people write: a Dataset that gives one float picture at a time, a DataLoader, float32,
-Adam, `.item()` each step. The bare loop is the limit: uint8 pictures in memory, a fused Adam, the precision and memory
-format that latentdial chose, and nothing around. pythae runs in a process of its own (see pythae_worker.py) and has no
+Adam, `.item()` each step. The bare loop is the limit: the same model and objective, uint8 pictures in memory, a fused
+Adam, the precision that latentdial chose, and nothing around. "By hand" is that loop with the loss written out for this
+one net, which shows what the general form of models and objectives costs. pythae runs in a process of its own (see pythae_worker.py) and has no
 reduced precision on processors. The roofline is the best measured rate of a matrix product, square or of the net's own
 sizes, in the precision used; the fraction is pictures/s x FLOP a picture / that rate.
 """
@@ -23,7 +24,7 @@ import argparse
 import datetime
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
@@ -32,6 +33,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from latentdial.config import TrainSettings
+from latentdial.parts.objectives import total
 from latentdial.training.loop import Loop
 from latentdial.training.precision import autocast, choose_device, choose_precision
 from nets import NETS, Net, flops_a_picture, parameters
@@ -91,15 +93,35 @@ def notebook_epochs(net: Net, pixels: torch.Tensor, device: str, _precision: str
 
 
 def bare_epochs(net: Net, pixels: torch.Tensor, device: str, precision: str) -> Iterator[float]:
+    """The same model and objective, with nothing around."""
+    recipe = net.build()
+    model = recipe.model.to(device)
+
+    def loss_of(x: torch.Tensor) -> torch.Tensor:
+        with autocast(precision, device):
+            run = model(x)
+        return total(recipe.objective, run)[0]
+
+    return shortest_loop(model, loss_of, net, pixels.to(device))
+
+
+def by_hand_epochs(net: Net, pixels: torch.Tensor, device: str, precision: str) -> Iterator[float]:
+    """The loss written for this one net, with nothing around."""
     model = PlainNet(net).to(device)
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
-    pixels, low = pixels.to(device), 0.0 if model.binary else -1.0
+    return shortest_loop(model, lambda x: model(x, precision, device), net, pixels.to(device))
+
+
+def shortest_loop(
+    model: nn.Module, loss_of: Callable[[torch.Tensor], torch.Tensor], net: Net, pixels: torch.Tensor
+) -> Iterator[float]:
+    optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-3, fused=True)
+    low = 0.0 if net.recipe == "binary-vae" else -1.0
     while True:
         start = time.perf_counter()
-        for index in torch.randperm(len(pixels), device=device).split(net.batch):
+        for index in torch.randperm(len(pixels), device=pixels.device).split(net.batch):
             x = pixels.index_select(0, index).permute(0, 3, 1, 2)
             x = x.to(torch.float32, memory_format=torch.contiguous_format).mul_((1 - low) / 255).add_(low)
-            loss = model(x, precision, device)
+            loss = loss_of(x)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
@@ -124,7 +146,12 @@ def ignore(_record: object) -> None:
     pass
 
 
-LOOPS = {"notebook": notebook_epochs, "bare": bare_epochs, "latentdial": latentdial_epochs}
+LOOPS = {
+    "notebook": notebook_epochs,
+    "by hand": by_hand_epochs,
+    "bare": bare_epochs,
+    "latentdial": latentdial_epochs,
+}
 
 
 def gemm_rate(net: Net, device: str, precision: str) -> float:
