@@ -137,7 +137,8 @@ class TrainSettings:
     device: str = "auto"
     """auto, cpu, cuda or mps"""
     memory: Literal["auto", "hold", "stream"] = "auto"
-    """hold the training pictures in the device's memory or stream them batch by batch; auto holds what fits"""
+    """hold the training pictures in the device's memory or stream them batch by batch; auto holds what fits,
+    on the processor up to 300 MB"""
     compile: bool = False
     """compile the nets with torch.compile; needs a C++ compiler and a minute"""
     shard: bool = False
