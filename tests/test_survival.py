@@ -133,6 +133,15 @@ def test_preemption_saves_and_says_so_by_its_exit_code(discs_file, tmp_path, nam
     assert codec.latent == 4
 
 
+@pytest.fixture
+def _ctrl_c_raises():
+    """As on a terminal: a process that a script starts in the background would ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_ctrl_c_raises")
 def test_ctrl_c_asks_and_the_second_quits_at_once():
     """Row 47; a whole run that is interrupted once is tested with the command line."""
     with listening() as stop:
