@@ -39,7 +39,7 @@ from latentdial.latent.codec import Codec
 from latentdial.progress import Show
 from latentdial.run import MODEL, load
 from latentdial.training.precision import autocast, choose_device, choose_precision
-from latentdial.training.world import World
+from latentdial.training.world import World, world_of
 
 SHARD_ROWS = 65_536
 BLOCK = 2048  # pictures read at once, a multiple of the codec's batch
@@ -107,18 +107,6 @@ def encode_pictures(
         str(out), len(images), job["latent"], shard_count(job), done, kept, round(seconds, 2), rate, complete,
         world.rank, world.size,
     )  # fmt: skip
-
-
-def world_of(environment: Any) -> World:
-    """This process's place among those that share the work, from RANK, WORLD_SIZE and LOCAL_RANK."""
-    try:
-        rank, size, local = (int(environment.get(name, default)) for name, default in
-                             (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", environment.get("RANK", 0))))  # fmt: skip
-    except ValueError:
-        rank, size, local = -1, 0, 0
-    if not 0 <= rank < size:
-        raise LatentdialError("RANK must be from 0 to below WORLD_SIZE: start the processes with torchrun, or set both")
-    return World(rank, size, local)
 
 
 def _device(wanted: str, world: World) -> str:

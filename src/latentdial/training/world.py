@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -74,12 +75,23 @@ class World:
             dist.destroy_process_group()
 
 
+def world_of(environment: Any) -> World:
+    """This process's place among those that share the work, from RANK, WORLD_SIZE and LOCAL_RANK."""
+    try:
+        rank, size, local = (int(environment.get(name, default)) for name, default in
+                             (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", environment.get("RANK", 0))))  # fmt: skip
+    except ValueError:
+        rank, size, local = -1, 0, 0
+    if not 0 <= rank < size:
+        raise LatentdialError("RANK must be from 0 to below WORLD_SIZE: start the processes with torchrun, or set both")
+    return World(rank, size, local)
+
+
 def join_world(device: str) -> tuple[World, str]:
     """The world that torchrun has set up, and this process's device in it; alone where there is none."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
+    world = world_of(os.environ)
+    if world.size == 1:
         return World(), device
-    world = World(int(os.environ["RANK"]), size, int(os.environ["LOCAL_RANK"]))
     if device == "cuda":
         if world.local_rank >= torch.cuda.device_count():
             raise LatentdialError(
