@@ -95,8 +95,8 @@ class Session:
         changed = self.check.changed or (self.stop.reason != "preempted" and self.check.wait())
         if changed:
             raise Changed(f"{changed} picture files have changed since they were decoded")
-        done = self.loop.step >= self.loop.steps or not self.stop()
-        stopped: Reason = "" if done else self.stop.reason
+        reason = self._agreed_reason()
+        stopped: Reason = "" if self.loop.step >= self.loop.steps else reason
         if stopped or self.config.train.checkpoint:
             self._checkpoint()
             self.checkpoints.wait()
@@ -196,6 +196,12 @@ class Session:
             self.best.weights = self.loop.published()
         if self.loop.step == self.loop.steps:
             self.show.say(f"validation: {terms}")
+
+    def _agreed_reason(self) -> Reason:
+        """Why training was told to stop, the same in all processes: a signal may have reached only some as yet."""
+        reasons: tuple[Reason, ...] = ("preempted", "interrupted")
+        told = [reason for reason in reasons if self.world.any(self.stop.reason == reason)]
+        return told[0] if told else ""
 
     def _stopping(self) -> bool:
         patience = self.config.train.patience
