@@ -12,7 +12,7 @@ medians of the rounds' ratios. Many short rounds bear a busy machine better than
 
 The notebook-style loop is what people write: a Dataset that gives one float picture at a time, a DataLoader, float32,
 Adam, `.item()` each step. The bare loop is the limit: the same model and objective, uint8 pictures in memory, a fused
-Adam, the precision that latentdial chose, and nothing around. "By hand" is that loop with the loss written out for this
+Adam, the precision that latentdial chose, freed memory kept as latentdial keeps it, and nothing around. "By hand" is that loop with the loss written out for this
 one net, which shows what the general form of models and objectives costs. pythae runs in a process of its own (see
 pythae_worker.py) and has no reduced precision on processors. The roofline is the best measured rate of a matrix
 product, square or of the net's own sizes, in the precision used; the fraction is pictures/s x FLOP a picture / that.
@@ -35,6 +35,7 @@ from torch.utils.data import DataLoader, Dataset
 from latentdial.config import TrainSettings
 from latentdial.parts.objectives import total
 from latentdial.training.loop import Loop
+from latentdial.training.memory import kept_memory
 from latentdial.training.precision import autocast, choose_device, choose_precision
 from nets import NETS, Net, flops_a_picture, parameters
 from pythae_worker import Contender
@@ -118,14 +119,15 @@ def shortest_loop(
     low = 0.0 if net.recipe == "binary-vae" else -1.0
     while True:
         start = time.perf_counter()
-        for index in torch.randperm(len(pixels), device=pixels.device).split(net.batch):
-            x = pixels.index_select(0, index).permute(0, 3, 1, 2)
-            x = x.to(torch.float32, memory_format=torch.contiguous_format).mul_((1 - low) / 255).add_(low)
-            loss = loss_of(x)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-        loss.item()
+        with kept_memory():
+            for index in torch.randperm(len(pixels), device=pixels.device).split(net.batch):
+                x = pixels.index_select(0, index).permute(0, 3, 1, 2)
+                x = x.to(torch.float32, memory_format=torch.contiguous_format).mul_((1 - low) / 255).add_(low)
+                loss = loss_of(x)
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()
+                optimiser.step()
+            loss.item()
         yield time.perf_counter() - start
 
 

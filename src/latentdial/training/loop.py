@@ -21,6 +21,7 @@ from latentdial.parts.objectives import total
 from latentdial.recipes import Recipe
 from latentdial.training.augment import augment
 from latentdial.training.feed import Ahead, Feed
+from latentdial.training.memory import kept_memory
 from latentdial.training.optimizers import kl_schedule, lr_schedule, make_optimizers, warmup_steps
 from latentdial.training.precision import autocast
 from latentdial.training.sharding import average_numbers, like, local, share_out, whole
@@ -93,7 +94,7 @@ class Loop:
     ) -> None:
         """Train until all steps are done or `stop` says so; `report` gets a record of terms every so often."""
         clock = Clock(self)
-        with closing(self._ahead):
+        with closing(self._ahead), kept_memory():
             self._run(clock, report, stop, after_step)
         clock.lap()
 
