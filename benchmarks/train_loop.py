@@ -12,10 +12,11 @@ medians of the rounds' ratios. Many short rounds bear a busy machine better than
 
 The notebook-style loop is what people write: a Dataset that gives one float picture at a time, a DataLoader, float32,
 Adam, `.item()` each step. The bare loop is the limit: the same model and objective, uint8 pictures in memory, a fused
-Adam, the precision that latentdial chose, freed memory kept as latentdial keeps it, and nothing around. "By hand" is that loop with the loss written out for this
-one net, which shows what the general form of models and objectives costs. pythae runs in a process of its own (see
-pythae_worker.py) and has no reduced precision on processors. The roofline is the best measured rate of a matrix
-product, square or of the net's own sizes, in the precision used; the fraction is pictures/s x FLOP a picture / that.
+Adam, the precision that latentdial chose, freed memory kept as latentdial keeps it, and nothing around. "By hand" is
+that loop with the loss written out for this one net, which shows what the general form of models and objectives costs.
+pythae runs in a process of its own (see pythae_worker.py) and has no reduced precision on processors. The roofline is
+the best measured rate of a matrix product, square or of the net's own sizes, in the precision used; the fraction is
+pictures/s x FLOP a picture / that.
 """
 
 from __future__ import annotations
