@@ -13,7 +13,7 @@ from latentdial.latent.detail import preserve
 from latentdial.latent.direction import Direction, direction_of
 from latentdial.latent.grammar import FLOAT32_MAX, Edit, parse_edits
 from latentdial.latent.steering import steer
-from latentdial.latent.support import MIN_CODES, reach
+from latentdial.latent.support import MIN_CODES, left, reach
 from latentdial.measure.change import Change, change
 
 
@@ -87,7 +87,7 @@ class Edited:
     @property
     def picture_out(self) -> bool:
         """The picture is further out than the border of real pictures, and than where it started."""
-        return self.out is not None and self.start_out is not None and self.out > max(1.0, self.start_out)
+        return self.out is not None and self.start_out is not None and bool(left(self.out, self.start_out))
 
     def sentence(self) -> str:
         said = f"{self.label}: {'; '.join(move.sentence() for move in self.moves)} - {self.change.sentence()}."

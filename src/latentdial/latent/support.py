@@ -107,13 +107,18 @@ def _mixture(white: np.ndarray, held_out: np.ndarray) -> tuple[np.ndarray, np.nd
     return best.weights_, best.means_, best.covariances_
 
 
+def left(score: np.ndarray | float, start: np.ndarray | float) -> np.ndarray:
+    """Whether codes of these scores are beyond the border, and further out than where they started."""
+    return np.asarray(score > np.maximum(1.0, start) + SLACK)
+
+
 def safe_ranges(codec: Codec, codes: np.ndarray, steps: np.ndarray, rounds: int = 4) -> np.ndarray:
     """How far codes (N, D) can move along steps (K, D) and stay inside: (K, N, 2), multiples of the step down and up.
 
     Found by halving between 0 and where the training codes end along the step, at most 8 steps; a code that starts
     outside may go as far as it is no further out.
     """
-    limit = np.maximum(1.0, codec.support.score(codec, codes))
+    start = codec.support.score(codec, codes)
     outer, signs = _room(codec, codes, steps), np.array([-1.0, 1.0])
     inner, tried = np.zeros_like(outer), outer.copy()
     for _ in range(rounds + 1):
@@ -122,7 +127,7 @@ def safe_ranges(codec: Codec, codes: np.ndarray, steps: np.ndarray, rounds: int 
             break
         at = tried[where]
         moved = codes[n] + (at * signs[side])[:, None] * steps[k]
-        inside = codec.support.score(codec, moved) <= limit[n] + SLACK
+        inside = ~left(codec.support.score(codec, moved), start[n])
         inner[where] = np.where(inside, at, inner[where])
         outer[where] = np.where(inside, outer[where], at)
         tried = (inner + outer) / 2

@@ -11,6 +11,7 @@ from PIL import Image
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction, Effect
 from latentdial.latent.effect import real_codes
+from latentdial.latent.support import left
 from latentdial.report.figures import Cell, Row, Sheet, heat_map
 
 SDS = np.array([-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0])
@@ -43,14 +44,14 @@ class Turned:
 def turned(codec: Codec, directions: Sequence[Direction], faces: int = FACES) -> list[Turned]:
     """Real codes moved along every direction whose effect is measured."""
     starts = real_codes(codec, faces + 2)[1:-1].astype(np.float64)
-    limits = np.maximum(1.0, codec.support.score(codec, starts))[:, None]
+    start = codec.support.score(codec, starts)[:, None]
     measured = [(direction, direction.effect) for direction in directions if direction.effect]
     strongest = max((effect.levels for _, effect in measured), default=1.0)
     rows = []
     for direction, effect in measured:
         moved = (starts[:, None] + SDS[:, None] * direction.step).reshape(-1, starts.shape[1])
         pictures = codec.decode(moved)
-        outside = codec.support.score(codec, moved).reshape(len(starts), len(SDS)) > limits
+        outside = left(codec.support.score(codec, moved).reshape(len(starts), len(SDS)), start)
         pictures = pictures.reshape(*outside.shape, *pictures.shape[1:])
         rows.append(Turned(direction, effect, pictures, outside, effect.levels / max(strongest, 1e-9)))
     return rows
