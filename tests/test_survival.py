@@ -87,9 +87,10 @@ def half(discs_file, tmp_path) -> Path:
     return out
 
 
-def test_a_run_that_is_killed_again_and_again_ends_byte_for_byte_as_one_that_was_not(discs_file, tmp_path):
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_a_run_that_is_killed_again_and_again_ends_byte_for_byte_as_one_that_was_not(discs_file, tmp_path, precision):
     """Row 45: kill -9 at random moments, sampling noise, augmentation and an average of the weights."""
-    vary = ["--steps", "1500", "--ema", "0.99", "--flip", "true", "--noise", "2", *OFTEN]
+    vary = ["--steps", "1500", "--ema", "0.99", "--flip", "true", "--noise", "2", "--precision", precision, *OFTEN]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     subprocess.run(command(discs_file, whole, *vary), check=True, capture_output=True)
     rng = random.Random(7)
