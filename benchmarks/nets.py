@@ -2,7 +2,7 @@
 
 Command:  python benchmarks/nets.py
 Time:     a few seconds
-Expected: fcn-ae has 52,593,920 parameters and 265 MFLOP a picture, mlp-vae 677,504 and 3.4 MFLOP
+Expected: fcn-ae has 52,577,408 parameters and 265 MFLOP a picture, mlp-vae 676,864 and 3.4 MFLOP
 """
 
 from __future__ import annotations

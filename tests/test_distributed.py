@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -70,14 +71,64 @@ def test_two_processes_give_the_curve_of_one(discs_file, tmp_path, alone, shard)
     assert len(list((out / "checkpoint" / "step-00000060").glob("state-*"))) == (2 if shard == "true" else 1)
 
 
-def test_a_sharded_run_goes_on_where_it_was(discs_file, tmp_path):
+@pytest.mark.parametrize(("shard", "precision"), [("true", "float32"), ("true", "bf16"), ("false", "bf16")])
+def test_two_processes_go_on_where_they_were(discs_file, tmp_path, shard, precision):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    more = ["--shard", "true", "--schedule", "constant", "--warmup", "5", "--ema", "0.9"]
+    more = ["--shard", shard, "--precision", precision, "--schedule", "constant", "--warmup", "5", "--ema", "0.9"]
     train(TORCHRUN, "fcn-vae", discs_file, whole, *more, "--steps", "40")
     train(TORCHRUN, "fcn-vae", discs_file, parts, *more, "--steps", "20")
     said = train(TORCHRUN, "fcn-vae", discs_file, parts, *more, "--steps", "40", "--resume")
     assert "going on from step 20" in said.stderr
+    assert precision in said.stderr
     assert (parts / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(("name", "shard"), [("SIGTERM", "false"), ("SIGUSR1", "true")])
+def test_a_signal_to_one_process_stops_all_and_the_run_goes_on_to_the_same_weights(discs_file, tmp_path, name, shard):
+    """Row 46. The processes are started without torchrun, which would end them by itself and hide their exit codes."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    more = ["--shard", shard, "--schedule", "constant", "--warmup", "5"]
+    processes = two(discs_file, parts, *more, "--steps", "100000")
+    wait_for_step(parts, processes)
+    processes[1].send_signal(getattr(signal, name))
+    said = [process.communicate(timeout=60)[1] for process in processes]
+    assert [process.returncode for process in processes] == [75, 75], said
+    leader = World(0, 2)
+    step = Checkpoints(parts, leader, shard == "true").load().state.step
+    for out, resume in ((whole, []), (parts, ["--resume"])):
+        ended = two(discs_file, out, *more, "--steps", str(step + 7), *resume)
+        said = [process.communicate(timeout=120)[1] for process in ended]
+        assert [process.returncode for process in ended] == [0, 0], said
+    assert f"going on from step {step}" in said[0]
+    assert (parts / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def two(data: Path, out: Path, *more: str) -> list[subprocess.Popen]:
+    """Two processes that train together, on a free port of this machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "latentdial", "train", "fcn-vae", str(data), "--out", str(out), *SMALL, *more]
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    return [
+        subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | place | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+        )
+        for rank in range(2)
+    ]
+
+
+def wait_for_step(out: Path, processes: list[subprocess.Popen]) -> None:
+    """Until the first terms are recorded, while all processes live."""
+    end = time.monotonic() + 120
+    while not (out / "metrics.jsonl").exists():
+        assert all(process.poll() is None for process in processes)
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_when_one_process_dies_all_end_and_the_run_goes_on(discs_file, tmp_path):

@@ -81,12 +81,12 @@ def test_labels_and_names_of_a_folder(run, discs, tmp_path):
 def test_killed_and_resumed_gives_the_same_bytes(run, many, whole, tmp_path):
     out = tmp_path / "codes"
     slow = (
-        "import sys, time, latentdial.encoding as e; put = e._put\n"
+        "import sys, time, latentdial.encoding as e; put = e.write\n"
         "def slow(path, data):\n"
         "    part = path.with_name(f'.{path.name}.1.part')\n"
         "    if path.name != 'job.json': part.write_bytes(bytes(data)[:40]); time.sleep(.5)\n"
         "    put(path, data)\n"
-        "e._put = slow\n"
+        "e.write = slow\n"
         "from latentdial.cli import main\n"
         "sys.exit(main(sys.argv[1:]))"
     )

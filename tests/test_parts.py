@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from itertools import pairwise
 
 import pytest
 import torch
 from scipy import stats
+from torch import nn
 
 from latentdial.config import ModelSettings
 from latentdial.parts import schedules
 from latentdial.parts.bottlenecks import Deterministic, Posterior
 from latentdial.parts.bottlenecks import Gaussian as GaussianBottleneck
 from latentdial.parts.likelihoods import Bernoulli, Gaussian
+from latentdial.parts.networks import ChannelsLast, Network, conv
 from latentdial.parts.objectives import kl, nll, total
 from latentdial.parts.priors import StandardNormal
 from latentdial.recipes import RECIPES, build
@@ -206,3 +209,51 @@ def test_fcn_ae_has_the_published_widths():
     for i, (before, after) in enumerate(pairwise(widths)):
         assert state[f"encoder.{2 * i}.weight"].shape == (after, before)
         assert state[f"decoder.{4 - 2 * i}.weight"].shape == (before, after)
+
+
+def small_conv() -> tuple[Network, Network]:
+    """A convolutional net, and the same with its pictures left as they lie."""
+    torch.manual_seed(0)
+    net = conv((3, 16, 16), 6, 6, [8, 16])
+    plain = deepcopy(net)
+    for half in (plain.encoder, plain.decoder):
+        for name, module in list(half.named_modules()):
+            if isinstance(module, ChannelsLast):
+                half.set_submodule(name, nn.Identity())
+    return net, plain
+
+
+def test_convolutions_see_channels_last_under_autocast_and_only_then():
+    net, _ = small_conv()
+    seen: list[bool] = []
+    for module in [*net.encoder.modules(), *net.decoder.modules()]:
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            module.register_forward_pre_hook(
+                lambda _, given: seen.append(given[0].is_contiguous(memory_format=torch.channels_last))
+            )
+    x = torch.rand(4, 3, 16, 16)
+    net.decoder(net.encoder(x))
+    assert seen == [False] * 4
+    seen.clear()
+    with torch.autocast("cpu", torch.bfloat16):
+        net.decoder(net.encoder(x))
+    assert seen == [True] * 4
+
+
+def test_channels_last_changes_neither_values_nor_gradients_nor_names():
+    """In bfloat16, whose steps are 2**-8, sums may be rounded in another order."""
+    net, plain = small_conv()
+    x = torch.rand(4, 3, 16, 16)
+    outputs, gradients = [], []
+    for each in (net, plain):
+        with torch.autocast("cpu", torch.bfloat16):
+            out = each.decoder(each.encoder(x)).float()
+        out.square().sum().backward()
+        outputs.append(out)
+        gradients.append([p.grad for half in (each.encoder, each.decoder) for p in half.parameters()])
+    torch.testing.assert_close(outputs[0], outputs[1], atol=0.02, rtol=0.02)
+    for ours, theirs in zip(*gradients, strict=True):
+        assert theirs.abs().max() > 0
+        assert (ours - theirs).norm() <= 0.03 * theirs.norm()
+    assert list(net.encoder.state_dict()) == ["0.weight", "0.bias", "2.weight", "2.bias", "5.weight", "5.bias"]
+    assert list(net.decoder.state_dict()) == ["0.weight", "0.bias", "3.weight", "3.bias", "5.weight", "5.bias"]

@@ -25,6 +25,7 @@ from latentdial.progress import Show
 from latentdial.training.checkpoint import Checkpoints, State
 from latentdial.training.folder import locked
 from latentdial.training.stopping import listening
+from latentdial.training.world import World
 
 SMALL = ["--size", "16", "--latent", "4", "--set", "widths=24", "--batch", "16"]
 OFTEN = ["--checkpoint", "0.0001"]
@@ -87,9 +88,10 @@ def half(discs_file, tmp_path) -> Path:
     return out
 
 
-def test_a_run_that_is_killed_again_and_again_ends_byte_for_byte_as_one_that_was_not(discs_file, tmp_path):
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_a_run_that_is_killed_again_and_again_ends_byte_for_byte_as_one_that_was_not(discs_file, tmp_path, precision):
     """Row 45: kill -9 at random moments, sampling noise, augmentation and an average of the weights."""
-    vary = ["--steps", "1500", "--ema", "0.99", "--flip", "true", "--noise", "2", *OFTEN]
+    vary = ["--steps", "1500", "--ema", "0.99", "--flip", "true", "--noise", "2", "--precision", precision, *OFTEN]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     subprocess.run(command(discs_file, whole, *vary), check=True, capture_output=True)
     rng = random.Random(7)
@@ -180,6 +182,14 @@ def test_a_read_only_directory_is_refused_before_training(discs_file, tmp_path):
         latentdial.train("fcn-ae", discs_file, tmp_path / "closed" / "run", size=16, steps=1)
 
 
+def test_a_place_where_no_directory_can_be_made_is_refused_before_training(discs_file, tmp_path):
+    """Row 49, also for root."""
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(LatentdialError, match="another --out"):
+        latentdial.train("fcn-ae", discs_file, tmp_path / "file" / "run", size=16, steps=1)
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
 def spoil(folder: Path) -> None:
     path = folder / "state-0.safetensors"
     data = bytearray(path.read_bytes())
@@ -212,6 +222,33 @@ def test_half_written_checkpoints_are_swept_away(half):
     (leftover / "state-0.safetensors").write_bytes(b"half")
     assert Checkpoints(half).load().state.step > 7
     assert not leftover.exists()
+
+
+def test_another_model_is_refused_with_the_difference(discs_file, half):
+    """Row 52: another recipe, and the same with another width; the run stays as it was."""
+    before = (half / "config.json").read_bytes()
+    with pytest.raises(LatentdialError, match="recipe was 'fcn-vae' and is now 'fcn-ae'"):
+        latentdial.train("fcn-ae", discs_file, half, resume=True, size=16, batch=16, steps=5)
+    with pytest.raises(LatentdialError, match=r"options was .*24.* and is now .*25"):
+        latentdial.train(
+            "fcn-vae", discs_file, half, options={"latent": 4, "widths": 25}, resume=True, size=16, batch=16, steps=5
+        )
+    assert (half / "config.json").read_bytes() == before
+
+
+def test_shares_of_another_number_of_processes_are_refused(tmp_path):
+    """Row 57, with --shard: two processes left a share each, and three come back."""
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save({"model.a": torch.zeros(3)}, State(1), None)
+    checkpoints.wait()
+    folder = tmp_path / "checkpoint" / "step-00000001"
+    record = json.loads((folder / "state.json").read_text())
+    shutil.copy(folder / "state-0.safetensors", folder / "state-1.safetensors")
+    record["digests"]["state-1.safetensors"] = record["digests"]["state-0.safetensors"]
+    (folder / "state.json").write_text(json.dumps(record))
+    assert Checkpoints(tmp_path, World(1, 2), True).load().state.step == 1
+    with pytest.raises(LatentdialError, match="written by 2 processes with --shard: go on with as many"):
+        Checkpoints(tmp_path, World(0, 3), True).load()
 
 
 def test_other_settings_and_other_pictures_are_refused_with_the_difference(discs_file, half, discs, tmp_path):

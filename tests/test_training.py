@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import latentdial
 from latentdial import LatentdialError
@@ -132,3 +133,31 @@ def test_python_interface(discs_file, tmp_path, discs):
     assert json.loads((tmp_path / "run" / "config.json").read_text())["train"]["steps"] == 5
     with pytest.raises(LatentdialError, match="no setting"):
         latentdial.train("conv-vae", discs_file, tmp_path / "other", stepps=5)
+
+
+class NothingRead(TorchDispatchMode):
+    """Raises where a value is read from the device, which would wait for all that was asked of it before.
+
+    That is `.item()` and what uses it: float(), bool(), comparison in an if, indexing with a mask.
+    """
+
+    READS = ("_local_scalar_dense", "is_nonzero", "nonzero", "equal")
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.overloadpacket.__name__ in self.READS:
+            raise AssertionError(f"{func} reads a value")
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("recipe", ["fcn-ae", "fcn-vae"])
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_a_step_reads_nothing_from_the_device(discs, recipe, precision):
+    loop = make_loop(discs, recipe, clip=1.0, ema=0.9)
+    loop.precision = precision
+    loop.train_step(*loop.next_batch())
+    with NothingRead():
+        with pytest.raises(AssertionError, match="reads a value"):
+            torch.ones(1).item()
+        for _ in range(3):
+            loop.train_step(*loop.next_batch())
+    assert loop.step == 4

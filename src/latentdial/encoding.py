@@ -10,7 +10,6 @@ import hashlib
 import io
 import json
 import os
-import secrets
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,8 +37,9 @@ from latentdial.images import ImageSet, open_images
 from latentdial.latent.codec import Codec
 from latentdial.progress import Show
 from latentdial.run import MODEL, load
+from latentdial.training.folder import write
 from latentdial.training.precision import autocast, choose_device, choose_precision
-from latentdial.training.world import World, world_of
+from latentdial.training.world import own_device, world_of
 
 SHARD_ROWS = 65_536
 BLOCK = 2048  # pictures read at once, a multiple of the codec's batch
@@ -79,7 +79,7 @@ def encode_pictures(
     if shard_rows < 1:
         raise LatentdialError(f"--shard_rows {shard_rows} is out of range: use a number such as {SHARD_ROWS}")
     out, show, world = Path(out), show or Show(), world_of(os.environ)
-    codec = load(run, _device(device, world))
+    codec = load(run, own_device(choose_device(device), world))
     precision = choose_precision(precision, codec.device)
     images = open_images(data, codec.geometry, show.advance)
     job = _job(Path(run), codec, data, images, shard_rows, precision)
@@ -109,15 +109,6 @@ def encode_pictures(
     )  # fmt: skip
 
 
-def _device(wanted: str, world: World) -> str:
-    device = choose_device(wanted)
-    if device != "cuda":
-        return device
-    import torch
-
-    return f"cuda:{world.local_rank % torch.cuda.device_count()}"
-
-
 def _blocks(span: range) -> list[range]:
     return [span[i : i + BLOCK] for i in range(0, len(span), BLOCK)]
 
@@ -145,7 +136,7 @@ def _claim(out: Path, job: Job) -> None:
     except OSError as error:
         raise LatentdialError(f"cannot write to {out} ({error.strerror}): choose another --out") from None
     if not taken:
-        _put(out / JOB, _json(job))
+        write(out / JOB, _json(job))
         return
     if not (out / JOB).exists():
         raise LatentdialError(f"{out} holds {taken[0]} and no codes: choose another --out")
@@ -192,8 +183,8 @@ def _write_shard(out: Path, job: Job, shard: int, codes: np.ndarray, images: Ima
         "names": images.names[span.start : span.stop],
         "labels": labels,
     }
-    _put(out / codes_file(shard), file.getbuffer())
-    _put(out / names_file(shard), _json(about))
+    write(out / codes_file(shard), file.getbuffer())
+    write(out / names_file(shard), _json(about))
 
 
 def _write_manifest(out: Path, job: Job, label_names: list[str]) -> bool:
@@ -209,23 +200,8 @@ def _write_manifest(out: Path, job: Job, label_names: list[str]) -> bool:
         span = shard_span(job, shard)
         sums = {"codes": about["codes"], "names": digest_of(out / names_file(shard))}
         shards.append({"start": span.start, "rows": len(span), **sums})
-    _put(out / MANIFEST, _json({"job": job, "label_names": label_names, "shards": shards}))
+    write(out / MANIFEST, _json({"job": job, "label_names": label_names, "shards": shards}))
     return True
-
-
-def _put(path: Path, data: bytes | memoryview) -> None:
-    """Write a file whole or not at all, also where several processes write the same."""
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with unfinished.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except OSError as error:
-        raise LatentdialError(
-            f"cannot write {path} ({error.strerror}): make room, and let one command at a time write there"
-        ) from None
 
 
 def _json(value: Any) -> bytes:

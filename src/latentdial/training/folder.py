@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,11 +85,20 @@ def keep_until(out: Path, step: int) -> None:
         write(path, "".join(kept))
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file, whole or not at all."""
-    unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, path)
+def write(path: Path, data: str | bytes | memoryview) -> None:
+    """Write a file whole or not at all, also where several processes write the same; text as UTF-8."""
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with unfinished.open("wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise LatentdialError(
+            f"cannot write {path} ({error.strerror}): make room, and let one command at a time write there"
+        ) from None
 
 
 def _append(path: Path, record: Record) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from latentdial.config import RunConfig
 from latentdial.errors import LatentdialError
+from latentdial.training.folder import write
 
 IDS = "trackers.json"  # the ids under which a resumed run goes on
 PROJECT = "latentdial"
@@ -241,6 +242,4 @@ def read_ids(out: Path) -> dict[str, str]:
 
 def keep_id(out: Path, name: str, key: str) -> None:
     """Note the id of a run with a tracker."""
-    unfinished = out / f".{IDS}.part"
-    unfinished.write_text(json.dumps(read_ids(out) | {name: key}) + "\n", encoding="utf-8")
-    os.replace(unfinished, out / IDS)
+    write(out / IDS, json.dumps(read_ids(out) | {name: key}) + "\n")

@@ -87,6 +87,11 @@ def world_of(environment: Any) -> World:
     return World(rank, size, local)
 
 
+def own_device(device: str, world: World) -> str:
+    """This process's own GPU where the device is "cuda"; in turn, where there are fewer GPUs than processes."""
+    return f"cuda:{world.local_rank % torch.cuda.device_count()}" if device == "cuda" else device
+
+
 def join_world(device: str) -> tuple[World, str]:
     """The world that torchrun has set up, and this process's device in it; alone where there is none."""
     world = world_of(os.environ)
@@ -97,7 +102,7 @@ def join_world(device: str) -> tuple[World, str]:
             raise LatentdialError(
                 f"there are {torch.cuda.device_count()} GPUs here: use torchrun --nproc-per-node of at most so many"
             )
-        device = f"cuda:{world.local_rank}"
+        device = own_device(device, world)
         torch.cuda.set_device(device)
     if not dist.is_initialized():
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo")
