@@ -21,6 +21,7 @@ from latentdial.training.checkpoint import Checkpoints
 from latentdial.training.world import World
 
 SMALL = ["--size", "16", "--latent", "4", "--set", "widths=24", "--batch", "15"]
+CURVE = ["--steps", "60", "--holdout", "0.3", "--precision", "float32"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "latentdial"]
 
 
@@ -41,7 +42,7 @@ def metrics(run: Path) -> list[dict]:
 @pytest.fixture(scope="module")
 def alone(discs_file, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("alone") / "run"
-    train([sys.executable, "-m", "latentdial"], "fcn-ae", discs_file, out, "--steps", "60", "--holdout", "0.3")
+    train([sys.executable, "-m", "latentdial"], "fcn-ae", discs_file, out, *CURVE)
     return out
 
 
@@ -60,8 +61,7 @@ def test_two_processes_give_the_curve_of_one(discs_file, tmp_path, alone, shard)
     There is one writer, one line for a person, and one safetensors file of whole weights, sharded or not.
     """
     out = tmp_path / "run"
-    more = ["--steps", "60", "--holdout", "0.3", "--shard", shard]
-    said = train(TORCHRUN, "fcn-ae", discs_file, out, *more)
+    said = train(TORCHRUN, "fcn-ae", discs_file, out, *CURVE, "--shard", shard)
     assert said.stdout.count("trained") == 1
     ours, expected = metrics(out), metrics(alone)
     assert [(r["split"], r["step"]) for r in ours] == [(r["split"], r["step"]) for r in expected]

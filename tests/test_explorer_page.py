@@ -280,7 +280,7 @@ def test_outside_the_safe_range_there_is_a_warning(page, content):
     warning.wait_for()
     assert "may break" in warning.inner_text()
     slider(page).dblclick()
-    assert warning.is_hidden()
+    warning.wait_for(state="hidden")
 
 
 def test_names_are_kept_and_can_be_used_in_edits(page):
