@@ -17,6 +17,7 @@ from latentdial.latent.effect import real_codes
 
 COUNT = 16  # of PCA and Jacobian directions
 OVERSAMPLING, ROUNDS = 8, 3  # of the randomised SVD (Halko, Martinsson & Tropp, arXiv 0909.4061, algorithm 4.4)
+FLAT = 1e-10  # of the largest variance of the codes: what varies less is rounding
 RIDGE = 1e-3
 METHODS = ("mean", "ridge", "svm")
 
@@ -27,10 +28,10 @@ def axis_directions(codec: Codec) -> list[Direction]:
 
 
 def pca_directions(codec: Codec, count: int = COUNT) -> list[Direction]:
-    """Principal directions of the training codes, `pca1` first (GANSpace, arXiv 2004.02546)."""
+    """Principal directions in which the training codes vary, `pca1` first (GANSpace, arXiv 2004.02546)."""
     centred = codec.codes.astype(np.float64) - codec.codes.mean(0, dtype=np.float64)
     values, vectors = np.linalg.eigh(centred.T @ centred)
-    kept = np.argsort(-values)[: min(count, codec.latent)]
+    kept = [k for k in np.argsort(-values)[:count] if values[k] > FLAT * values.max()]
     return [make_direction(codec, f"pca{i + 1}", "pca", _signed(vectors[:, k])) for i, k in enumerate(kept)]
 
 
