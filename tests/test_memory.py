@@ -39,7 +39,7 @@ needs_glibc = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reas
 
 @needs_glibc
 def test_pages_are_asked_for_once_within_and_every_time_outside_even_after_an_error():
-    """Four tensors of 100 MB one after the other: a page fault each page, or for one of them at most where memory is kept.
+    """Four tensors of 100 MB one after the other: a page fault each page, or those of one at most where memory is kept.
 
     That one is for a small block that lands between two large ones, so that the next one finds its place too short.
     Huge pages are switched off for the process, because one fault would then stand for 512 pages.
