@@ -96,8 +96,8 @@ def load(folder: str | Path, device: str = "cpu") -> Codec:
     kept = read_directions(folder, model.latent, config.geometry.size)
     if kept is None:
         return codec
-    reader = None if kept.reader is None else kept.reader.to(device)
-    return replace(codec, directions=kept.directions, stored_support=kept.support, reader=reader)
+    attributes = None if kept.attributes is None else kept.attributes.to(device)
+    return replace(codec, directions=kept.directions, stored_support=kept.support, attributes=attributes)
 
 
 def codec_of(

@@ -11,6 +11,7 @@ import numpy as np
 from latentdial.config import DataSettings
 from latentdial.errors import LatentdialError
 from latentdial.images import open_images
+from latentdial.latent.attributes import Attributes, learn_attributes
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction, direction_of
 from latentdial.latent.finding import (
@@ -22,7 +23,6 @@ from latentdial.latent.finding import (
 )
 from latentdial.latent.labelled import Attribute, attribute_directions, attributes_of, read_labels, run_pictures
 from latentdial.latent.ranking import measure, rank
-from latentdial.latent.reader import Reader, train_reader
 from latentdial.latent.stored import Stored, merged
 from latentdial.latent.support import Support, fit_support
 from latentdial.measure.disentanglement import binned, scores
@@ -57,11 +57,11 @@ def study(run: str | Path, request: Request, again: bool, progress: Progress) ->
         measured = measure(codec, found, lambda done, total: progress("measuring directions", done, total))
         kept = _ranked(codec, measured)
         save_directions(folder, kept)
-    added, reader = _asked_for(replace(codec, directions=kept.directions), request, progress)
+    added, learnt = _asked_for(replace(codec, directions=kept.directions), request, progress)
     if added:
         measured = measure(codec, added, lambda done, total: progress("measuring new directions", done, total))
         fresh = _ranked(codec, merged(kept.directions, measured))
-        kept = replace(fresh, support=codec.support, reader=reader or kept.reader)
+        kept = replace(fresh, support=codec.support, attributes=learnt or kept.attributes)
         save_directions(folder, kept)
     return kept
 
@@ -93,19 +93,19 @@ def _support(codec: Codec, progress: Progress) -> Support:
     return fit_support(codec, codec.encode(held_out.pixels[:]))
 
 
-def _asked_for(codec: Codec, request: Request, progress: Progress) -> tuple[list[Direction], Reader | None]:
+def _asked_for(codec: Codec, request: Request, progress: Progress) -> tuple[list[Direction], Attributes | None]:
     added: list[Direction] = []
-    reader = None
+    learnt = None
     if request.labels is not None:
         codes, attributes = _labelled(codec, request, progress)
         added = attribute_directions(codec, codes, attributes, request.method)
-        reader = train_reader(codec, codes, [one.columns for one in attributes if one.varies])
+        learnt = learn_attributes(codec, codes, [one.columns for one in attributes if one.varies])
     if request.these or request.those or request.name:
         added.append(_from_examples(codec, request))
     if request.without:
         others = [direction_of(codec, name) for name in request.without]
         added = [without(codec, direction, others) for direction in added]
-    return added, reader
+    return added, learnt
 
 
 def _labelled(codec: Codec, request: Request, progress: Progress) -> tuple[np.ndarray, list[Attribute]]:

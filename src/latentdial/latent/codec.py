@@ -20,10 +20,10 @@ from latentdial.images.geometry import fit_arrays
 from latentdial.pixels import Range, to_float, to_levels
 
 if TYPE_CHECKING:
+    from latentdial.latent.attributes import Attributes
     from latentdial.latent.direction import Direction
     from latentdial.latent.editing import EditSheet
     from latentdial.latent.effect import DimensionTable
-    from latentdial.latent.reader import Reader
     from latentdial.latent.support import Support
 
 CHUNK = 128
@@ -51,7 +51,7 @@ class Codec:
     model: nn.Module | None = None
     directions: tuple[Direction, ...] = ()  # stored with the run
     stored_support: Support | None = None
-    reader: Reader | None = None  # of attributes, for steering
+    attributes: Attributes | None = None  # learnt from labels, for steering
 
     @cached_property
     def support(self) -> Support:

@@ -1,4 +1,4 @@
-"""Move one thing and hold the others: linear conditioning, then a few steps of optimisation on the code."""
+"""Move one thing and hold the others: by what is known of attributes, else by linear conditioning and refinement."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latentdial.latent.attributes import Attributes
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction
-from latentdial.latent.reader import Reader
 
 STEPS, RATE = 40, 0.1  # of Adam, in sd of the codes
 CLOSENESS = 0.1  # weight of the squared distance from the linear edit, in sd of the codes
@@ -22,18 +22,24 @@ Error = Callable[[Tensor], Tensor]
 
 
 def steer(codec: Codec, code: np.ndarray, target: Direction, amount: float, keep: Sequence[Direction]) -> np.ndarray:
-    """The code (D,) moved `amount` along the target with the reading of every direction in `keep` held.
+    """The code (D,) moved `amount` along the target with every direction in `keep` held.
 
-    The linear step is conditioned first; then the code is refined so that the picture, encoded again, reads so too:
-    by the codec's trained reader where that knows all the names, else by the directions' own linear readers.
+    Where the codec knows the target and all that is kept as attributes, the code moves as they say. Otherwise the
+    linear step is conditioned, and refined until the picture, encoded again, reads so too.
     """
+    names = [target.name, *(direction.name for direction in keep)]
+    if codec.attributes is not None and set(names) <= set(codec.attributes.columns):
+        return _by_attributes(codec, codec.attributes, code, target, amount)
     readers = [direction.normal for direction in keep]
     step = conditioned(amount * target.vector, np.cov(codec.codes.T.astype(np.float64)), readers, target.normal)
-    start, moved = code[None], (code + step)[None]
-    names = [target.name, *(direction.name for direction in keep)]
-    if codec.reader is not None and set(names) <= set(codec.reader.columns):
-        return hold(codec, start, moved, codec.reader, names)[0]
-    return refined(codec, start, moved, np.stack([target.normal, *readers]))[0]
+    return refined(codec, code[None], (code + step)[None], np.stack([target.normal, *readers]))[0]
+
+
+def _by_attributes(
+    codec: Codec, attributes: Attributes, code: np.ndarray, target: Direction, amount: float
+) -> np.ndarray:
+    start, vector = (torch.as_tensor(a, dtype=torch.float32, device=codec.device) for a in (code, target.vector))
+    return attributes.moved(start[None], target.name, vector, amount)[0].cpu().double().numpy()
 
 
 def conditioned(
@@ -60,27 +66,6 @@ def refined(codec: Codec, codes: np.ndarray, moved: np.ndarray, readers: np.ndar
     with torch.no_grad():
         wanted = (codec.encoder(codec.decoder(start)) + step) @ weights.T
     return optimise(codec, moved, lambda x: (codec.encoder(x) @ weights.T - wanted).square().sum(1))
-
-
-def hold(
-    codec: Codec,
-    codes: np.ndarray,
-    moved: np.ndarray,
-    reader: Reader,
-    names: Sequence[str],
-    amount: float | None = None,
-) -> np.ndarray:
-    """The moved codes (N, D), refined until the first name reads as it should and the others as the codes (N, D) did.
-
-    The first reading is to rise by `amount`, as a probability or in sd, or where that is None, by as much as it rises
-    from the codes to the moved codes. Readings held are of the picture, encoded again.
-    """
-    start, aim = (torch.as_tensor(a, dtype=torch.float32, device=codec.device) for a in (codes, moved))
-    with torch.no_grad():
-        before = reader(codec.encoder(codec.decoder(start)))
-        rise = (reader(aim) - reader(start))[:, reader.columns.index(names[0])]
-    wanted = reader.aim(before, names[0], rise if amount is None else amount)
-    return optimise(codec, moved, lambda x: reader.loss(codec.encoder(x), wanted, names))
 
 
 def optimise(

@@ -11,26 +11,27 @@ import numpy as np
 import torch
 
 from latentdial.errors import LatentdialError
+from latentdial.latent.attributes import Attributes, blank_attributes
 from latentdial.latent.direction import KINDS, NAME, Direction, Effect, check_name
 from latentdial.latent.reader import KINDS as PART_KINDS
-from latentdial.latent.reader import Part, Reader
+from latentdial.latent.reader import Part
 from latentdial.latent.support import Support
 
-FORMAT = 1
+FORMAT = 2
 MAX_DIRECTIONS = 4096
 MAX_COMPONENTS = 16
-KEYS = ("format", "shares", "limit", "directions")
+KEYS = ("format", "shares", "limit", "directions", "attributes")
 SUPPORT = [field.name for field in fields(Support) if field.name != "limit"]
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What a run holds beside its codes: directions by rank, shares they explain, the safe region and the reader."""
+    """What a run holds beside its codes: directions by rank, shares they explain, the safe region and the attributes."""
 
     directions: tuple[Direction, ...]
     shares: tuple[float, ...] = ()
     support: Support | None = None
-    reader: Reader | None = None
+    attributes: Attributes | None = None
 
 
 def pack(stored: Stored) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -43,14 +44,15 @@ def pack(stored: Stored) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         arrays["heats"] = np.stack(heats)
     if stored.support is not None:
         arrays |= {f"support_{name}": getattr(stored.support, name) for name in SUPPORT}
-    if stored.reader is not None:
-        arrays |= {f"reader_{name}": tensor.cpu().numpy() for name, tensor in stored.reader.state_dict().items()}
+    known = stored.attributes
+    if known is not None:
+        arrays |= {f"attributes_{name}": tensor.cpu().numpy() for name, tensor in known.state_dict().items()}
     record = {
         "format": FORMAT,
         "shares": list(stored.shares),
         "limit": None if stored.support is None else stored.support.limit,
         "directions": [_record(direction) for direction in directions],
-        "reader": None if stored.reader is None else [[part.kind, *part.columns] for part in stored.reader.parts],
+        "attributes": None if known is None else [[part.kind, *part.columns] for part in known.parts],
     }
     return record, {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
 
@@ -65,18 +67,20 @@ def shapes(record: dict[str, Any], latent: int, side: int, components: int) -> d
     if record["limit"] is not None:
         sizes = [[latent], [latent, latent], [components], [components, latent], [components, latent], [4], [3]]
         wanted |= {f"support_{name}": size for name, size in zip(SUPPORT, sizes, strict=True)}
-    if record["reader"] is not None:
-        state = _reader(record["reader"], latent).state_dict()
-        wanted |= {f"reader_{name}": list(tensor.shape) for name, tensor in state.items()}
+    if record["attributes"] is not None:
+        state = blank_attributes(record["attributes"], latent).state_dict()
+        wanted |= {f"attributes_{name}": list(tensor.shape) for name, tensor in state.items()}
     return wanted
 
 
 def check_record(record: Any) -> dict[str, Any]:
     """The JSON object as read, if it has the form that `pack` writes; else a ValueError that says what is odd."""
-    if not isinstance(record, dict) or set(record) | {"reader"} != {*KEYS, "reader"}:
-        raise ValueError(f"it needs {', '.join(KEYS)}")
+    if not isinstance(record, dict) or "format" not in record:
+        raise ValueError("it has no format")
     if record["format"] != FORMAT:
         raise ValueError(f"it has format {record['format']!r} and this version reads {FORMAT}")
+    if set(record) != set(KEYS):
+        raise ValueError(f"it needs {', '.join(KEYS)}")
     directions = record["directions"]
     if not isinstance(directions, list) or not 1 <= len(directions) <= MAX_DIRECTIONS:
         raise ValueError(f"it must hold 1 to {MAX_DIRECTIONS} directions")
@@ -85,7 +89,7 @@ def check_record(record: Any) -> dict[str, Any]:
     if not isinstance(record["shares"], list) or len(record["shares"]) > len(directions):
         raise ValueError("its shares do not fit its directions")
     record["shares"] = [_number(share) for share in record["shares"]]
-    record["reader"] = _parts(record.get("reader"))
+    record["attributes"] = _parts(record["attributes"])
     return record
 
 
@@ -102,12 +106,12 @@ def unpack(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Stored:
         if min(parts["weights"].min(), parts["variances"].min(), parts["spread"].min()) <= 0:
             raise ValueError("weights, variances and spreads must be above zero")
         support = Support(**parts, limit=float(record["limit"]))
-    reader = None
-    if record["reader"] is not None:
-        reader = _reader(record["reader"], arrays["vectors"].shape[1])
-        state = {name: torch.from_numpy(arrays[f"reader_{name}"]) for name in reader.state_dict()}
-        reader.load_state_dict(state)
-    return Stored(directions, tuple(record["shares"]), support, reader)
+    attributes = None
+    if record["attributes"] is not None:
+        attributes = blank_attributes(record["attributes"], arrays["vectors"].shape[1])
+        state = {name: torch.from_numpy(arrays[f"attributes_{name}"]) for name in attributes.state_dict()}
+        attributes.load_state_dict(state)
+    return Stored(directions, tuple(record["shares"]), support, attributes)
 
 
 def merged(old: Sequence[Direction], new: Sequence[Direction]) -> list[Direction]:
@@ -165,18 +169,14 @@ def _parts(given: Any) -> list[Part] | None:
     if given is None:
         return None
     if not isinstance(given, list) or not all(isinstance(one, list) and len(one) > 1 for one in given):
-        raise ValueError("its reader is no list of attributes")
+        raise ValueError("its attributes are no list of names")
     parts = [Part(kind, tuple(columns)) for kind, *columns in given]
     names = [name for part in parts for name in part.columns]
     if not all(isinstance(name, str) and NAME.fullmatch(name) for name in names) or len(set(names)) < len(names):
-        raise ValueError("its reader has attributes without a proper name")
+        raise ValueError("it has attributes without a proper name")
     if not 1 <= len(names) <= MAX_DIRECTIONS or not all(part.kind in PART_KINDS for part in parts):
-        raise ValueError("its reader has attributes of no known kind")
+        raise ValueError("it has attributes of no known kind")
     return parts
-
-
-def _reader(parts: list[Part], latent: int) -> Reader:
-    return Reader(parts, np.zeros(latent), np.ones(latent)).eval().requires_grad_(False)
 
 
 def _effect(one: Any, heats: Any) -> Effect | None:

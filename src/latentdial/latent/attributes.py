@@ -1,0 +1,84 @@
+"""What a run knows of its labelled attributes: which a code has, and which code a picture that has them would have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from latentdial.latent.codec import Codec
+from latentdial.latent.reader import Part, Reader, part_of, train_reader, truth_of
+from latentdial.latent.writer import Writer, train_writer
+
+MAX_GAIN = 3.0  # a move is at most this much longer than what is asked of it along a direction
+
+
+class Attributes(nn.Module):
+    """Reads attributes from codes and writes mean codes of attributes; together they change one attribute alone."""
+
+    def __init__(self, reader: Reader, writer: Writer):
+        super().__init__()
+        self.reader, self.writer = reader, writer
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The attributes, with their columns."""
+        return self.reader.parts
+
+    @property
+    def columns(self) -> list[str]:
+        """The names that can be moved."""
+        return self.reader.columns
+
+    def moved(self, codes: Tensor, name: str, vector: Tensor, amount: float) -> Tensor:
+        """Codes (B, D) with one attribute changed and all others as they are, by `amount` along a unit vector (D,).
+
+        Each code moves by the difference of the mean codes of pictures with and without the change, and so keeps what
+        sets it apart from its mean. A category makes room for the likeliest other.
+        """
+        now = self.reader.decided(codes)
+        without, having = self._ends(codes, now, name)
+        unit = self.writer(having) - self.writer(without)
+        slope = torch.maximum(unit @ vector, unit.norm(dim=1) / MAX_GAIN).clamp_min(1e-12)
+        times = amount / slope[:, None]
+        if self.reader.part(name).kind != "number":
+            return codes + times * unit
+        return codes + self.writer(now + times * (having - without)) - self.writer(now)
+
+    def _ends(self, codes: Tensor, now: Tensor, name: str) -> tuple[Tensor, Tensor]:
+        """The attributes (B, A) without and with that named; of a number, half an sd below and above."""
+        part, column = self.reader.part(name), self.columns.index(name)
+        without, having = now.clone(), now.clone()
+        if part.kind == "number":
+            without[:, column] -= 0.5
+            having[:, column] += 0.5
+            return without, having
+        columns = [self.columns.index(one) for one in part.columns]
+        without[:, columns] = having[:, columns] = 0.0
+        having[:, column] = 1.0
+        if part.kind == "classes":
+            likely = self.reader(codes)
+            likely[:, column] = -1.0
+            without[:, columns] = functional.one_hot(likely[:, columns].argmax(1), len(columns)).to(now)
+        return without, having
+
+
+def blank_attributes(parts: Sequence[Part], latent: int) -> Attributes:
+    """Attributes of codes of D dimensions before anything is learnt of them."""
+    reader = Reader(parts, np.zeros(latent), np.ones(latent))
+    return Attributes(reader, Writer(len(reader.columns), latent)).eval().requires_grad_(False)
+
+
+def learn_attributes(
+    codec: Codec, codes: np.ndarray, columns: Sequence[dict[str, np.ndarray]], seed: int = 0
+) -> Attributes:
+    """What the codes (N, D) of N pictures say of attributes, each given as its columns (N,) by name."""
+    parts = [part_of(one) for one in columns]
+    truth = np.concatenate([truth_of(part, one) for part, one in zip(parts, columns, strict=True)], axis=1)
+    again = codec.encode(codec.decode(codes))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Attributes(train_reader(parts, codes, again, truth), train_writer(truth, codes)).eval()

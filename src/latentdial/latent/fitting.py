@@ -1,0 +1,26 @@
+"""Fit a small net to arrays that are held in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+BATCH = 128
+
+Net = TypeVar("Net", bound=nn.Module)
+
+
+def fit(net: Net, loss: Callable[[Tensor], Tensor], count: int, epochs: int, rate: float, decay: float) -> Net:
+    """The net, fitted with AdamW and a one-cycle rate to the loss of rows (B,) out of `count`, and frozen."""
+    optimiser = torch.optim.AdamW(net.parameters(), rate, weight_decay=decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, epochs * -(-count // BATCH))
+    for _ in range(epochs):
+        for rows in torch.randperm(count).split(BATCH):
+            optimiser.zero_grad()
+            loss(rows).backward()
+            optimiser.step()
+            schedule.step()
+    return net.eval().requires_grad_(False)
