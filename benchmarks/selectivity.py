@@ -6,7 +6,8 @@ Time:     12 minutes for the first three targets of a seed on a busy machine; a 
 Expected: benchmarks/RESULTS.md, "Selectivity"
 
 The judge is a convolutional net trained on other avatars, drawn for it, with their factor vectors; it never sees the
-codec. Steering uses readers of the codes, trained on the run's own pictures. Attributes that the judge does not read
+codec, and half of what it sees are fades between two avatars that differ in one factor, labelled by their share.
+Steering uses what is learnt of the codes of the run's own pictures. Attributes that the judge does not read
 from at least 80% of the reconstructions (r of 0.8 for numbers) are not in the codec and not counted.
 
 A reading is a class probability or a number; its change is stated in sd of the attribute over the data (half the sum
@@ -31,18 +32,17 @@ from torch.nn import functional
 
 from latentdial.images import ImageSet
 from latentdial.images.avatars import CHOICES, RANGES, render
+from latentdial.latent.attributes import Attributes, learn_attributes
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import make_direction
-from latentdial.latent.finding import attribute_direction, axis_directions, linear_reader, pca_directions, regression
+from latentdial.latent.finding import attribute_direction, axis_directions, linear_reader, pca_directions
 from latentdial.latent.labelled import Attribute, attributes_of, run_pictures
-from latentdial.latent.reader import Reader, train_reader
-from latentdial.latent.steering import conditioned, hold, refined
+from latentdial.latent.steering import conditioned, refined
 from latentdial.run import load
 
 TARGETS = {"skin": 4, "hair": 4, "hair_colour": 4, "glasses": 2, "beard": 1, "clothes": 1, "background": 2, "x": None}
 AMOUNTS = np.array([0.5, 1, 1.5, 2, 3, 4, 6, 8])  # sd of the codes along a direction
-AIMS = np.array([0.35, 0.6, 0.85, 1.0])  # of the way to the attribute's end
-PICTURES, JUDGE_PICTURES, EPOCHS, BATCH = 48, 6000, 8, 64
+PICTURES, JUDGE_PICTURES, EPOCHS, BATCH = 48, 6000, 10, 64
 CARRIED, FAR, FAR_SD = 0.8, 0.8, 3.0
 NAMES = [*CHOICES, *RANGES]
 SIZES = [len(CHOICES[name]) if name in CHOICES else 1 for name in NAMES]
@@ -68,29 +68,61 @@ class Judge(nn.Module):
 
 
 def truth_of(factors: dict[str, np.ndarray]) -> list[Tensor]:
-    """Class indices, or numbers in sd of their uniform range, of every factor."""
-    return [
-        torch.as_tensor(factors[name])
-        if name in CHOICES
-        else torch.as_tensor((factors[name] - np.mean(RANGES[name])) / (np.ptp(RANGES[name]) / np.sqrt(12))).float()
-        for name in NAMES
-    ]
+    """One-hot classes (N, K), or numbers (N, 1) in sd of their uniform range, of every factor."""
+    found = []
+    for name, size in zip(NAMES, SIZES, strict=True):
+        values = torch.as_tensor(factors[name])
+        if name in CHOICES:
+            found.append(functional.one_hot(values.long(), size).float())
+        else:
+            middle, sd = np.mean(RANGES[name]), np.ptp(RANGES[name]) / np.sqrt(12)
+            found.append(((values - middle) / sd).float()[:, None])
+    return found
 
 
-def train_judge(pixels: np.ndarray, truth: list[Tensor], seed: int) -> Judge:
-    """Trained on sharp and on softened pictures with some noise: decoded pictures are soft."""
+def neighbours(factors: dict[str, np.ndarray], size: int, seed: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The same avatars, each with one factor, drawn at random, changed."""
+    rng = np.random.default_rng(seed)
+    changed = {name: values.copy() for name, values in factors.items()}
+    for i, place in enumerate(rng.integers(0, len(NAMES), len(changed[NAMES[0]]))):
+        name = NAMES[place]
+        if name in CHOICES:
+            changed[name][i] = (factors[name][i] + rng.integers(1, SIZES[place])) % SIZES[place]
+        else:
+            changed[name][i] = rng.uniform(*RANGES[name])
+    return redrawn(changed, size), changed
+
+
+def redrawn(factors: dict[str, np.ndarray], size: int) -> np.ndarray:
+    from latentdial.images.drawing import _draw
+
+    count = len(factors[NAMES[0]])
+    return np.stack([_draw({name: v[i].item() for name, v in factors.items()}, size) for i in range(count)])
+
+
+def train_judge(size: int, seed: int) -> Judge:
+    """Trained on sharp and softened pictures with some noise, as decoded pictures are soft, and on fades.
+
+    Half the batches fade each avatar into one that differs in one factor: the judge is to read such a picture as what
+    the share of it says, from a quarter to three quarters, so that its reading of an edit half done means something.
+    """
     torch.manual_seed(seed)
+    pixels, factors = render(JUDGE_PICTURES, size, seed=100 + seed)
+    near, changed = neighbours(factors, size, seed)
+    pixels, truth, other = np.asarray(pixels), truth_of(factors), truth_of(changed)
     judge, total = Judge(), EPOCHS * (len(pixels) // BATCH)
     optimiser = torch.optim.AdamW(judge.parameters(), 2e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total)
     for _ in range(EPOCHS):
         for index in torch.randperm(len(pixels)).split(BATCH)[: len(pixels) // BATCH]:
-            x = softened(to_input(pixels[index.numpy()]))
+            share = torch.rand(BATCH, 1) if torch.rand(()) < 0.5 else torch.zeros(BATCH, 1)
+            x, y = (to_input(some[index.numpy()]) for some in (pixels, near))
+            x = softened(x + share[:, :, None, None] * (y - x))
+            part = (2 * share - 0.5).clamp(0, 1)
+            aims = [a[index] + part * (b[index] - a[index]) for a, b in zip(truth, other, strict=True)]
             losses = [
-                functional.cross_entropy(part, t[index])
-                if part.shape[1] > 1
-                else functional.mse_loss(part[:, 0], t[index])
-                for part, t in zip(judge(x), truth, strict=True)
+                functional.cross_entropy(read, aim) if read.shape[1] > 1 else functional.mse_loss(read, aim)
+                for read, aim in zip(judge(x), aims, strict=True)
             ]
             optimiser.zero_grad()
             torch.stack(losses).sum().backward()
@@ -115,9 +147,9 @@ def accuracy(judge: Judge, x: Tensor, truth: list[Tensor]) -> np.ndarray:
     with torch.no_grad():
         return np.array(
             [
-                float((part.argmax(1) == t).float().mean())
+                float((part.argmax(1) == t.argmax(1)).float().mean())
                 if part.shape[1] > 1
-                else float(np.corrcoef(part[:, 0], t)[0, 1])
+                else float(np.corrcoef(part[:, 0], t[:, 0])[0, 1])
                 for part, t in zip(judge(x), truth, strict=True)
             ]
         )
@@ -139,7 +171,7 @@ class Setting:
 
     codec: Codec
     judge: Judge
-    reader: Reader
+    learnt: Attributes
     codes: np.ndarray
     attributes: list[Attribute]
     held_out: ImageSet
@@ -167,18 +199,17 @@ def prepare(run: str, seed: int) -> Setting:
     codec = load(run)
     training, held_out = run_pictures(codec)
     attributes = attributes_of(training)
-    pixels, factors = render(JUDGE_PICTURES, codec.geometry.size, seed=100 + seed)
-    judge = train_judge(np.asarray(pixels), truth_of(factors), seed)
+    judge = train_judge(codec.geometry.size, seed)
     codes = codec.encode(training.pixels[:]).astype(np.float64)
     truth = truth_of(held_out.factors)
     real = accuracy(judge, to_input(held_out.pixels[:]), truth)
     decoded = accuracy(judge, to_input(codec.reconstruct(held_out.pixels[:])), truth)
     shares = [np.bincount(training.factors[name]) / len(training) if name in CHOICES else None for name in NAMES]
     sds = np.array([1.0 if share is None else np.sqrt((1 - np.square(share).sum()) / 2) for share in shares])
-    reader = train_reader(codec, codes.astype(np.float32), [one.columns for one in attributes], seed)
+    learnt = learn_attributes(codec, codes.astype(np.float32), [one.columns for one in attributes], seed)
     for title, values in (("pictures", real), ("reconstructions", decoded)):
         print(f"seed {seed}: held-out {title} read right:", dict(zip(NAMES, values.round(2).tolist(), strict=True)))
-    return Setting(codec, judge, reader, codes, attributes, held_out, sds, decoded >= CARRIED)
+    return Setting(codec, judge, learnt, codes, attributes, held_out, sds, decoded >= CARRIED)
 
 
 def edits(name: str, category: int | None, known: Setting, seed: int) -> Iterator[tuple[str, list[Point]]]:
@@ -194,7 +225,6 @@ def edits(name: str, category: int | None, known: Setting, seed: int) -> Iterato
     without = there < np.median(there) if category is None else there != category
     picks = np.random.default_rng(seed).choice(np.flatnonzero(without), PICTURES, replace=False)
     start = codec.encode(known.held_out.pixels[picks]).astype(np.float64)
-    far = end_of(name, place, known, there[picks])
 
     def judged(edited: np.ndarray) -> Point:
         return known.judged(start, edited, place, column)
@@ -215,13 +245,9 @@ def edits(name: str, category: int | None, known: Setting, seed: int) -> Iterato
         yield method, [judged(start + amount * step) for amount in AMOUNTS]
     stack = np.stack([balanced.normal, *readers])
     yield "keep, linear readers", [judged(refined(codec, start, start + a * held, stack)) for a in AMOUNTS[1::2]]
-    slope = regression(codes, values, rest) * (values.std() if category is None else known.sds[place])
-    unit = 1.0 if category is None else float(known.sds[place])
-    names = [title, *(column for one in others for column in one.columns)]
-    points = [
-        hold(codec, start, start + far * aim * slope, known.reader, names, float(far * aim * unit)) for aim in AIMS
-    ]
-    yield "keep, trained reader", [judged(edited) for edited in points]
+    vector, began = (torch.as_tensor(a, dtype=torch.float32) for a in (balanced.vector, start))
+    moved = [known.learnt.moved(began, title, vector, float(a * balanced.sd)) for a in AMOUNTS]
+    yield "keep, attributes", [judged(edited.double().numpy()) for edited in moved]
     yield "exact edit", [known.judged(start, codec.encode(drawn(known, picks, name, category)), place, column)]
 
 
@@ -234,11 +260,9 @@ def end_of(name: str, place: int, known: Setting, values: np.ndarray) -> float:
 
 def drawn(known: Setting, picks: np.ndarray, name: str, category: int | None) -> np.ndarray:
     """The same avatars with one factor changed."""
-    from latentdial.images.drawing import _draw
-
-    people = [{key: values[i].item() for key, values in known.held_out.factors.items()} for i in picks]
-    changed = [person | {name: RANGES[name][1] if category is None else category} for person in people]
-    return np.stack([_draw(person, known.codec.geometry.size) for person in changed])
+    people = {key: values[picks].copy() for key, values in known.held_out.factors.items()}
+    people[name][:] = RANGES[name][1] if category is None else category
+    return redrawn(people, known.codec.geometry.size)
 
 
 def closest(found, codes: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -299,7 +323,7 @@ def show(found: dict, others: int) -> None:
             scores += [rows[:, 0] / (rows[:, 0] + rows[:, 2]), rows[:, 3]]
             text = "  ".join(f"{s.mean():.3f} +-{1.96 * s.std() / np.sqrt(len(s)):.3f}" for s in scores)
             print(f"  {method:22s} {text}  {len(rows)}/{len(cases)}")
-        for ours in ("keep, linear readers", "keep, trained reader"):
+        for ours in ("keep, linear readers", "keep, attributes"):
             compare(cases, ours)
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from latentdial.cli import main
 from latentdial.config import Geometry
 from latentdial.errors import LatentdialError
+from latentdial.latent.attributes import learn_attributes
 from latentdial.latent.codec import Codec
 from latentdial.latent.detail import preserve
 from latentdial.latent.direction import direction_of, make_direction
@@ -31,10 +32,10 @@ from latentdial.latent.grammar import parse_edits
 from latentdial.latent.labelled import attribute_directions, make_attribute, read_labels, run_pictures
 from latentdial.latent.paths import analogy, interpolate, slerp
 from latentdial.latent.ranking import explained_share, measure, rank
-from latentdial.latent.reader import Part, Reader, train_reader
-from latentdial.latent.steering import conditioned, hold, steer
+from latentdial.latent.steering import conditioned, steer
 from latentdial.latent.stored import Stored
 from latentdial.latent.support import fit_support, safe_ranges
+from latentdial.latent.writer import train_writer
 from latentdial.measure.change import change
 from latentdial.report.figures import edit_sheet
 from latentdial.run import load, save_directions
@@ -346,11 +347,12 @@ def test_stored_directions_come_back_exactly(tiny_runs, tmp_path):
     shutil.copytree(tiny_runs["fcn-ae"], run)
     codec = load(run)
     kept = measure(codec, axis_directions(codec)[:2] + pca_directions(codec, 2))
-    reader = train_reader(codec, codec.codes, [{"up": (codec.codes[:, 0] > 0).astype(float)}])
-    save_directions(run, Stored(tuple(kept), (0.5, 0.7), codec.support, reader))
-    back = load(run)
-    with torch.no_grad():
-        assert torch.equal(back.reader(torch.tensor(codec.codes)), reader(torch.tensor(codec.codes)))
+    learnt = learn_attributes(codec, codec.codes, [{"up": (codec.codes[:, 0] > 0).astype(float)}])
+    save_directions(run, Stored(tuple(kept), (0.5, 0.7), codec.support, learnt))
+    back, codes = load(run), torch.tensor(codec.codes)
+    vector = torch.tensor(kept[0].vector, dtype=torch.float32)
+    assert torch.equal(back.attributes.reader(codes), learnt.reader(codes))
+    assert torch.equal(back.attributes.moved(codes, "up", vector, 2.0), learnt.moved(codes, "up", vector, 2.0))
     assert [d.name for d in back.directions] == ["0", "1", "pca1", "pca2"]
     for before, after in zip(kept, back.directions, strict=True):
         assert after.vector == pytest.approx(before.vector, abs=1e-6)
@@ -369,12 +371,13 @@ def test_stored_directions_come_back_exactly(tiny_runs, tmp_path):
         (lambda r: r["directions"].append(r["directions"][0]), "does not fit"),
         (lambda r: r.update(format=99), "format 99"),
         (lambda r: r.update(extra=1), "it needs format"),
+        (lambda r: r.pop("format"), "it has no format"),
         (lambda r: r.update(limit=-1.0), "limit must be above zero"),
-        (lambda r: r.update(reader=[["magic", "a"]]), "of no known kind"),
-        (lambda r: r.update(reader=[["yes", "../a"]]), "without a proper name"),
-        (lambda r: r.update(reader=[["classes", "a", "a"]]), "without a proper name"),
-        (lambda r: r.update(reader={"a": 1}), "no list of attributes"),
-        (lambda r: r.update(reader=[["yes", "a"]]), "'reader_[a-z0-9._]+' is missing"),
+        (lambda r: r.update(attributes=[["magic", "a"]]), "of no known kind"),
+        (lambda r: r.update(attributes=[["yes", "../a"]]), "without a proper name"),
+        (lambda r: r.update(attributes=[["classes", "a", "a"]]), "without a proper name"),
+        (lambda r: r.update(attributes={"a": 1}), "no list of names"),
+        (lambda r: r.update(attributes=[["yes", "a"]]), "'attributes_[a-z0-9._]+' is missing"),
     ],
 )
 def test_hostile_directions_are_refused(tiny_runs, tmp_path, spoil, reason):
@@ -419,15 +422,15 @@ def test_labels_from_a_file_make_directions_that_edits_use_and_keep(
     assert set(found["area"]["side"]) == {"bright.yes", "area", "tint.warm"}
     assert found["bright.yes"]["side"]["bright.yes"] > 0.2
     codec = load(run)
-    assert set(codec.reader.columns) == {"bright.yes", "area", "tint.warm"}
+    assert set(codec.attributes.columns) == {"bright.yes", "area", "tint.warm"}
     rows = [line.split(",") for line in (labelled_folder / "labels.csv").read_text().splitlines()[1:]]
     picture = str(labelled_folder / min(rows, key=lambda row: float(row[2]))[0])
     assert main(["edit", str(run), picture, "area+=1s", "--keep", "bright.yes", "tint.warm", "--json"]) == 0
     (column,) = json.loads(capsys.readouterr().out)["edits"]
     with torch.no_grad():
         codes = torch.tensor(np.stack([codec.encode(picture)[0], np.array(column["code"])]), dtype=torch.float32)
-        start, after = codec.reader(codec.encoder(codec.decoder(codes)))
-    places = {name: codec.reader.columns.index(name) for name in codec.reader.columns}
+        start, after = codec.attributes.reader(codec.encoder(codec.decoder(codes)))
+    places = {name: codec.attributes.columns.index(name) for name in codec.attributes.columns}
     assert after[places["area"]] > start[places["area"]] + 0.2
     assert abs(after[places["bright.yes"]] - start[places["bright.yes"]]) < 0.2
 
@@ -459,35 +462,74 @@ def test_directions_use_the_same_held_out_pictures_as_training(tmp_path):
     assert not any(picture.tobytes() in seen for picture in held_out.pixels[:])
 
 
-def test_reader_reads_and_holds(linear):
+def labelled(pictures: int, seed: int) -> tuple[list[dict[str, np.ndarray]], np.ndarray]:
+    """Columns of a yes, a number and one of three, and all of them as (N, 5) with the number in sd from its mean."""
+    rng = np.random.default_rng(seed)
+    third = np.eye(3)[rng.integers(0, 3, pictures)]
+    columns = [{"high": rng.integers(0, 2, pictures).astype(float)}, {"size": rng.normal(size=pictures)}]
+    columns.append({f"third.{i}": third[:, i] for i in range(3)})
+    truth = np.stack([values for one in columns for values in one.values()], axis=1)
+    truth[:, 1] = (truth[:, 1] - truth[:, 1].mean()) / truth[:, 1].std()
+    return columns, truth
+
+
+def test_attributes_that_are_linear_in_the_code_move_alone_and_exactly(linear):
+    columns, truth = labelled(600, seed=0)
+    weight = 0.1 * np.random.default_rng(1).normal(size=(5, LATENT))
+    codes = (truth @ weight + 0.3).astype(np.float32)
+    attributes = learn_attributes(linear, codes, columns)
+    start = torch.tensor(codes)
+    for column, amount in (("high", 1.0), ("size", 2.0), ("size", -0.5)):
+        change = weight[attributes.columns.index(column)]
+        length = np.linalg.norm(change)
+        vector = torch.tensor(change / length, dtype=torch.float32)
+        moved = attributes.moved(start, column, vector, amount * length)
+        assert (moved - start).numpy() == pytest.approx(np.tile(amount * change, (600, 1)), abs=2e-5)
+
+
+def test_a_category_takes_the_place_of_the_one_that_was_there(linear):
+    columns, truth = labelled(600, seed=2)
+    weight = 0.1 * np.random.default_rng(3).normal(size=(5, LATENT))
+    codes = torch.tensor(truth @ weight, dtype=torch.float32)
+    attributes = learn_attributes(linear, codes.numpy(), columns)
+    others = codes[truth[:, 2] == 0]
+    changes = weight[2] - (truth @ np.vstack([np.zeros((2, LATENT)), weight[2:]]))[truth[:, 2] == 0]
+    vector = torch.tensor(changes.mean(0) / np.linalg.norm(changes.mean(0)), dtype=torch.float32)
+    along = torch.tensor(changes, dtype=torch.float32) @ vector
+    moved = torch.cat([attributes.moved(others[[i]], "third.0", vector, float(along[i])) for i in range(100)])
+    exact = np.isclose((moved - others[:100]).numpy(), changes[:100], atol=1e-4).all(1)
+    assert exact.mean() > 0.95
+
+
+def test_mean_codes_follow_what_no_linear_map_can_and_trust_little_to_few_pictures():
+    """Exclusive or of two labels; and codes that have nothing to do with the labels of forty pictures."""
+    rng = np.random.default_rng(4)
+    labels = rng.integers(0, 2, (800, 2)).astype(float)
+    either = (labels[:, 0] != labels[:, 1]).astype(float)[:, None] * [1.0, -2.0]
+    torch.manual_seed(0)
+    writer = train_writer(labels, (either + 0.05 * rng.normal(size=either.shape)).astype(np.float32))
+    corners = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    wanted = np.array([[0, 0], [1, -2], [1, -2], [0, 0]])
+    assert writer(corners).numpy() == pytest.approx(wanted, abs=0.1)
+    noise = train_writer(labels[:40], rng.normal(size=(40, 2)).astype(np.float32))
+    assert (noise(corners) - noise.linear(corners)).abs().max() < 0.5
+
+
+def test_attributes_read_codes_and_leave_the_random_state_alone(linear):
     codes = linear.codes
     columns = [{"high": (codes[:, 0] > 0).astype(float)}, {"size": codes[:, 1].astype(float)}]
     thirds = np.digitize(codes[:, 3], np.quantile(codes[:, 3], [1 / 3, 2 / 3]))
     columns.append({f"third.{i}": (thirds == i).astype(float) for i in range(3)})
-    reader = train_reader(linear, codes, columns)
-    with torch.no_grad():
-        read = reader(torch.tensor(codes)).numpy()
+    before = torch.get_rng_state()
+    reader = learn_attributes(linear, codes, columns).reader
+    assert torch.equal(torch.get_rng_state(), before)
+    read = reader(torch.tensor(codes)).numpy()
     assert ((read[:, 0] > 0.5) == (codes[:, 0] > 0)).mean() > 0.9
     assert np.corrcoef(read[:, 1], codes[:, 1])[0, 1] > 0.95
     assert read[:, 2:].sum(1) == pytest.approx(1, abs=1e-5)
-    start = codes[:6].astype(float)
-    step = np.array([0.02, 0.08, 0, 0.05, 0])
-    held = hold(linear, start, start + step, reader, ["size", "high", "third.1"], amount=1.0)
-    with torch.no_grad():
-        before, plain, after = (
-            reader(torch.tensor(z, dtype=torch.float32)).numpy() for z in (start, start + step, held)
-        )
-    assert (after - before)[:, 1] == pytest.approx(1.0, abs=0.25)
-    others = [0, 2, 3, 4]
-    assert np.abs(after - before)[:, others].mean() < 0.5 * np.abs(plain - before)[:, others].mean()
-
-
-def test_aimed_categories_share_what_the_target_leaves():
-    reader = Reader([Part("classes", ("a", "b", "c")), Part("number", ("n",))], np.zeros(2), np.ones(2))
-    before = torch.tensor([[0.2, 0.2, 0.6, 1.0]])
-    assert reader.aim(before, "a", 0.4)[0].tolist() == pytest.approx([0.6, 0.1, 0.3, 1.0])
-    assert reader.aim(before, "a", 2.0)[0, 0] == pytest.approx(0.995)
-    assert reader.aim(before, "n", torch.ones(1))[0].tolist() == pytest.approx([0.2, 0.2, 0.6, 2.0])
+    decided = reader.decided(torch.tensor(codes)).numpy()
+    assert set(np.unique(decided[:, [0, 2, 3, 4]])) == {0.0, 1.0}
+    assert (decided[:, 2:].argmax(1) == read[:, 2:].argmax(1)).all()
 
 
 def test_commands(tiny_runs, discs, tmp_path, capsys):

@@ -26,7 +26,7 @@ SUPPORT = [field.name for field in fields(Support) if field.name != "limit"]
 
 @dataclass(frozen=True)
 class Stored:
-    """What a run holds beside its codes: directions by rank, shares they explain, the safe region and the attributes."""
+    """What a run holds beside its codes: directions by rank, shares they explain, the safe region, attributes."""
 
     directions: tuple[Direction, ...]
     shares: tuple[float, ...] = ()

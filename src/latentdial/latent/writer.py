@@ -45,8 +45,8 @@ def train_writer(attributes: np.ndarray, codes: np.ndarray) -> Writer:
     writer = Writer(attributes.shape[1], codes.shape[1])
     _fit_map(writer.linear, attributes, codes)
     with torch.no_grad():
-        writer.net[-1].weight.zero_()
-        writer.net[-1].bias.zero_()
+        for parameter in writer.net[-1].parameters():
+            parameter.zero_()
         inputs, outputs = (torch.as_tensor(array, dtype=torch.float32) for array in (attributes, codes))
         rest = outputs - writer.linear(inputs)
     scale = outputs.std(0).mean().clamp_min(1e-12)
