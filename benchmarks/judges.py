@@ -4,7 +4,7 @@ Command:  python benchmarks/judges.py [--labels FILE.csv --data FOLDER]
 Time:     about 6 minutes a seed on one core
 Expected: on avatars at least 0.95 for every attribute but eyes and eyebrows
 
-It learns from real pictures: avatars drawn for it, or the pictures of a run. Half of its batches are fades between two
+It learns from real pictures: avatars drawn for it, or the pictures of a run. Most of its batches are fades between two
 pictures, labelled by their share, so that its reading of an edit half done means something: of two avatars that differ
 in one factor, or of any two photographs.
 """
@@ -24,7 +24,9 @@ from latentdial.images.avatars import CHOICES, RANGES, render
 from latentdial.images.drawing import _draw
 from latentdial.latent.labelled import Attribute, make_attribute, read_labels
 
-PICTURES, EPOCHS, BATCH = 6000, 10, 64
+PICTURES, EPOCHS, BATCH = 10_000, 16, 64
+FADED = 0.75  # of the batches
+NOISE = 0.08
 TOP = 0.99  # of the values of a number: where its end is
 
 
@@ -147,7 +149,7 @@ def train_judge(lesson: Lesson, seed: int, epochs: int = EPOCHS) -> Judge:
 
 
 def loss_of(judge: Judge, lesson: Lesson, rows: np.ndarray) -> Tensor:
-    share = torch.rand(len(rows), 1) if torch.rand(()) < 0.5 else torch.zeros(len(rows), 1)
+    share = torch.rand(len(rows), 1) if torch.rand(()) < FADED else torch.zeros(len(rows), 1)
     x, y = (to_input(some[rows]) for some in (lesson.pixels, lesson.near))
     if lesson.mirrored and torch.rand(()) < 0.5:
         x, y = x.flip(3), y.flip(3)

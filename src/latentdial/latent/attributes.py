@@ -13,7 +13,7 @@ from latentdial.latent.codec import Codec
 from latentdial.latent.reader import Part, Reader, part_of, train_reader, truth_of
 from latentdial.latent.writer import Writer, train_writer
 
-MAX_GAIN = 3.0  # a move is at most this much longer than what is asked of it along a direction
+MAX_GAIN = 3.0  # a change is at most this much longer than what is asked of it along a direction
 
 
 class Attributes(nn.Module):
@@ -36,17 +36,23 @@ class Attributes(nn.Module):
     def moved(self, codes: Tensor, name: str, vector: Tensor, amount: float) -> Tensor:
         """Codes (B, D) with one attribute changed and all others as they are, by `amount` along a unit vector (D,).
 
-        Each code moves by the difference of the mean codes of pictures with and without the change, and so keeps what
-        sets it apart from its mean. A category makes room for the likeliest other.
+        Each code moves by a share of the difference of the mean codes of pictures with and without the change, and so
+        keeps what sets it apart from its mean. The change is whole, and goes no further, where `amount` is the mean
+        change along the vector. A category makes room for the likeliest other; a number has no end.
         """
         now = self.reader.decided(codes)
         without, having = self._ends(codes, now, name)
-        unit = self.writer(having) - self.writer(without)
-        slope = torch.maximum(unit @ vector, unit.norm(dim=1) / MAX_GAIN).clamp_min(1e-12)
-        times = amount / slope[:, None]
-        if self.reader.part(name).kind != "number":
-            return codes + times * unit
-        return codes + self.writer(now + times * (having - without)) - self.writer(now)
+        share = amount / self._length(name, vector)
+        if self.reader.part(name).kind == "number":
+            return codes + self.writer(now + share * (having - without)) - self.writer(now)
+        return codes + min(max(share, -1.0), 1.0) * (self.writer(having) - self.writer(without))
+
+    def _length(self, name: str, vector: Tensor) -> float:
+        """How far codes move along a unit vector (D,) on average where the attribute changes, by an sd of a number."""
+        effects = dict(zip(self.columns, self.writer.linear.weight.T, strict=True))
+        others = [effects[column] for column in self.reader.part(name).columns if column != name]
+        effect = effects[name] - torch.stack(others).mean(0) if others else effects[name]
+        return max(float(effect @ vector), float(effect.norm()) / MAX_GAIN, 1e-12)
 
     def _ends(self, codes: Tensor, now: Tensor, name: str) -> tuple[Tensor, Tensor]:
         """The attributes (B, A) without and with that named; of a number, half an sd below and above."""
