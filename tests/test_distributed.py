@@ -22,7 +22,7 @@ from latentdial.training.world import World
 
 SMALL = ["--size", "16", "--latent", "4", "--set", "widths=24", "--batch", "15"]
 CURVE = ["--steps", "60", "--holdout", "0.3", "--precision", "float32"]
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "latentdial"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "latentdial"]
 
 
 def train(command: list[str], recipe: str, data: Path, out: Path, *more: str) -> subprocess.CompletedProcess:

@@ -120,7 +120,17 @@ def test_a_damaged_shard_is_made_again(run, many, whole, tmp_path):
 
 
 def test_two_processes_give_the_bytes_of_one(run, many, whole, tmp_path):
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "latentdial", "encode"]
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "latentdial",
+        "encode",
+    ]
     args = [str(run), str(many), "--out", str(tmp_path / "codes"), "--shard_rows", "128"]
     done = subprocess.run([*torchrun, *args], capture_output=True, text=True, check=True)
     assert "process 1 of 2: encoded 172" in done.stdout
