@@ -56,7 +56,7 @@ def main() -> None:
     half = len(held_out) // 2
     support = fit_support(codec, codec.encode(held_out.pixels[:half]))
     starts = codec.encode(held_out.pixels[half:]).astype(float)
-    real = features(training.pixels)
+    real = features(training.pixels[:])
     limits = np.quantile(judged(codec.decode(starts), judge, real), 0.99, axis=0)
     kinds = [axis_directions(codec), pca_directions(codec), jacobian_directions(codec)]
     kinds += [[d for d in codec.directions if d.kind == "attribute"] or kinds[1]]

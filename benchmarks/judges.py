@@ -20,8 +20,7 @@ from torch.nn import functional
 
 from latentdial.config import DataSettings, Geometry
 from latentdial.images import ImageSet, open_images, split_images
-from latentdial.images.avatars import CHOICES, RANGES, render
-from latentdial.images.drawing import _draw
+from latentdial.images.avatars import CHOICES, RANGES, draw_all, render
 from latentdial.latent.labelled import Attribute, make_attribute, read_labels
 
 PICTURES, EPOCHS, BATCH = 10_000, 16, 64
@@ -98,6 +97,11 @@ class Lesson:
     near_truth: list[np.ndarray]
     mirrored: bool = False  # half of the pictures are seen in a mirror
 
+    def noise(self) -> Tensor:
+        """Normal noise for two batches of pictures."""
+        side = self.pixels.shape[1]
+        return torch.randn(2 * BATCH, 3, side, side)
+
 
 def avatars_lesson(size: int, seed: int) -> Lesson:
     """Avatars drawn for the judge; each fades into itself with one factor, drawn at random, changed."""
@@ -113,7 +117,7 @@ def avatars_lesson(size: int, seed: int) -> Lesson:
         else:
             changed[name][i] = rng.uniform(*RANGES[name])
     truths = ([trait_of(make_attribute(n, v)).values for n, v in some.items()] for some in (factors, changed))
-    return Lesson(np.asarray(pixels), redrawn(changed, size), *truths)
+    return Lesson(np.asarray(pixels), draw_all(changed, size), *truths)
 
 
 def pictures_lesson(pixels: np.ndarray, traits: list[Trait], seed: int) -> Lesson:
@@ -121,11 +125,6 @@ def pictures_lesson(pixels: np.ndarray, traits: list[Trait], seed: int) -> Lesso
     other = np.random.default_rng(seed).permutation(len(pixels))
     truth = [trait.values for trait in traits]
     return Lesson(pixels, pixels[other], truth, [values[other] for values in truth], mirrored=True)
-
-
-def redrawn(factors: dict[str, np.ndarray], size: int) -> np.ndarray:
-    count = len(next(iter(factors.values())))
-    return np.stack([_draw({name: v[i].item() for name, v in factors.items()}, size) for i in range(count)])
 
 
 def train_judge(lesson: Lesson, seed: int, epochs: int = EPOCHS) -> Judge:
@@ -136,24 +135,24 @@ def train_judge(lesson: Lesson, seed: int, epochs: int = EPOCHS) -> Judge:
     torch.manual_seed(seed)
     count = len(lesson.pixels)
     judge = Judge([values.shape[1] for values in lesson.truth], lesson.pixels.shape[1])
-    total = epochs * (count // BATCH)
+    total, noise = epochs * (count // BATCH), lesson.noise()
     optimiser = torch.optim.AdamW(judge.parameters(), 2e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total)
     for _ in range(epochs):
         for rows in torch.randperm(count).split(BATCH)[: count // BATCH]:
             optimiser.zero_grad()
-            loss_of(judge, lesson, rows.numpy()).backward()
+            loss_of(judge, lesson, rows.numpy(), noise).backward()
             optimiser.step()
             schedule.step()
     return judge.eval().requires_grad_(False)
 
 
-def loss_of(judge: Judge, lesson: Lesson, rows: np.ndarray) -> Tensor:
+def loss_of(judge: Judge, lesson: Lesson, rows: np.ndarray, noise: Tensor) -> Tensor:
     share = torch.rand(len(rows), 1) if torch.rand(()) < FADED else torch.zeros(len(rows), 1)
     x, y = (to_input(some[rows]) for some in (lesson.pixels, lesson.near))
     if lesson.mirrored and torch.rand(()) < 0.5:
         x, y = x.flip(3), y.flip(3)
-    x = softened(x + share[:, :, None, None] * (y - x))
+    x = softened(x + share[:, :, None, None] * (y - x), noise)
     part = (2 * share - 0.5).clamp(0, 1)
     losses = []
     for raw, here, there in zip(judge(x), lesson.truth, lesson.near_truth, strict=True):
@@ -162,11 +161,12 @@ def loss_of(judge: Judge, lesson: Lesson, rows: np.ndarray) -> Tensor:
     return torch.stack(losses).sum()
 
 
-def softened(x: Tensor) -> Tensor:
-    """Blurred by a random share, with random noise."""
+def softened(x: Tensor, noise: Tensor) -> Tensor:
+    """Blurred by a random share, with some of the noise, which is drawn once and looks another way each time."""
     share = (1.6 * torch.rand(()) - 0.3).clamp(0, 1)
     soft = functional.interpolate(functional.avg_pool2d(x, 2), scale_factor=2, mode="bilinear")
-    return x + share * (soft - x) + 0.08 * torch.rand(()) * torch.randn_like(x)
+    seen = noise[torch.randint(len(noise), (len(x),))].roll(torch.randint(x.shape[3], (2,)).tolist(), (2, 3))
+    return x + share * (soft - x) + NOISE * torch.rand(()) * seen
 
 
 def to_input(pixels: np.ndarray) -> Tensor:

@@ -38,12 +38,11 @@ from judges import (
     avatars_lesson,
     labelled,
     pictures_lesson,
-    redrawn,
     train_judge,
     trait_of,
 )
 from latentdial.images import ImageSet
-from latentdial.images.avatars import CHOICES, RANGES
+from latentdial.images.avatars import CHOICES, RANGES, draw_all
 from latentdial.latent.attributes import Attributes, learn_attributes
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import make_direction
@@ -178,7 +177,7 @@ def drawn(known: Setting, picks: np.ndarray, title: str) -> np.ndarray:
     name, _, category = title.partition(".")
     people = {key: values[picks].copy() for key, values in known.held_out.factors.items()}
     people[name][:] = int(category or 1) if name in CHOICES else RANGES[name][1]
-    return redrawn(people, known.codec.geometry.size)
+    return draw_all(people, known.codec.geometry.size)
 
 
 def closest(found, codes: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -34,7 +34,7 @@ from latentdial.latent.paths import analogy, interpolate, slerp
 from latentdial.latent.ranking import explained_share, measure, rank
 from latentdial.latent.steering import conditioned, steer
 from latentdial.latent.stored import Stored
-from latentdial.latent.support import fit_support, safe_ranges
+from latentdial.latent.support import fit_support, reach, safe_ranges
 from latentdial.latent.writer import train_writer
 from latentdial.measure.change import change
 from latentdial.report.figures import edit_sheet
@@ -220,8 +220,26 @@ def test_safe_range_ends_at_the_border(linear):
     low, high = safe_ranges(linear, start, direction.step[None], rounds=8)[0, 0]
     assert low < -0.5
     assert high > 0.5
-    at = [linear.support.score(linear, start + t * direction.step)[0] for t in (low, high, 1.1 * low, 1.1 * high)]
-    assert max(at[:2]) <= 1 < min(at[2:])
+    first, last = reach(linear, direction.vector)
+
+    def inside(t: float) -> bool:
+        code = start + t * direction.step
+        return linear.support.score(linear, code)[0] <= 1.001 and first - 1e-3 <= code[0, 1] <= last + 1e-3
+
+    assert inside(low)
+    assert inside(high)
+    assert not inside(1.1 * low)
+    assert not inside(1.1 * high)
+
+
+def test_scores_of_a_linear_codec_in_closed_form(linear):
+    """The picture's Mahalanobis distance is that of the code, and nothing is lost by decoding and encoding."""
+    codes, support = linear.codes.astype(float), linear.support
+    within = codes[np.arange(len(codes)) % 5 > 0]  # the others set the limit
+    distance = np.linalg.norm((codes - within.mean(0)) @ np.linalg.cholesky(np.linalg.inv(np.cov(within.T))), axis=1)
+    raw = support.raw(linear, codes)
+    assert raw[:, 0] == pytest.approx(distance, rel=0.02)
+    assert np.exp(raw[:, 1]).max() < 1
 
 
 def test_edits_by_name_warning_and_keep(linear):

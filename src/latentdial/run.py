@@ -16,10 +16,11 @@ from safetensors.numpy import save_file as save_numpy
 from safetensors.torch import save_file
 from torch import nn
 
-from latentdial.config import RunConfig, from_json
+from latentdial.config import Geometry, RunConfig, from_json
 from latentdial.errors import LatentdialError
 from latentdial.latent import stored
 from latentdial.latent.codec import Codec
+from latentdial.latent.support import AXES
 from latentdial.model import Autoencoder
 from latentdial.recipes import build
 
@@ -60,7 +61,7 @@ def save_directions(folder: Path, kept: stored.Stored) -> None:
     os.replace(folder / f".{described.name}.part", described)
 
 
-def read_directions(folder: Path, latent: int, side: int) -> stored.Stored | None:
+def read_directions(folder: Path, latent: int, geometry: Geometry) -> stored.Stored | None:
     """The directions of a run, checked as everything in it; None where there are none yet."""
     described, held = folder / DIRECTIONS[0], folder / DIRECTIONS[1]
     if not described.exists():
@@ -71,11 +72,11 @@ def read_directions(folder: Path, latent: int, side: int) -> stored.Stored | Non
     except (ValueError, RecursionError) as error:
         raise _broken(described, str(error)) from None
     header = _header(regular_file(held))
-    count = _rows(header, "support_weights")
-    if not 0 <= count <= stored.MAX_COMPONENTS:
-        raise _broken(held, f"a mixture may have {stored.MAX_COMPONENTS} components at most")
+    components, axes = (_rows(header, f"support_{name}") for name in ("weights", "axes"))
+    if not 0 <= components <= stored.MAX_COMPONENTS or not 0 <= axes <= AXES:
+        raise _broken(held, f"a mixture may have {stored.MAX_COMPONENTS} components and pictures {AXES} axes at most")
     try:
-        return stored.unpack(record, _read_arrays(held, stored.shapes(record, latent, side, count)))
+        return stored.unpack(record, _read_arrays(held, stored.shapes(record, latent, geometry, components, axes)))
     except (ValueError, AttributeError) as error:
         raise _broken(held, str(error)) from None
 
@@ -93,7 +94,7 @@ def load(folder: str | Path, device: str = "cpu") -> Codec:
     model.eval().requires_grad_(False).to(device)
     codes, kl = _read_codes(folder, model.latent)
     codec = codec_of(model, config, folder.name, device, codes, kl)
-    kept = read_directions(folder, model.latent, config.geometry.size)
+    kept = read_directions(folder, model.latent, config.geometry)
     if kept is None:
         return codec
     attributes = None if kept.attributes is None else kept.attributes.to(device)

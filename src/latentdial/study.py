@@ -50,7 +50,7 @@ def study(run: str | Path, request: Request, again: bool, progress: Progress) ->
     Raises LatentdialError for a run without codes, labels that name no pictures, or groups that do not differ.
     """
     folder, codec = Path(run), load(run)
-    kept = None if again else read_directions(folder, codec.latent, codec.geometry.size)
+    kept = None if again else read_directions(folder, codec.latent, codec.geometry)
     if kept is None:
         codec = replace(codec, directions=(), stored_support=_support(codec, progress))
         found = axis_directions(codec) + pca_directions(codec) + jacobian_directions(codec)

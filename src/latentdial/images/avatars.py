@@ -58,15 +58,21 @@ def render(
     with FileLock(f"{path}.lock"):
         if path.exists():
             return np.load(path, mmap_mode="r", allow_pickle=False), factors
-        pixels = _draw_all(n, size, factors, progress)
+        pixels = draw_all(factors, size, progress)
         unfinished = path.with_suffix(".part.npy")
         np.save(unfinished, pixels)
         unfinished.replace(path)
     return pixels, factors
 
 
-def _draw_all(n: int, size: int, factors: dict[str, np.ndarray], progress: Callable[[int, int], None]) -> np.ndarray:
-    """Draw over all cores, in processes that answer with the pixels of one avatar after another."""
+def draw_all(
+    factors: dict[str, np.ndarray], size: int, progress: Callable[[int, int], None] = lambda done, total: None
+) -> np.ndarray:
+    """Avatars with these factors, each (n,), as uint8 (n, size, size, 3).
+
+    Drawn over all cores, in processes that answer with the pixels of one avatar after another.
+    """
+    n = len(next(iter(factors.values())))
     pixels = np.empty((n, size, size, 3), np.uint8)
     shares = np.array_split(np.arange(n), min(os.cpu_count() or 1, n))
     processes = [start_module("latentdial.images.drawing", str(size)) for _ in shares]

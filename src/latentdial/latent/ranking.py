@@ -10,13 +10,12 @@ import numpy as np
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction
 from latentdial.latent.effect import measure_effect, real_codes
-from latentdial.latent.support import safe_ranges
+from latentdial.latent.support import coarse, safe_ranges
 
 CODES = 12  # real codes that effects are measured on
 RANGE_CODES = 5
 GROUP = 16  # directions whose ranges are looked for together
 SHARE_CODES = 200
-SIDE = 16  # pixels a side at which effects are compared
 
 
 @dataclass(frozen=True)
@@ -99,14 +98,5 @@ def _responses(codec: Codec, directions: Sequence[Direction]) -> np.ndarray:
     rows = []
     for direction in directions:
         both = codec.levels(np.concatenate([start + direction.step, start - direction.step]))
-        rows.append(_small((both[: len(start)] - both[len(start) :]) / 2).ravel())
+        rows.append(coarse((both[: len(start)] - both[len(start) :]) / 2).ravel())
     return np.stack(rows).astype(np.float64)
-
-
-def _small(pictures: np.ndarray) -> np.ndarray:
-    """Pictures (N, H, W, C) averaged over blocks, to at most 2 * SIDE pixels a side."""
-    block = max(1, pictures.shape[1] // SIDE)
-    side = pictures.shape[1] // block * block
-    n, channels = len(pictures), pictures.shape[3]
-    blocks = pictures[:, :side, :side].reshape(n, side // block, block, side // block, block, channels)
-    return blocks.mean((2, 4))

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from latentdial.config import Geometry
 from latentdial.errors import LatentdialError
 from latentdial.latent.attributes import Attributes, blank_attributes
 from latentdial.latent.direction import KINDS, NAME, Direction, Effect, check_name
 from latentdial.latent.reader import KINDS as PART_KINDS
 from latentdial.latent.reader import Part
-from latentdial.latent.support import Support
+from latentdial.latent.support import Support, coarse_side
 
-FORMAT = 2
+FORMAT = 3
 MAX_DIRECTIONS = 4096
 MAX_COMPONENTS = 16
 KEYS = ("format", "shares", "limit", "directions", "attributes")
@@ -57,15 +58,18 @@ def pack(stored: Stored) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return record, {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
 
 
-def shapes(record: dict[str, Any], latent: int, side: int, components: int) -> dict[str, list[int]]:
+def shapes(record: dict[str, Any], latent: int, geometry: Geometry, components: int, axes: int) -> dict[str, list[int]]:
     """The arrays that must stand beside the JSON object, and their shapes."""
+    side, channels = geometry.size, geometry.shape[0]
     count = len(record["directions"])
     wanted = {"vectors": [count, latent], "readers": [count, latent]}
     measured = sum(one.get("effect") is not None for one in record["directions"])
     if measured:
         wanted["heats"] = [measured, side, side]
     if record["limit"] is not None:
-        sizes = [[latent], [latent, latent], [components], [components, latent], [components, latent], [4], [3]]
+        coarse = coarse_side(side) ** 2 * channels
+        sizes = [[latent], [latent, latent], [components], [components, latent], [components, latent]]
+        sizes += [[coarse], [axes, coarse], [2], [2]]
         wanted |= {f"support_{name}": size for name, size in zip(SUPPORT, sizes, strict=True)}
     if record["attributes"] is not None:
         state = blank_attributes(record["attributes"], latent).state_dict()
@@ -78,7 +82,9 @@ def check_record(record: Any) -> dict[str, Any]:
     if not isinstance(record, dict) or "format" not in record:
         raise ValueError("it has no format")
     if record["format"] != FORMAT:
-        raise ValueError(f"it has format {record['format']!r} and this version reads {FORMAT}")
+        raise ValueError(
+            f"it has format {record['format']!r} and this version reads {FORMAT}: remove it and find directions again"
+        )
     if set(record) != set(KEYS):
         raise ValueError(f"it needs {', '.join(KEYS)}")
     directions = record["directions"]

@@ -1,14 +1,14 @@
-"""Where real codes lie: three scores, calibrated so that 95% of held-out real codes are inside.
+"""Where real codes lie: two scores of their pictures, calibrated so that 95% of held-out real codes are inside.
 
 Each is zero at or below the median of held-out codes and one at their 95% point; a code's score is their sum, in units
-of its own 95% point. They are: minus the log density, in a mixture fitted to the training codes, of the code that its
-decoded picture is encoded to; the distance of its norm from the shell on which the norms of real codes lie; and the log
-of the residual between its decoded picture and what is left of that after encoding and decoding again.
+of its own 95% point. They are: the Mahalanobis distance of the decoded picture, seen coarsely, in the principal
+subspace of the pictures that the training codes decode to; and the log of the residual between the decoded picture and
+what is left of it after encoding and decoding again.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +19,9 @@ INSIDE = 0.95  # share of held-out real codes within the limit
 COMPONENTS = (1, 4)
 FIT_CODES = 3000
 LEAST_RESIDUAL = 0.1  # levels of 255, below which residuals count as one
+AXES = 32  # principal directions of coarse pictures at most, and one for at least 4 codes
+FLAT = 1e-4  # of the largest variance: pictures vary no less along an axis that is looked at
+COARSE = 16  # pixels a side of a coarse picture at least, of one twice as large at most
 FLOOR = 0.01  # of the mean variance: flatter directions of the codes are treated as this wide
 MAX_STEPS = 8.0  # sd; a safe range is not looked for further out
 MIN_CODES = 20
@@ -36,26 +39,27 @@ class Support:
     weights: np.ndarray  # (K,) of the mixture, whose components have diagonal covariance in whitened space
     means: np.ndarray  # (K, D)
     variances: np.ndarray  # (K, D)
-    middle: np.ndarray  # (4,) median norm, then the medians of the three scores over held-out codes
-    spread: np.ndarray  # (3,) distance from the median to the 95% point of each score
-    limit: float  # the 95% point of the sum of the three
+    picture: np.ndarray  # (S,) mean coarse picture
+    axes: np.ndarray  # (A, S): (coarse picture - mean) @ axes.T has unit covariance over the training codes
+    middle: np.ndarray  # (2,) medians of the two scores over held-out codes
+    spread: np.ndarray  # (2,) distance from the median to the 95% point of each score
+    limit: float  # the 95% point of the sum of the two
 
     def score(self, codec: Codec, codes: np.ndarray) -> np.ndarray:
         """How far out codes (N, D) are, (N,): up to 1 inside."""
         return self.excess(self.raw(codec, codes)).sum(1) / self.limit
 
     def raw(self, codec: Codec, codes: np.ndarray) -> np.ndarray:
-        """Minus log density, distance from the norm shell and log residual of codes (N, D), (N, 3)."""
-        picture = codec.decode(codes)
-        back = codec.encode(picture).astype(np.float64)
-        residual = np.sqrt(np.square(codec.levels(back) - picture).mean((1, 2, 3)))
-        norms = np.linalg.norm(codes - self.centre, axis=1)
-        density = self.log_density((back - self.centre) @ self.whiten)
-        return np.stack([-density, np.abs(norms - self.middle[0]), np.log(residual + LEAST_RESIDUAL)], axis=1)
+        """Mahalanobis distance of the picture and log residual of codes (N, D), (N, 2)."""
+        pictures = codec.levels(codes)
+        again = codec.levels(codec.encode(pictures.round().astype(np.uint8)).astype(np.float64))
+        residual = np.sqrt(np.square(again - pictures).mean((1, 2, 3)))
+        distance = np.linalg.norm((coarse(pictures) - self.picture) @ self.axes.T, axis=1)
+        return np.stack([distance, np.log(residual + LEAST_RESIDUAL)], axis=1)
 
     def excess(self, raw: np.ndarray) -> np.ndarray:
-        """The scores (N, 3) above their medians over held-out codes, in units of the way to their 95% points."""
-        return np.maximum((raw - self.middle[1:]) / self.spread, 0)
+        """The scores (N, 2) above their medians over held-out codes, in units of the way to their 95% points."""
+        return np.maximum((raw - self.middle) / self.spread, 0)
 
     def log_density(self, white: np.ndarray) -> np.ndarray:
         """Log density (N,) of whitened codes (N, D) in the mixture, in nats, without the constant of pi."""
@@ -84,13 +88,38 @@ def fit_support(codec: Codec, held_out: np.ndarray | None = None) -> Support:
     values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(codes.T)))
     whiten = vectors / np.sqrt(np.maximum(values, FLOOR * values.mean() + 1e-12))
     mixture = _mixture((codes - centre) @ whiten, (held_out - centre) @ whiten)
-    norm = np.median(np.linalg.norm(codes - centre, axis=1))
-    fitted = Support(centre, whiten, *mixture, np.array([norm, 0, 0, 0]), np.ones(3), 1.0)
+    fitted = Support(centre, whiten, *mixture, *_principal(codec, codes), np.zeros(2), np.ones(2), 1.0)
     raw = fitted.raw(codec, held_out)
     middle = np.median(raw, axis=0)
     spread = np.maximum(np.quantile(raw, INSIDE, axis=0) - middle, 1e-6)
     limit = np.quantile(np.maximum((raw - middle) / spread, 0).sum(1), INSIDE)
-    return Support(centre, whiten, *mixture, np.array([norm, *middle]), spread, float(limit))
+    return replace(fitted, middle=middle, spread=spread, limit=float(limit))
+
+
+def coarse(pictures: np.ndarray) -> np.ndarray:
+    """Pictures (N, H, W, C) averaged over blocks, each as a row (N, S)."""
+    side, n, channels = coarse_side(pictures.shape[1]), len(pictures), pictures.shape[3]
+    block = pictures.shape[1] // side
+    cut = pictures[:, : side * block, : side * block].reshape(n, side, block, side, block, channels)
+    return cut.mean((2, 4), dtype=np.float64).reshape(n, -1)
+
+
+def coarse_side(side: int) -> int:
+    """Pixels a side of a coarse picture of one with this side."""
+    return side // max(1, side // COARSE)
+
+
+def _principal(codec: Codec, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean coarse picture (S,) that codes decode to, and principal directions (A, S) in units of their sd."""
+    few = codes[np.linspace(0, len(codes) - 1, min(len(codes), FIT_CODES)).astype(int)]
+    seen = coarse(codec.levels(few))
+    mean = seen.mean(0)
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov((seen - mean).T)))
+    last = min(AXES, max(1, len(few) // 4), len(values))
+    values, vectors = values[::-1][:last], vectors[:, ::-1][:, :last]
+    kept = values >= max(FLAT * values[0], 1e-12)
+    kept[0] = True
+    return mean, (vectors[:, kept] / np.sqrt(np.maximum(values[kept], 1e-12))).T
 
 
 def _mixture(white: np.ndarray, held_out: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
