@@ -463,8 +463,7 @@ class App {
 
   #about() {
     const { manifest } = this;
-    const encoder = manifest.encoder_weights === manifest.weights ? "" : ` (own pictures encoded with ${manifest.encoder_weights})`;
-    const how = manifest.weights ? `decoded in this page with ${manifest.weights} weights${encoder}, at most ${manifest.error.toFixed(2)} levels of 255 from the model over ${this.gallery} pictures` : "decoded by latentdial on this computer";
+    const how = manifest.weights ? `decoded in this page with weights stored as ${manifest.weights}, at most ${manifest.error.toFixed(2)} levels of 255 from the model over ${this.gallery} pictures` : "decoded by latentdial on this computer";
     return h("p.soft", {}, `${manifest.training_codes.toLocaleString("en")} training codes; ${how}. Nothing leaves this computer.`);
   }
 
