@@ -9,15 +9,18 @@ import socket
 import subprocess
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from torch import nn
 
 import latentdial
 from latentdial.cli import main
 from latentdial.explorer import address, make_server, write_page
+from latentdial.latent.direction import make_direction
 
 pytest.importorskip("onnxruntime", reason="needs the extra: pip install 'latentdial[explorer]'")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'latentdial[dev]'")
@@ -235,6 +238,37 @@ def test_a_dropped_picture_is_encoded_as_torch_encodes_it(page, codec, discs, tm
     assert np.abs(pixels(page) - codec.levels(codec.encode(discs[40:41]))[0]).max() <= 1.0
 
 
+def test_a_picture_can_be_chosen_or_pasted_too(page, discs, tmp_path):
+    path = tmp_path / "mine.png"
+    Image.fromarray(discs[40]).save(path)
+    page.get_by_label("Choose a picture").set_input_files(path)
+    page.get_by_text("mine.png").wait_for()
+    assert np.array_equal(pixels(page, "Source picture"), discs[40])
+    Image.fromarray(discs[41]).save(path)
+    page.evaluate(
+        """(text) => {
+          const clipboardData = new DataTransfer();
+          const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+          clipboardData.items.add(new File([bytes], "pasted.png", { type: "image/png" }));
+          document.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+        }""",
+        base64.b64encode(path.read_bytes()).decode(),
+    )
+    page.get_by_text("pasted.png").wait_for()
+    assert np.array_equal(pixels(page, "Source picture"), discs[41])
+
+
+def test_the_heat_map_shows_the_change_as_bright_as_asked(page):
+    name = "Where the edit changed the picture"
+    assert np.array_equal(np.unique(pixels(page, name).reshape(-1, 3), axis=0), [[0, 0, 4]])
+    set_to(page, "2")
+    shown = []
+    for gain in (1, 4, 16):
+        page.get_by_label("Gain of the difference").fill(str(gain))
+        shown.append(pixels(page, name).mean())
+    assert shown[0] < shown[1] < shown[2]
+
+
 def test_a_hostile_file_is_refused_in_words(page):
     before = pixels(page)
     for data in (b"<svg onload=alert(1)>", b"\x89PNG\r\n\x1a\n" + b"\0" * 50, b""):
@@ -303,6 +337,34 @@ def test_dimensions_are_all_there_and_found_by_number(page, codec):
     set_to(page, "2.5")
     mean, sd = codec.moments
     assert code_in_link(page)[3] == pytest.approx(mean[3] + 2.5 * sd[3], abs=1e-3)
+
+
+def test_attribute_directions_have_a_tab_of_their_own(visit, codec, discs, tmp_path):
+    smile = make_direction(codec, "smile", "attribute", np.arange(codec.latent))
+    latentdial.explore(replace(codec, directions=(smile,)), discs, tmp_path / "smile.html", "fp16")
+    one = visit((tmp_path / "smile.html").as_uri())
+    one.get_by_role("tab", name="Attributes").click()
+    assert one.locator(".dial").count() == 1
+    before = codec.encode(discs[:1])[0]
+    own = (before @ smile.vector - smile.mean) / smile.sd
+    assert float(number(one).input_value()) == pytest.approx(own, abs=0.006)
+    one.get_by_label("Edit", exact=True).fill("smile+=1.5s")
+    one.get_by_role("button", name="Apply edit").click()
+    assert np.abs(code_in_link(one) - (before + 1.5 * smile.step)).max() < 1e-4
+    assert float(number(one).input_value()) == pytest.approx(own + 1.5, abs=0.006)
+
+
+def test_of_many_dimensions_only_those_in_view_are_in_the_page(visit, tmp_path):
+    pixels_in = np.random.default_rng(0).integers(0, 256, (30, 16, 16, 3), np.uint8)
+    many = latentdial.wrap(nn.Sequential(nn.Flatten(), nn.Linear(768, 300)), nn.Linear(300, 768), 16, images=pixels_in)
+    latentdial.explore(many, out=tmp_path / "many.html")
+    one = visit((tmp_path / "many.html").as_uri())
+    one.get_by_role("tab", name="Dimensions (300)").click()
+    one.get_by_label("Order").select_option("By number")
+    assert 5 < one.locator(".dial").count() < 30
+    one.locator(".viewport").evaluate("list => list.scrollTo(0, list.scrollHeight)")
+    one.get_by_label("Name of 299").wait_for()
+    assert one.locator(".dial").count() < 30
 
 
 def test_a_direction_is_the_change_that_was_made(page, codec):
@@ -392,9 +454,34 @@ def test_a_narrow_screen_does_not_scroll_sideways(browser, file):
     context.close()
 
 
-def test_two_dimensions_show_their_whole_plane(visit, tmp_path):
-    from torch import nn
+def test_on_a_narrow_screen_the_picture_stays_in_view_beside_the_sliders(visit, file):
+    one = visit(file.as_uri())
+    one.set_viewport_size({"width": 390, "height": 844})
+    last = one.locator(".dial").last
+    last.evaluate("row => row.scrollIntoView({ block: 'end' })")
+    picture, row = one.locator(".big canvas").bounding_box(), last.bounding_box()
+    assert 0 <= picture["y"] < picture["y"] + picture["height"] <= row["y"]
+    assert row["y"] + row["height"] <= 845  # rows end at parts of a pixel
 
+
+@pytest.mark.parametrize(("motion", "moves"), [("reduce", False), ("no-preference", True)])
+def test_nothing_moves_by_itself_where_motion_is_reduced(visit, file, motion, moves):
+    one = visit(file.as_uri(), reduced_motion=motion)
+    durations = "[...document.querySelectorAll('.ld *')].map(e => getComputedStyle(e).transitionDuration)"
+    assert any(set(text.split(", ")) != {"0s"} for text in one.evaluate(durations)) == moves
+
+
+def test_tabs_are_walked_with_arrows_and_the_theme_is_kept(page):
+    page.get_by_role("tab", name="Directions").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.id") == "tab-axis"
+    assert page.get_by_role("tab", name="Dimensions").get_attribute("aria-selected") == "true"
+    page.get_by_role("button", name="Light or dark").click()
+    page.reload()
+    page.wait_for_selector(".ld.dark[data-ready]")
+
+
+def test_two_dimensions_show_their_whole_plane(visit, tmp_path):
     pixels_in = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 3), np.uint8)
     plane = latentdial.wrap(nn.Sequential(nn.Flatten(), nn.Linear(768, 2)), nn.Linear(2, 768), 16, images=pixels_in)
     latentdial.explore(plane, out=tmp_path / "plane.html")
@@ -424,8 +511,6 @@ def test_the_local_page_works_and_stays_local(visit, codec, content):
 
 
 def test_nets_without_onnx_form_are_decoded_by_the_local_server(visit, codec, content):
-    from dataclasses import replace
-
     bare = replace(content, manifest=content.manifest | {"weights": None, "error": None}, nets=None)
     server = serve(codec, bare)
     one = visit(address(server))

@@ -9,7 +9,8 @@ import { dialRow, virtualList } from "./sliders.js";
 import { mapTab, mixTab } from "./tabs.js";
 import css from "./style.css";
 
-const FEW = 12;
+const FEW = 12; // sliders at first
+const NAMED = 2; // dials that a warning names
 
 export async function mountApp(root, host) {
   const { manifest } = host;
@@ -327,9 +328,14 @@ class App {
     this.numbers.share.firstChild.textContent = (100 * share).toFixed(0);
     this.numbers.moved.firstChild.textContent = moved.toFixed(2);
     this.warning.hidden = !out.length;
-    const names = out.slice(0, 3).map((dial) => `${this.nameOf(dial)} moved by ${(dial.read(code) - dial.read(base)).toFixed(1)} sd (safe: ${dial.low.toFixed(1)} to ${dial.high.toFixed(1)})`);
-    this.warning.textContent = out.length ? `Outside the safe range: ${names.join("; ")}${out.length > 3 ? `, and ${out.length - 3} more` : ""}. The picture may break.` : "";
+    out.sort((a, b) => this.#inView(b) - this.#inView(a)); // one turn moves the dials of other tabs along
+    const names = out.slice(0, NAMED).map((dial) => `${this.nameOf(dial)} moved by ${(dial.read(code) - dial.read(base)).toFixed(1)} sd (safe: ${dial.low.toFixed(1)} to ${dial.high.toFixed(1)})`);
+    this.warning.textContent = out.length ? `Outside the safe range: ${names.join("; ")}${out.length > NAMED ? `, and ${out.length - NAMED} more` : ""}. The picture may break.` : "";
     this.caption.textContent = this.state.label;
+  }
+
+  #inView(dial) {
+    return (dial.kind === "attribute") === (this.tab === "attribute");
   }
 
   #showRows() {
@@ -391,10 +397,12 @@ class App {
     const button = (label, title, act, attributes = {}) => h("button", { type: "button", title, onclick: act, ...attributes }, label);
     this.undoButton = button("Undo", "Undo (Ctrl+Z)", () => this.undo());
     this.redoButton = button("Redo", "Redo (Ctrl+Shift+Z)", () => this.redo());
-    this.temperature = h("input.plainrange", { type: "range", min: 0, max: 1.5, step: 0.05, value: 0.8, "aria-label": "Temperature of random pictures", title: "Temperature: how far from the mean random pictures may be" });
+    const told = h("output", {}, "0.80");
+    this.temperature = h("input.plainrange", { type: "range", min: 0, max: 1.5, step: 0.05, value: 0.8, "aria-label": "Temperature of random pictures", oninput: () => { told.value = Number(this.temperature.value).toFixed(2); } });
+    const temperature = h("label.field", { title: "How far from the mean random pictures may be" }, h("span.wide", {}, "Temperature"), this.temperature, told);
     return h("div.tools", { role: "toolbar", "aria-label": "Tools" },
       this.undoButton, this.redoButton, button("Reset", "Back to the picture's own code (R)", () => this.reset()),
-      h("span.gap"), button("Random", "A random code", () => this.random()), this.temperature, button("Mean", "The mean of the training codes", () => this.mean()),
+      h("span.gap"), button("Random", "A random code", () => this.random()), temperature, button("Mean", "The mean of the training codes", () => this.mean()),
       h("span.gap"), button("Save PNG", "Save the decoded picture", () => this.savePng()),
       this.host.links ? button("Copy link", "A link that opens exactly this state", () => this.copyLink()) : null,
       button("◐", "Light or dark", () => this.#theme(), { "aria-label": "Light or dark" }));
@@ -440,15 +448,19 @@ class App {
     return h("section.card.stack.stage", { "aria-label": "Picture" },
       h("div.row-between", {}, this.caption, compare),
       h("div.pictures", {}, h("div.big", {}, this.canvas, this.badge),
-        h("div.trio", {}, this.sourceFigure, h("figure", {}, this.reconstruction, h("figcaption", {}, "Before")), h("figure", {}, this.heat, h("figcaption", {}, "Difference")))),
+        h("div.trio", {}, this.sourceFigure, h("figure", {}, this.reconstruction, h("figcaption", {}, "Before")), h("figure", {}, this.heat, h("figcaption.gain", {}, "Difference", this.#gain())))),
       h("dl.numbers", {}, ...[["Mean change", "levels"], ["Pixels changed", "share"], ["Code moved", "moved"]].map(([title, key]) => h("div", {}, h("dt", {}, title), this.numbers[key]))),
       this.warning);
   }
 
   #extras() {
-    const gain = h("input.plainrange", { type: "range", min: 1, max: 16, step: 1, value: this.gain, "aria-label": "Gain of the difference", oninput: () => { this.gain = Number(gain.value); this.#paint(); } });
-    return h("section.card.stack", { "aria-label": "Edits" },
-      this.#editLine(), this.#directionLine(), h("label.field", {}, "Gain of the difference", gain), this.#about());
+    return h("section.card.stack", { "aria-label": "Edits" }, this.#editLine(), this.#directionLine(), this.#about());
+  }
+
+  #gain() {
+    const gain = h("input.plainrange", { type: "range", min: 1, max: 16, step: 1, value: this.gain, "aria-label": "Gain of the difference", title: "Gain: how much the difference is brightened",
+      oninput: () => { this.gain = Number(gain.value); this.#paint(); } });
+    return gain;
   }
 
   #editLine() {
@@ -487,7 +499,9 @@ class App {
   }
 
   #focusTab(id) {
-    this.panelHolder.querySelector(`#tab-${id}`).focus();
+    const tab = this.panelHolder.querySelector(`#tab-${id}`);
+    tab.focus();
+    tab.scrollIntoView({ block: "nearest", inline: "center" });
   }
 
   #tabKey(event, ids) {

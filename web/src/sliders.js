@@ -7,6 +7,7 @@ export function dialRow(app, dial, strongest) {
   const name = app.nameOf(dial);
   const within = (sds) => (Math.max(-dial.reach, Math.min(dial.reach, sds)) + dial.reach) / (2 * dial.reach);
   let shownBase = null; // the picture that the tick and the safe range are of
+  let shown = ""; // turning one slider leaves most others as they are, and the page is slower than the net
   const percent = (sds) => `calc(${(100 * within(sds)).toFixed(1)}%)`;
   const ends = [0, 1].map((end) => h("canvas.smooth", {
     width: 1, height: 1, title: `${name} at the ${end ? "upper" : "lower"} end of its safe range`, "aria-hidden": "true",
@@ -21,10 +22,10 @@ export function dialRow(app, dial, strongest) {
   });
   const number = h("input", {
     type: "number", step: 0.1, "aria-label": `${name}, in standard deviations`,
-    onchange: () => (Number.isFinite(number.valueAsNumber) ? app.turn(dial, number.valueAsNumber, true) : row.show()),
+    onchange: () => (Number.isFinite(number.valueAsNumber) ? app.turn(dial, number.valueAsNumber, true) : (number.value = dial.read(app.state.code).toFixed(2))),
   });
   const title = h("input", {
-    type: "text", value: name, maxLength: 40, "aria-label": `Name of ${dial.name}`, spellcheck: false,
+    type: "text", value: name, maxLength: 40, "aria-label": `Name of ${dial.name}`, spellcheck: false, title: `Rename it here; edits know it as ${dial.name}`,
     onchange: () => app.rename(dial, title.value.trim()),
   });
   const lock = h("button.plain", {
@@ -32,9 +33,10 @@ export function dialRow(app, dial, strongest) {
     onclick: () => {
       dial.locked = !dial.locked;
       lock.setAttribute("aria-pressed", String(dial.locked));
+      lock.replaceChildren(lockIcon(dial.locked));
       row.show();
     },
-  }, lockIcon());
+  }, lockIcon(dial.locked));
   const tick = h("span.tick", { "aria-hidden": "true" });
   const track = h("div.track", {}, tick, range);
   const bar = h("i");
@@ -46,13 +48,17 @@ export function dialRow(app, dial, strongest) {
     dial, element, ends, range,
     show() {
       const sds = dial.read(app.state.code);
-      range.value = sds;
-      range.disabled = number.disabled = dial.locked;
-      if (document.activeElement !== number) number.value = sds.toFixed(2);
       const out = dial.unsafe(app.state.code, app.state.base);
-      range.setAttribute("aria-valuetext", `${sds.toFixed(2)} standard deviations${out ? ", outside the safe range" : ""}`);
-      element.classList.toggle("out", out);
-      element.classList.toggle("locked", dial.locked);
+      const text = `${sds.toFixed(2)} standard deviations${out ? ", outside the safe range" : ""}`;
+      if (shown !== `${text} ${dial.locked}`) {
+        shown = `${text} ${dial.locked}`;
+        range.value = sds;
+        range.disabled = number.disabled = dial.locked;
+        if (document.activeElement !== number) number.value = sds.toFixed(2);
+        range.setAttribute("aria-valuetext", text);
+        element.classList.toggle("out", out);
+        element.classList.toggle("locked", dial.locked);
+      }
       if (shownBase === app.state.base) return;
       shownBase = app.state.base;
       const [low, high] = dial.safe(shownBase);
@@ -65,12 +71,12 @@ export function dialRow(app, dial, strongest) {
   return row;
 }
 
-function lockIcon() {
+function lockIcon(closed) {
   const ns = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(ns, "svg");
   for (const [key, value] of Object.entries({ width: 14, height: 14, viewBox: "0 0 16 16", fill: "none", stroke: "currentColor", "stroke-width": 1.6, "aria-hidden": "true" })) svg.setAttribute(key, value);
   const path = document.createElementNS(ns, "path");
-  path.setAttribute("d", "M4.5 7V5a3.5 3.5 0 0 1 7 0v2M3 7h10v7H3z");
+  path.setAttribute("d", `M4.5 7V5a3.5 3.5 0 0 1 ${closed ? "7 0v2" : "6.8-1.2"}M3 7h10v7H3z`);
   svg.append(path);
   return svg;
 }

@@ -79,7 +79,7 @@ export function mapTab(app) {
     const context = dots.getContext("2d");
     context.clearRect(0, 0, 800, 600);
     context.fillStyle = getComputedStyle(app.page).getPropertyValue("--soft");
-    context.globalAlpha = 0.35;
+    context.globalAlpha = 0.6;
     for (let i = 0; i < cloud.length; i += 2) {
       const [x, y] = place(cloud[i], cloud[i + 1]);
       context.fillRect(8 * x - 2, 6 * y - 2, 4, 4);
