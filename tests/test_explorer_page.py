@@ -11,6 +11,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -183,6 +184,11 @@ def test_keys_turn_undo_redo_reset_and_compare(page):
     assert np.array_equal(pixels(page), before)
     page.keyboard.up("c")
     assert np.array_equal(pixels(page), turned)
+    page.get_by_role("button", name="Hold to compare").focus()
+    page.keyboard.down("Space")
+    assert np.array_equal(pixels(page), before)
+    page.keyboard.up("Space")
+    assert np.array_equal(pixels(page), turned)
     page.keyboard.press("Control+z")
     page.keyboard.press("Control+z")
     assert np.array_equal(pixels(page), before)
@@ -315,6 +321,10 @@ def test_outside_the_safe_range_there_is_a_warning(page, content):
     assert "may break" in warning.inner_text()
     slider(page).dblclick()
     warning.wait_for(state="hidden")
+    set_to(page, str(own + high + 0.5))
+    slider(page).press("Delete")
+    warning.wait_for(state="hidden")
+    assert float(number(page).input_value()) == pytest.approx(own, abs=0.006)
 
 
 def test_names_are_kept_and_can_be_used_in_edits(page):
@@ -487,11 +497,21 @@ def test_two_dimensions_show_their_whole_plane(visit, tmp_path):
     latentdial.explore(plane, out=tmp_path / "plane.html")
     one = visit((tmp_path / "plane.html").as_uri())
     one.get_by_role("tab", name="Map").click()
-    grid = one.get_by_role("img", name="The whole plane of codes, decoded")
     one.wait_for_selector("canvas[data-done]")
-    shown = grid.evaluate("c => [...c.getContext('2d').getImageData(6 * 16, 6 * 16, 16, 16).data]")
+    shown = one.locator(".grid2d canvas").evaluate(
+        "c => [...c.getContext('2d').getImageData(6 * 16, 6 * 16, 16, 16).data]"
+    )
     middle = np.array(shown, np.float64).reshape(16, 16, 4)[..., :3]
     assert np.abs(middle - plane.levels(plane.moments[0])[0]).max() <= 1.5
+    one.get_by_role("button", name="The whole plane of codes").press("Enter")
+    assert np.abs(code_in_link(one) - plane.moments[0]).max() < 1e-3
+    one.get_by_role("button", name="The whole plane of codes").press("ArrowRight")
+    mean, sd = plane.moments
+    right = NormalDist().inv_cdf(7.5 / 13)
+    assert np.abs(code_in_link(one) - (mean + sd * [right, 0])).max() < 1e-3
+    one.locator(".grid2d").click(position={"x": 9, "y": 9})
+    corner = NormalDist().inv_cdf(0.5 / 13)
+    assert np.abs(code_in_link(one) - (mean + sd * [corner, -corner])).max() < 1e-3
 
 
 def serve(codec, content):

@@ -11,6 +11,7 @@ import css from "./style.css";
 
 const FEW = 12; // sliders at first
 const NAMED = 2; // dials that a warning names
+const HOLD = [" ", "Enter"];
 
 export async function mountApp(root, host) {
   const { manifest } = host;
@@ -444,7 +445,8 @@ class App {
     this.warning = h("p.warning", { role: "status", hidden: true });
     const number = (unit) => h("dd", {}, "0", h("small", {}, unit));
     this.numbers = { levels: number(" of 255"), share: number("%"), moved: number(" sd") };
-    const compare = h("button", { type: "button", title: "Hold C, or hold this", onpointerdown: () => this.#compare(true), onpointerup: () => this.#compare(false), onpointerleave: () => this.#compare(false) }, "Hold to compare");
+    const compare = h("button", { type: "button", title: "Hold C, or hold this", onpointerdown: () => this.#compare(true), onpointerup: () => this.#compare(false), onpointerleave: () => this.#compare(false),
+      onkeydown: (event) => HOLD.includes(event.key) && this.#compare(true), onkeyup: () => this.#compare(false) }, "Hold to compare");
     return h("section.card.stack.stage", { "aria-label": "Picture" },
       h("div.row-between", {}, this.caption, compare),
       h("div.pictures", {}, h("div.big", {}, this.canvas, this.badge),

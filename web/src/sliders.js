@@ -18,7 +18,8 @@ export function dialRow(app, dial, strongest) {
     oninput: () => app.turn(dial, Number(range.value)),
     onchange: () => app.settle(),
     ondblclick: () => app.turn(dial, dial.read(app.state.base), true),
-    title: "Double-click to set it back",
+    onkeydown: (event) => event.key === "Delete" && app.turn(dial, dial.read(app.state.base), true),
+    title: "Double-click or Delete sets it back",
   });
   const number = h("input", {
     type: "number", step: 0.1, "aria-label": `${name}, in standard deviations`,
@@ -88,7 +89,7 @@ export function virtualList(app, dials) {
   const viewport = h("div.viewport", { onscroll: () => refresh(), tabIndex: 0, role: "group", "aria-label": "All dimensions" }, space);
   const count = h("span.soft", { role: "status" });
   const search = h("input", { type: "search", placeholder: "Find a dimension", "aria-label": "Find a dimension", oninput: () => { viewport.scrollTop = 0; refresh(); } });
-  const order = h("select", { "aria-label": "Order", onchange: () => refresh() },
+  const order = h("select", { "aria-label": "Order", onchange: () => { rows.clear(); space.replaceChildren(); refresh(); } },
     h("option", { value: "effect" }, "Strongest first"), h("option", { value: "name" }, "By number"));
   const rows = new Map();
   function refresh() {
@@ -102,8 +103,9 @@ export function virtualList(app, dials) {
     for (const [dial, row] of rows) if (!seen.includes(dial)) { row.element.remove(); rows.delete(dial); }
     seen.forEach((dial, i) => {
       if (!rows.has(dial)) {
+        const next = rows.get(seen.slice(i).find((one) => rows.has(one))); // Tab goes through rows as they stand in the page
         rows.set(dial, dialRow(app, dial, strongest));
-        space.append(rows.get(dial).element);
+        space.insertBefore(rows.get(dial).element, next?.element ?? null);
       }
       const row = rows.get(dial);
       row.element.style.top = `${(first + i) * ROW}px`;
