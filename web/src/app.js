@@ -501,9 +501,7 @@ class App {
   }
 
   #focusTab(id) {
-    const tab = this.panelHolder.querySelector(`#tab-${id}`);
-    tab.focus();
-    tab.scrollIntoView({ block: "nearest", inline: "center" });
+    this.panelHolder.querySelector(`#tab-${id}`).focus();
   }
 
   #tabKey(event, ids) {
