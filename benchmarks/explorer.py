@@ -124,8 +124,8 @@ def measure(browser, run: str, out: Path, weights: str) -> None:
     spread = statistics.quantiles(ours, n=20)
     assert content.nets is not None
     print(
-        f"{Path(run).name}, {content.nets.weights}: page {size:.1f} MB in {wrote:.0f} s, ready {ready:.0f} ms, slider to pixels "
-        f"{statistics.median(ours):.1f} ms (5% {spread[0]:.1f}, 95% {spread[-1]:.1f}), {gradio}, "
+        f"{Path(run).name}, {content.nets.weights}: page {size:.1f} MB in {wrote:.0f} s, ready {ready:.0f} ms, "
+        f"slider to pixels {statistics.median(ours):.1f} ms (5% {spread[0]:.1f}, 95% {spread[-1]:.1f}), {gradio}, "
         f"at most {content.nets.error:.2f} levels from torch",
         flush=True,
     )
