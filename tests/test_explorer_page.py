@@ -131,6 +131,13 @@ def test_a_typed_number_gives_the_picture_that_torch_gives(page, codec):
     assert float(number(page).input_value()) == pytest.approx(1.7)
 
 
+def test_a_number_that_is_none_leaves_the_slider_as_it_was(page):
+    own, before = number(page).input_value(), pixels(page)
+    set_to(page, "")
+    assert number(page).input_value() == own
+    assert np.array_equal(pixels(page), before)
+
+
 def test_the_edit_line_does_what_the_command_line_does(page, codec, discs):
     from latentdial.latent.editing import apply_edits
     from latentdial.latent.grammar import parse_edits

@@ -23,7 +23,8 @@ export function dialRow(app, dial, strongest) {
   });
   const number = h("input", {
     type: "number", step: 0.1, "aria-label": `${name}, in standard deviations`,
-    onchange: () => (Number.isFinite(number.valueAsNumber) ? app.turn(dial, number.valueAsNumber, true) : (number.value = dial.read(app.state.code).toFixed(2))),
+    onchange: () => Number.isFinite(number.valueAsNumber) && app.turn(dial, number.valueAsNumber, true),
+    onblur: () => { number.value = dial.read(app.state.code).toFixed(2); },
   });
   const title = h("input", {
     type: "text", value: name, maxLength: 40, "aria-label": `Name of ${dial.name}`, spellcheck: false, title: `Rename it here; edits know it as ${dial.name}`,
