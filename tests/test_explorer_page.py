@@ -454,6 +454,9 @@ def test_save_png_saves_the_decoded_picture(page):
 def test_accessibility_rules_hold(visit, file, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
     one = visit(file.as_uri(), color_scheme=scheme, bypass_csp=True)
+    set_to(one, "9")  # outside the safe range, and then locked
+    one.locator(".warning").wait_for()
+    one.locator(".dial").first.get_by_role("button").click()
     for tab in ("Directions", "Dimensions", "A to B", "Map"):
         one.get_by_role("tab", name=tab).click()
         one.mouse.move(0, 0)
