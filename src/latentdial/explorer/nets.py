@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import warnings
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -65,19 +67,15 @@ def export_nets(codec: Codec, codes: np.ndarray, pictures: np.ndarray, weights: 
 def _mixed(codec: Codec, traced: Traced, codes: np.ndarray, pictures: np.ndarray) -> Nets:
     """int8 but for the smallest weights, as few as needed: those next to the pixels are small and cost the most."""
     sizes = large_weights(traced[1]) | large_weights(traced[0])
-    order = sorted(sizes, key=lambda name: sizes[name])
-    too_few, enough = -1, len(order)
-    best = None
-    while enough - too_few > 1:
-        tried = 0 if best is None and too_few < 0 else (too_few + enough) // 2
-        made = _stored(codec, traced, codes, pictures, "int8", order[:tried])
-        if made.error <= MAX_INT8_ERROR:
-            best, enough = made, tried
-        else:
-            too_few = tried
-    if best is None:
-        return _stored(codec, traced, codes, pictures, "fp16")
-    return replace(best, weights=f"int8 (the smallest {enough} of {len(order)} fp16)") if enough else best
+    names = sorted(sizes, key=lambda name: sizes[name])
+    made = cache(lambda few: _stored(codec, traced, codes, pictures, "int8", names[:few]))
+
+    def fits(few: int) -> bool:
+        return made(few).error <= MAX_INT8_ERROR
+
+    few = 0 if fits(0) else bisect_left(range(len(names)), True, lo=1, key=fits)
+    words = {len(names): "fp16", 0: "int8"}
+    return replace(made(few), weights=words.get(few, f"int8 (the smallest {few} of {len(names)} fp16)"))
 
 
 def _stored(
