@@ -369,6 +369,10 @@ def test_attribute_directions_have_a_tab_of_their_own(visit, codec, discs, tmp_p
     one.get_by_role("button", name="Apply edit").click()
     assert np.abs(code_in_link(one) - (before + 1.5 * smile.step)).max() < 1e-4
     assert float(number(one).input_value()) == pytest.approx(own + 1.5, abs=0.006)
+    set_to(one, "9")
+    until(one, "document.querySelector('.warning').textContent.startsWith('Outside the safe range: smile moved by')")
+    one.get_by_role("tab", name="Directions").click()
+    until(one, "!document.querySelector('.warning').textContent.startsWith('Outside the safe range: smile')")
 
 
 def test_of_many_dimensions_only_those_in_view_are_in_the_page(visit, tmp_path):
@@ -571,6 +575,12 @@ def test_the_widget_module_shows_the_page_in_a_host(visit, codec, content, tmp_p
     one = visit((tmp_path / "host.html").as_uri())
     set_to(one, "1.3")
     assert float(number(one).input_value()) == pytest.approx(1.3)
+    columns = (
+        "() => getComputedStyle(document.querySelector('#cell').shadowRoot.querySelector('main')).gridTemplateColumns"
+    )
+    assert len(one.evaluate(columns).split()) == 2
+    one.evaluate("document.querySelector('#cell').style.width = '500px'")
+    assert len(one.evaluate(columns).split()) == 1
     assert one.errors == []
 
 

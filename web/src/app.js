@@ -379,10 +379,11 @@ class App {
     this.panelHolder = h("div", {});
     const source = [manifest.recipe, `${manifest.latent} dimensions`, manifest.source && `trained on ${manifest.source.split("/").pop()}`].filter(Boolean).join(" · ");
     this.page.replaceChildren(
-      h("header", {}, h("div.brand", {}, h("h1", {}, manifest.name), h("p.soft", {}, source)), this.#toolbar()),
-      h("main", {},
-        h("div.stack.left", {}, this.#gallery(), h("section.card", { "aria-label": "What to turn" }, this.panelHolder)),
-        h("div.stack.side", {}, this.#stage(), this.#extras())),
+      h("div.frame", {}, // what the layout is fitted to: a notebook's cell may be narrow in a wide window
+        h("header", {}, h("div.brand", {}, h("h1", {}, manifest.name), h("p.soft", {}, source)), this.#toolbar()),
+        h("main", {},
+          h("div.stack.left", {}, this.#gallery(), h("section.card", { "aria-label": "What to turn" }, this.panelHolder)),
+          h("div.stack.side", {}, this.#stage(), this.#extras()))),
       this.toast,
     );
     for (const type of ["dragenter", "dragover", "dragleave", "drop"]) this.page.addEventListener(type, (event) => this.#drop(event));
@@ -496,6 +497,7 @@ class App {
     this.panel = this.#panelOf(this.tab);
     this.panelHolder.replaceChildren(tabList, h("div", { role: "tabpanel", id: "ld-panel", "aria-labelledby": `tab-${this.tab}` }, this.panel.element));
     this.panel.refresh?.();
+    if (this.now) this.#numbers(); // the warning names the dials in view
     this.#showRows();
     this.freshThumbnails();
   }
