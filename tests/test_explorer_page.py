@@ -22,6 +22,7 @@ import latentdial
 from latentdial.cli import main
 from latentdial.explorer import address, make_server, write_page
 from latentdial.latent.direction import make_direction
+from latentdial.latent.effect import effect_of
 
 pytest.importorskip("onnxruntime", reason="needs the extra: pip install 'latentdial[explorer]'")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'latentdial[dev]'")
@@ -388,7 +389,13 @@ def test_of_many_dimensions_only_those_in_view_are_in_the_page(visit, tmp_path):
     assert one.locator(".dial").count() < 30
 
 
-def test_a_direction_is_the_change_that_was_made(page, codec):
+def content_codes(content) -> np.ndarray:
+    entry = content.manifest["arrays"]["codes"]
+    count = int(np.prod(entry["shape"]))
+    return np.frombuffer(content.blob, np.float32, count, entry["offset"]).reshape(entry["shape"])
+
+
+def test_a_direction_is_the_change_that_was_made(page, codec, content):
     page.get_by_label("Edit", exact=True).fill("2+=3")
     page.get_by_role("button", name="Apply edit").click()
     page.get_by_label("Name of the new direction").fill("up")
@@ -398,6 +405,18 @@ def test_a_direction_is_the_change_that_was_made(page, codec):
     assert made["name"] == "up"
     assert np.abs(np.array(made["vector"]) - np.eye(codec.latent)[2]).max() < 1e-4
     assert made["step"] == pytest.approx(3, abs=1e-4)
+    row = page.locator('[data-dial="up"]')
+    row.wait_for()
+    start = content_codes(content)[:8]
+    step = made["sd"] * np.array(made["vector"], np.float32)
+    expected = effect_of(codec, start, codec.levels(start), step)
+    assert float(row.locator(".effect span").inner_text()) == pytest.approx(expected, abs=0.06)
+    row.get_by_role("spinbutton").fill("30")
+    row.get_by_role("spinbutton").press("Enter")
+    assert "out" not in row.get_attribute("class")  # its safe range is not known
+    page.get_by_label("Name of the new direction").fill("up")
+    page.get_by_role("button", name="Make a direction").click()
+    page.get_by_text("There is a “up” already").wait_for()
 
 
 def test_a_saved_direction_does_in_latentdial_edit_what_it_does_here(page, codec, discs, tiny_runs, tmp_path, capsys):
@@ -411,6 +430,7 @@ def test_a_saved_direction_does_in_latentdial_edit_what_it_does_here(page, codec
     with page.expect_download() as download:
         page.get_by_role("button", name="Make a direction").click()
     download.value.save_as(tmp_path / "smile.json")
+    page.locator('[data-dial="smile"]').wait_for()
     page.get_by_role("button", name="Reset").click()
     page.get_by_label("Edit", exact=True).fill("smile+=1.5s")
     page.get_by_role("button", name="Apply edit").click()

@@ -188,22 +188,33 @@ class App {
     canvas.toBlob((blob) => download(`${this.manifest.name}.png`, blob), "image/png");
   }
 
-  saveDirection(name) {
+  async saveDirection(name) {
     const { base, code } = this.state;
     const step = base.map((value, i) => code[i] - value);
     const length = Math.hypot(...step);
-    if (!(length > 0)) return this.say("Turn something first: a direction is the change you have made.");
-    if (!/^[A-Za-z_][\w.-]{0,39}$/.test(name)) return this.say("A name starts with a letter and has letters, digits, _ . or -");
+    if (!(length > 0)) return void this.say("Turn something first: a direction is the change you have made.");
+    if (!/^[A-Za-z_][\w.-]{0,39}$/.test(name)) return void this.say("A name starts with a letter and has letters, digits, _ . or -");
+    if (this.dials.some((dial) => [dial.name, this.names[dial.name]].includes(name))) return void this.say(`There is a “${name}” already: choose another name.`);
     const vector = step.map((value) => value / length);
     const sd = Math.sqrt(this.#variance(vector));
     const mean = vector.reduce((sum, value, i) => sum + value * this.arrays.mean[i], 0);
     const file = { format: "latentdial-direction", version: 1, name, model: this.manifest.fingerprint, latent: vector.length, mean, sd, step: length, vector: [...vector] };
     download(`${name}.json`, new Blob([JSON.stringify(file)], { type: "application/json" }));
     const reach = Math.max(3, sd > 0 ? length / sd : 3);
-    const about = { name, kind: "made", mean, sd: sd || length, effect: 0, low: -reach, high: reach };
+    const about = { name, kind: "made", mean, sd: sd || length, low: -reach, high: reach, effect: await this.#effect(vector, sd || length) };
     this.dials.push(new Dial(about, vector, -1, this.dials.length));
     this.#buildPanel();
-    return this.say(`Saved ${name}.json, and added ${name} to the sliders.`);
+    this.say(`Saved ${name}.json, and added ${name} to the sliders.`);
+    return true;
+  }
+
+  // Mean absolute change in levels for +-1 sd, over the first codes of the gallery.
+  async #effect(vector, sd) {
+    const { latent } = this.manifest;
+    const start = this.arrays.codes.subarray(0, latent * Math.min(this.gallery, 8));
+    const moved = (sign) => this.engine.decode(start.map((value, i) => value + sign * sd * vector[i % latent]));
+    const before = await this.engine.decode(start.slice());
+    return (change(await moved(1), before).levels + change(await moved(-1), before).levels) / 2;
   }
 
   // Of the sampling Gaussian along a direction: |A^T v|^2 for codes that are mean + A noise.
@@ -473,7 +484,7 @@ class App {
 
   #directionLine() {
     const line = h("input", { type: "text", placeholder: "Name, such as smile", "aria-label": "Name of the new direction", maxLength: 40, spellcheck: false });
-    return h("div.line", {}, line, h("button", { type: "button", title: "Save the change you have made as a direction", onclick: () => this.saveDirection(line.value.trim()) }, "Make a direction"));
+    return h("div.line", {}, line, h("button", { type: "button", title: "Save the change you have made as a direction", onclick: async () => { if (await this.saveDirection(line.value.trim())) line.value = ""; } }, "Make a direction"));
   }
 
   #about() {

@@ -10,7 +10,7 @@ export function dialRow(app, dial, strongest) {
   let shown = ""; // turning one slider leaves most others as they are, and the page is slower than the net
   const percent = (sds) => `calc(${(100 * within(sds)).toFixed(1)}%)`;
   const ends = [0, 1].map((end) => h("canvas.smooth", {
-    width: 1, height: 1, title: `${name} at the ${end ? "upper" : "lower"} end of its safe range`, "aria-hidden": "true",
+    width: 1, height: 1, title: `${name} at the ${end ? "upper" : "lower"} end of its ${dial.measured ? "safe range" : "slider"}`, "aria-hidden": "true",
     onclick: () => !dial.locked && app.turn(dial, dial.safe(app.state.base)[end], true),
   }));
   const range = h("input", {
@@ -43,6 +43,7 @@ export function dialRow(app, dial, strongest) {
   const track = h("div.track", {}, tick, range);
   const bar = h("i");
   bar.style.setProperty("--share", `${(100 * dial.effect) / (strongest || 1)}%`);
+  if (!dial.measured) track.title = "Its safe range is not measured here: latentdial directions does that";
   const effect = h("span.effect", { title: `Turning it by 1 sd changes the picture by ${dial.effect.toFixed(2)} levels of 255` }, bar, h("span", {}, dial.effect.toFixed(1)));
   const element = h("div.dial", { "data-dial": dial.name }, ends[0],
     h("div", {}, h("div.head", {}, title, effect, lock, number), track), ends[1]);
@@ -63,7 +64,7 @@ export function dialRow(app, dial, strongest) {
       }
       if (shownBase === app.state.base) return;
       shownBase = app.state.base;
-      const [low, high] = dial.safe(shownBase);
+      const [low, high] = dial.measured ? dial.safe(shownBase) : [0, 0];
       tick.style.setProperty("--own", within(dial.read(shownBase)));
       track.style.setProperty("--low", percent(low));
       track.style.setProperty("--high", percent(high));
