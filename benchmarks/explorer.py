@@ -1,4 +1,5 @@
-"""The explorer in a browser: page size, time until ready, slider to pixels; beside it the same slider in Gradio.
+"""The explorer in a browser: time to write the page, its size, time until ready, slider to pixels; beside it the same
+slider in Gradio.
 
 Command:  python benchmarks/explorer.py RUN [RUN ...] [--weights auto fp16]     (with Gradio: pip install gradio)
 Time:     about 1 minute a run on 2 cores, after the page is written
@@ -100,8 +101,10 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def measure(browser, run: str, out: Path, weights: str) -> None:
+    began = time.perf_counter()
     content = make_content(latentdial.load(run), weights=weights)
     write_page(content, out)
+    wrote = time.perf_counter() - began
     ready = statistics.median(time_until_ready(browser, out) for _ in range(ROUNDS))
     page = open_page(browser, out)
     page.wait_for_selector(".ld[data-thumbnails]")
@@ -121,8 +124,8 @@ def measure(browser, run: str, out: Path, weights: str) -> None:
     spread = statistics.quantiles(ours, n=20)
     assert content.nets is not None
     print(
-        f"{Path(run).name}, {content.nets.weights}: page {size:.1f} MB, ready {ready:.0f} ms, slider to pixels "
-        f"{statistics.median(ours):.1f} ms (5% {spread[0]:.1f}, 95% {spread[-1]:.1f}), {gradio}, "
+        f"{Path(run).name}, {content.nets.weights}: page {size:.1f} MB in {wrote:.0f} s, ready {ready:.0f} ms, "
+        f"slider to pixels {statistics.median(ours):.1f} ms (5% {spread[0]:.1f}, 95% {spread[-1]:.1f}), {gradio}, "
         f"at most {content.nets.error:.2f} levels from torch",
         flush=True,
     )

@@ -34,9 +34,10 @@ from latentdial.explorer import (
 )
 from latentdial.explorer import content as content_room
 from latentdial.explorer import dials as dials_room
-from latentdial.explorer.nets import largest_difference, round_weights, run_net, trace
+from latentdial.explorer.nets import largest_difference, run_net, trace
 from latentdial.explorer.notebook import answer, make_widget
 from latentdial.explorer.page import built_file
+from latentdial.explorer.rounding import large_weights, round_weights
 from latentdial.explorer.sources import gallery_of
 from latentdial.images import open_images, split_images
 from latentdial.latent.direction import make_direction
@@ -76,22 +77,31 @@ def test_rounded_weights_make_smaller_files(traced):
     assert sizes[0] > 1.5 * sizes[1] > 1.5 * sizes[2]
 
 
-def error_of(codec, traced, pictures, *weights) -> float:
-    pair = [round_weights(net, one).SerializeToString() for net, one in zip(traced, weights, strict=True)]
-    return largest_difference(codec, *pair, codec.codes, pictures)
-
-
-def test_int8_is_taken_where_it_is_at_most_two_levels_off(codec, traced, discs, monkeypatch):
+def test_weights_are_int8_but_for_the_smallest_as_far_as_needed(codec, traced, discs, monkeypatch):
     monkeypatch.setattr(nets, "trace", lambda _: traced)
+    monkeypatch.setattr(nets, "MAX_INT8_ERROR", 255)
+    int8 = export_nets(codec, codec.codes, discs, "auto")
+    assert int8.weights == export_nets(codec, codec.codes, discs, "int8").weights == "int8"
     monkeypatch.setattr(nets, "MAX_INT8_ERROR", 1e-3)
     assert export_nets(codec, codec.codes, discs, "auto").weights == "fp16"
-    with pytest.raises(LatentdialError, match=r"levels off, over 0\.001: use fp16"):
+    with pytest.raises(LatentdialError, match=r"levels off, over 0\.001: use auto or fp16"):
         export_nets(codec, codec.codes, discs, "int8")
-    monkeypatch.setattr(nets, "MAX_INT8_ERROR", error_of(codec, traced, discs, "fp16", "int8") + 1e-4)
+    sizes = large_weights(traced[1]) | large_weights(traced[0])
+    smallest = min(sizes, key=lambda name: sizes[name])
+    pair = [round_weights(net, "int8", [smallest]).SerializeToString() for net in traced]
+    monkeypatch.setattr(nets, "MAX_INT8_ERROR", largest_difference(codec, *pair, codec.codes, discs))
     mixed = export_nets(codec, codec.codes, discs, "auto")
-    assert (mixed.encoder_weights, mixed.weights) == ("fp16", "int8")
-    monkeypatch.setattr(nets, "MAX_INT8_ERROR", 255)
-    assert export_nets(codec, codec.codes, discs, "auto").weights == "int8"
+    assert mixed.weights == f"int8 (the smallest 1 of {len(sizes)} fp16)"
+    assert mixed.error < int8.error
+    assert (mixed.encoder, mixed.decoder) == tuple(pair)
+
+
+def test_nets_hold_no_paths_and_no_outputs_that_nobody_reads(codec, traced):
+    for net in traced:
+        assert b".py" not in net.SerializeToString()
+        assert "Split" not in {node.op_type for node in net.graph.node}
+    (last,) = (t for t in traced[0].graph.initializer if list(t.dims)[1:] == [codec.latent])
+    assert last.dims[0] > codec.latent
 
 
 @pytest.mark.parametrize(

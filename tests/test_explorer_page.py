@@ -9,15 +9,20 @@ import socket
 import subprocess
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pytest
 from PIL import Image
+from torch import nn
 
 import latentdial
 from latentdial.cli import main
 from latentdial.explorer import address, make_server, write_page
+from latentdial.latent.direction import make_direction
+from latentdial.latent.effect import effect_of
 
 pytest.importorskip("onnxruntime", reason="needs the extra: pip install 'latentdial[explorer]'")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'latentdial[dev]'")
@@ -127,6 +132,13 @@ def test_a_typed_number_gives_the_picture_that_torch_gives(page, codec):
     assert float(number(page).input_value()) == pytest.approx(1.7)
 
 
+def test_a_number_that_is_none_leaves_the_slider_as_it_was(page):
+    own, before = number(page).input_value(), pixels(page)
+    set_to(page, "")
+    assert number(page).input_value() == own
+    assert np.array_equal(pixels(page), before)
+
+
 def test_the_edit_line_does_what_the_command_line_does(page, codec, discs):
     from latentdial.latent.editing import apply_edits
     from latentdial.latent.grammar import parse_edits
@@ -179,6 +191,11 @@ def test_keys_turn_undo_redo_reset_and_compare(page):
     page.keyboard.down("c")
     assert np.array_equal(pixels(page), before)
     page.keyboard.up("c")
+    assert np.array_equal(pixels(page), turned)
+    page.get_by_role("button", name="Hold to compare").focus()
+    page.keyboard.down("Space")
+    assert np.array_equal(pixels(page), before)
+    page.keyboard.up("Space")
     assert np.array_equal(pixels(page), turned)
     page.keyboard.press("Control+z")
     page.keyboard.press("Control+z")
@@ -235,6 +252,37 @@ def test_a_dropped_picture_is_encoded_as_torch_encodes_it(page, codec, discs, tm
     assert np.abs(pixels(page) - codec.levels(codec.encode(discs[40:41]))[0]).max() <= 1.0
 
 
+def test_a_picture_can_be_chosen_or_pasted_too(page, discs, tmp_path):
+    path = tmp_path / "mine.png"
+    Image.fromarray(discs[40]).save(path)
+    page.get_by_label("Choose a picture").set_input_files(path)
+    page.get_by_text("mine.png").wait_for()
+    assert np.array_equal(pixels(page, "Source picture"), discs[40])
+    Image.fromarray(discs[41]).save(path)
+    page.evaluate(
+        """(text) => {
+          const clipboardData = new DataTransfer();
+          const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+          clipboardData.items.add(new File([bytes], "pasted.png", { type: "image/png" }));
+          document.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+        }""",
+        base64.b64encode(path.read_bytes()).decode(),
+    )
+    page.get_by_text("pasted.png").wait_for()
+    assert np.array_equal(pixels(page, "Source picture"), discs[41])
+
+
+def test_the_heat_map_shows_the_change_as_bright_as_asked(page):
+    name = "Where the edit changed the picture"
+    assert np.array_equal(np.unique(pixels(page, name).reshape(-1, 3), axis=0), [[0, 0, 4]])
+    set_to(page, "2")
+    shown = []
+    for gain in (1, 4, 16):
+        page.get_by_label("Gain of the difference").fill(str(gain))
+        shown.append(pixels(page, name).mean())
+    assert shown[0] < shown[1] < shown[2]
+
+
 def test_a_hostile_file_is_refused_in_words(page):
     before = pixels(page)
     for data in (b"<svg onload=alert(1)>", b"\x89PNG\r\n\x1a\n" + b"\0" * 50, b""):
@@ -281,6 +329,10 @@ def test_outside_the_safe_range_there_is_a_warning(page, content):
     assert "may break" in warning.inner_text()
     slider(page).dblclick()
     warning.wait_for(state="hidden")
+    set_to(page, str(own + high + 0.5))
+    slider(page).press("Delete")
+    warning.wait_for(state="hidden")
+    assert float(number(page).input_value()) == pytest.approx(own, abs=0.006)
 
 
 def test_names_are_kept_and_can_be_used_in_edits(page):
@@ -305,7 +357,45 @@ def test_dimensions_are_all_there_and_found_by_number(page, codec):
     assert code_in_link(page)[3] == pytest.approx(mean[3] + 2.5 * sd[3], abs=1e-3)
 
 
-def test_a_direction_is_the_change_that_was_made(page, codec):
+def test_attribute_directions_have_a_tab_of_their_own(visit, codec, discs, tmp_path):
+    smile = make_direction(codec, "smile", "attribute", np.arange(codec.latent))
+    latentdial.explore(replace(codec, directions=(smile,)), discs, tmp_path / "smile.html", "fp16")
+    one = visit((tmp_path / "smile.html").as_uri())
+    one.get_by_role("tab", name="Attributes").click()
+    assert one.locator(".dial").count() == 1
+    before = codec.encode(discs[:1])[0]
+    own = (before @ smile.vector - smile.mean) / smile.sd
+    assert float(number(one).input_value()) == pytest.approx(own, abs=0.006)
+    one.get_by_label("Edit", exact=True).fill("smile+=1.5s")
+    one.get_by_role("button", name="Apply edit").click()
+    assert np.abs(code_in_link(one) - (before + 1.5 * smile.step)).max() < 1e-4
+    assert float(number(one).input_value()) == pytest.approx(own + 1.5, abs=0.006)
+    set_to(one, "9")
+    until(one, "document.querySelector('.warning').textContent.startsWith('Outside the safe range: smile moved by')")
+    one.get_by_role("tab", name="Directions").click()
+    until(one, "!document.querySelector('.warning').textContent.startsWith('Outside the safe range: smile')")
+
+
+def test_of_many_dimensions_only_those_in_view_are_in_the_page(visit, tmp_path):
+    pixels_in = np.random.default_rng(0).integers(0, 256, (30, 16, 16, 3), np.uint8)
+    many = latentdial.wrap(nn.Sequential(nn.Flatten(), nn.Linear(768, 300)), nn.Linear(300, 768), 16, images=pixels_in)
+    latentdial.explore(many, out=tmp_path / "many.html")
+    one = visit((tmp_path / "many.html").as_uri())
+    one.get_by_role("tab", name="Dimensions (300)").click()
+    one.get_by_label("Order").select_option("By number")
+    assert 5 < one.locator(".dial").count() < 30
+    one.locator(".viewport").evaluate("list => list.scrollTo(0, list.scrollHeight)")
+    one.get_by_label("Name of 299").wait_for()
+    assert one.locator(".dial").count() < 30
+
+
+def content_codes(content) -> np.ndarray:
+    entry = content.manifest["arrays"]["codes"]
+    count = int(np.prod(entry["shape"]))
+    return np.frombuffer(content.blob, np.float32, count, entry["offset"]).reshape(entry["shape"])
+
+
+def test_a_direction_is_the_change_that_was_made(page, codec, content):
     page.get_by_label("Edit", exact=True).fill("2+=3")
     page.get_by_role("button", name="Apply edit").click()
     page.get_by_label("Name of the new direction").fill("up")
@@ -315,6 +405,18 @@ def test_a_direction_is_the_change_that_was_made(page, codec):
     assert made["name"] == "up"
     assert np.abs(np.array(made["vector"]) - np.eye(codec.latent)[2]).max() < 1e-4
     assert made["step"] == pytest.approx(3, abs=1e-4)
+    row = page.locator('[data-dial="up"]')
+    row.wait_for()
+    start = content_codes(content)[:8]
+    step = made["sd"] * np.array(made["vector"], np.float32)
+    expected = effect_of(codec, start, codec.levels(start), step)
+    assert float(row.locator(".effect span").inner_text()) == pytest.approx(expected, abs=0.06)
+    row.get_by_role("spinbutton").fill("30")
+    row.get_by_role("spinbutton").press("Enter")
+    assert "out" not in row.get_attribute("class")  # its safe range is not known
+    page.get_by_label("Name of the new direction").fill("up")
+    page.get_by_role("button", name="Make a direction").click()
+    page.get_by_text("There is a “up” already").wait_for()
 
 
 def test_a_saved_direction_does_in_latentdial_edit_what_it_does_here(page, codec, discs, tiny_runs, tmp_path, capsys):
@@ -328,6 +430,7 @@ def test_a_saved_direction_does_in_latentdial_edit_what_it_does_here(page, codec
     with page.expect_download() as download:
         page.get_by_role("button", name="Make a direction").click()
     download.value.save_as(tmp_path / "smile.json")
+    page.locator('[data-dial="smile"]').wait_for()
     page.get_by_role("button", name="Reset").click()
     page.get_by_label("Edit", exact=True).fill("smile+=1.5s")
     page.get_by_role("button", name="Apply edit").click()
@@ -375,6 +478,9 @@ def test_save_png_saves_the_decoded_picture(page):
 def test_accessibility_rules_hold(visit, file, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
     one = visit(file.as_uri(), color_scheme=scheme, bypass_csp=True)
+    set_to(one, "9")  # outside the safe range, and then locked
+    one.locator(".warning").wait_for()
+    one.locator(".dial").first.get_by_role("button").click()
     for tab in ("Directions", "Dimensions", "A to B", "Map"):
         one.get_by_role("tab", name=tab).click()
         one.mouse.move(0, 0)
@@ -392,19 +498,54 @@ def test_a_narrow_screen_does_not_scroll_sideways(browser, file):
     context.close()
 
 
-def test_two_dimensions_show_their_whole_plane(visit, tmp_path):
-    from torch import nn
+def test_on_a_narrow_screen_the_picture_stays_in_view_beside_the_sliders(visit, file):
+    one = visit(file.as_uri())
+    one.set_viewport_size({"width": 390, "height": 844})
+    last = one.locator(".dial").last
+    last.evaluate("row => row.scrollIntoView({ block: 'end' })")
+    picture, row = one.locator(".big canvas").bounding_box(), last.bounding_box()
+    assert 0 <= picture["y"] < picture["y"] + picture["height"] <= row["y"]
+    assert row["y"] + row["height"] <= 845  # rows end at parts of a pixel
 
+
+@pytest.mark.parametrize(("motion", "moves"), [("reduce", False), ("no-preference", True)])
+def test_nothing_moves_by_itself_where_motion_is_reduced(visit, file, motion, moves):
+    one = visit(file.as_uri(), reduced_motion=motion)
+    durations = "[...document.querySelectorAll('.ld *')].map(e => getComputedStyle(e).transitionDuration)"
+    assert any(set(text.split(", ")) != {"0s"} for text in one.evaluate(durations)) == moves
+
+
+def test_tabs_are_walked_with_arrows_and_the_theme_is_kept(page):
+    page.get_by_role("tab", name="Directions").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.id") == "tab-axis"
+    assert page.get_by_role("tab", name="Dimensions").get_attribute("aria-selected") == "true"
+    page.get_by_role("button", name="Light or dark").click()
+    page.reload()
+    page.wait_for_selector(".ld.dark[data-ready]")
+
+
+def test_two_dimensions_show_their_whole_plane(visit, tmp_path):
     pixels_in = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 3), np.uint8)
     plane = latentdial.wrap(nn.Sequential(nn.Flatten(), nn.Linear(768, 2)), nn.Linear(2, 768), 16, images=pixels_in)
     latentdial.explore(plane, out=tmp_path / "plane.html")
     one = visit((tmp_path / "plane.html").as_uri())
     one.get_by_role("tab", name="Map").click()
-    grid = one.get_by_role("img", name="The whole plane of codes, decoded")
     one.wait_for_selector("canvas[data-done]")
-    shown = grid.evaluate("c => [...c.getContext('2d').getImageData(6 * 16, 6 * 16, 16, 16).data]")
+    shown = one.locator(".grid2d canvas").evaluate(
+        "c => [...c.getContext('2d').getImageData(6 * 16, 6 * 16, 16, 16).data]"
+    )
     middle = np.array(shown, np.float64).reshape(16, 16, 4)[..., :3]
     assert np.abs(middle - plane.levels(plane.moments[0])[0]).max() <= 1.5
+    one.get_by_role("button", name="The whole plane of codes").press("Enter")
+    assert np.abs(code_in_link(one) - plane.moments[0]).max() < 1e-3
+    one.get_by_role("button", name="The whole plane of codes").press("ArrowRight")
+    mean, sd = plane.moments
+    right = NormalDist().inv_cdf(7.5 / 13)
+    assert np.abs(code_in_link(one) - (mean + sd * [right, 0])).max() < 1e-3
+    one.locator(".grid2d").click(position={"x": 9, "y": 9})
+    corner = NormalDist().inv_cdf(0.5 / 13)
+    assert np.abs(code_in_link(one) - (mean + sd * [corner, -corner])).max() < 1e-3
 
 
 def serve(codec, content):
@@ -424,8 +565,6 @@ def test_the_local_page_works_and_stays_local(visit, codec, content):
 
 
 def test_nets_without_onnx_form_are_decoded_by_the_local_server(visit, codec, content):
-    from dataclasses import replace
-
     bare = replace(content, manifest=content.manifest | {"weights": None, "error": None}, nets=None)
     server = serve(codec, bare)
     one = visit(address(server))
@@ -456,6 +595,12 @@ def test_the_widget_module_shows_the_page_in_a_host(visit, codec, content, tmp_p
     one = visit((tmp_path / "host.html").as_uri())
     set_to(one, "1.3")
     assert float(number(one).input_value()) == pytest.approx(1.3)
+    columns = (
+        "() => getComputedStyle(document.querySelector('#cell').shadowRoot.querySelector('main')).gridTemplateColumns"
+    )
+    assert len(one.evaluate(columns).split()) == 2
+    one.evaluate("document.querySelector('#cell').style.width = '500px'")
+    assert len(one.evaluate(columns).split()) == 1
     assert one.errors == []
 
 

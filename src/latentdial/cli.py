@@ -685,7 +685,7 @@ def _explore_options(parser: ArgumentParser) -> None:
         "--weights",
         type=Literal["auto", "int8", "fp16", "float32"],
         default="auto",
-        help="as stored in it; auto: int8 where that is at most 2 levels of 255 off, else fp16",
+        help="as stored in it; auto: int8 as far as that is at most 2 levels of 255 off, else fp16",
     )
     parser.add_argument("--port", type=int, default=0, help="port of the local page; 0 takes a free one")
     parser.add_argument("--open", type=bool, default=True, help="open a browser on the local page, where there is one")

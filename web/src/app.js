@@ -9,7 +9,9 @@ import { dialRow, virtualList } from "./sliders.js";
 import { mapTab, mixTab } from "./tabs.js";
 import css from "./style.css";
 
-const FEW = 12;
+const FEW = 12; // sliders at first
+const NAMED = 2; // dials that a warning names
+const HOLD = [" ", "Enter"];
 
 export async function mountApp(root, host) {
   const { manifest } = host;
@@ -186,22 +188,33 @@ class App {
     canvas.toBlob((blob) => download(`${this.manifest.name}.png`, blob), "image/png");
   }
 
-  saveDirection(name) {
+  async saveDirection(name) {
     const { base, code } = this.state;
     const step = base.map((value, i) => code[i] - value);
     const length = Math.hypot(...step);
-    if (!(length > 0)) return this.say("Turn something first: a direction is the change you have made.");
-    if (!/^[A-Za-z_][\w.-]{0,39}$/.test(name)) return this.say("A name starts with a letter and has letters, digits, _ . or -");
+    if (!(length > 0)) return void this.say("Turn something first: a direction is the change you have made.");
+    if (!/^[A-Za-z_][\w.-]{0,39}$/.test(name)) return void this.say("A name starts with a letter and has letters, digits, _ . or -");
+    if (this.dials.some((dial) => [dial.name, this.names[dial.name]].includes(name))) return void this.say(`There is a “${name}” already: choose another name.`);
     const vector = step.map((value) => value / length);
     const sd = Math.sqrt(this.#variance(vector));
     const mean = vector.reduce((sum, value, i) => sum + value * this.arrays.mean[i], 0);
     const file = { format: "latentdial-direction", version: 1, name, model: this.manifest.fingerprint, latent: vector.length, mean, sd, step: length, vector: [...vector] };
     download(`${name}.json`, new Blob([JSON.stringify(file)], { type: "application/json" }));
     const reach = Math.max(3, sd > 0 ? length / sd : 3);
-    const about = { name, kind: "made", mean, sd: sd || length, effect: 0, low: -reach, high: reach };
+    const about = { name, kind: "made", mean, sd: sd || length, low: -reach, high: reach, effect: await this.#effect(vector, sd || length) };
     this.dials.push(new Dial(about, vector, -1, this.dials.length));
     this.#buildPanel();
-    return this.say(`Saved ${name}.json, and added ${name} to the sliders.`);
+    this.say(`Saved ${name}.json, and added ${name} to the sliders.`);
+    return true;
+  }
+
+  // Mean absolute change in levels for +-1 sd, over the first codes of the gallery.
+  async #effect(vector, sd) {
+    const { latent } = this.manifest;
+    const start = this.arrays.codes.subarray(0, latent * Math.min(this.gallery, 8));
+    const moved = (sign) => this.engine.decode(start.map((value, i) => value + sign * sd * vector[i % latent]));
+    const before = await this.engine.decode(start.slice());
+    return (change(await moved(1), before).levels + change(await moved(-1), before).levels) / 2;
   }
 
   // Of the sampling Gaussian along a direction: |A^T v|^2 for codes that are mean + A noise.
@@ -327,9 +340,14 @@ class App {
     this.numbers.share.firstChild.textContent = (100 * share).toFixed(0);
     this.numbers.moved.firstChild.textContent = moved.toFixed(2);
     this.warning.hidden = !out.length;
-    const names = out.slice(0, 3).map((dial) => `${this.nameOf(dial)} moved by ${(dial.read(code) - dial.read(base)).toFixed(1)} sd (safe: ${dial.low.toFixed(1)} to ${dial.high.toFixed(1)})`);
-    this.warning.textContent = out.length ? `Outside the safe range: ${names.join("; ")}${out.length > 3 ? `, and ${out.length - 3} more` : ""}. The picture may break.` : "";
+    out.sort((a, b) => this.#inView(b) - this.#inView(a)); // one turn moves the dials of other tabs along
+    const names = out.slice(0, NAMED).map((dial) => `${this.nameOf(dial)} moved by ${(dial.read(code) - dial.read(base)).toFixed(1)} sd (safe: ${dial.low.toFixed(1)} to ${dial.high.toFixed(1)})`);
+    this.warning.textContent = out.length ? `Outside the safe range: ${names.join("; ")}${out.length > NAMED ? `, and ${out.length - NAMED} more` : ""}. The picture may break.` : "";
     this.caption.textContent = this.state.label;
+  }
+
+  #inView(dial) {
+    return (dial.kind === "attribute") === (this.tab === "attribute");
   }
 
   #showRows() {
@@ -372,10 +390,11 @@ class App {
     this.panelHolder = h("div", {});
     const source = [manifest.recipe, `${manifest.latent} dimensions`, manifest.source && `trained on ${manifest.source.split("/").pop()}`].filter(Boolean).join(" · ");
     this.page.replaceChildren(
-      h("header", {}, h("div.brand", {}, h("h1", {}, manifest.name), h("p.soft", {}, source)), this.#toolbar()),
-      h("main", {},
-        h("div.stack.left", {}, this.#gallery(), h("section.card", { "aria-label": "What to turn" }, this.panelHolder)),
-        h("div.stack.side", {}, this.#stage(), this.#extras())),
+      h("div.frame", {}, // what the layout is fitted to: a notebook's cell may be narrow in a wide window
+        h("header", {}, h("div.brand", {}, h("h1", {}, manifest.name), h("p.soft", {}, source)), this.#toolbar()),
+        h("main", {},
+          h("div.stack.left", {}, this.#gallery(), h("section.card", { "aria-label": "What to turn" }, this.panelHolder)),
+          h("div.stack.side", {}, this.#stage(), this.#extras()))),
       this.toast,
     );
     for (const type of ["dragenter", "dragover", "dragleave", "drop"]) this.page.addEventListener(type, (event) => this.#drop(event));
@@ -391,10 +410,12 @@ class App {
     const button = (label, title, act, attributes = {}) => h("button", { type: "button", title, onclick: act, ...attributes }, label);
     this.undoButton = button("Undo", "Undo (Ctrl+Z)", () => this.undo());
     this.redoButton = button("Redo", "Redo (Ctrl+Shift+Z)", () => this.redo());
-    this.temperature = h("input.plainrange", { type: "range", min: 0, max: 1.5, step: 0.05, value: 0.8, "aria-label": "Temperature of random pictures", title: "Temperature: how far from the mean random pictures may be" });
+    const told = h("output", {}, "0.80");
+    this.temperature = h("input.plainrange", { type: "range", min: 0, max: 1.5, step: 0.05, value: 0.8, "aria-label": "Temperature of random pictures", oninput: () => { told.value = Number(this.temperature.value).toFixed(2); } });
+    const temperature = h("label.field", { title: "How far from the mean random pictures may be" }, h("span.wide", {}, "Temperature"), this.temperature, told);
     return h("div.tools", { role: "toolbar", "aria-label": "Tools" },
       this.undoButton, this.redoButton, button("Reset", "Back to the picture's own code (R)", () => this.reset()),
-      h("span.gap"), button("Random", "A random code", () => this.random()), this.temperature, button("Mean", "The mean of the training codes", () => this.mean()),
+      h("span.gap"), button("Random", "A random code", () => this.random()), temperature, button("Mean", "The mean of the training codes", () => this.mean()),
       h("span.gap"), button("Save PNG", "Save the decoded picture", () => this.savePng()),
       this.host.links ? button("Copy link", "A link that opens exactly this state", () => this.copyLink()) : null,
       button("◐", "Light or dark", () => this.#theme(), { "aria-label": "Light or dark" }));
@@ -436,19 +457,24 @@ class App {
     this.warning = h("p.warning", { role: "status", hidden: true });
     const number = (unit) => h("dd", {}, "0", h("small", {}, unit));
     this.numbers = { levels: number(" of 255"), share: number("%"), moved: number(" sd") };
-    const compare = h("button", { type: "button", title: "Hold C, or hold this", onpointerdown: () => this.#compare(true), onpointerup: () => this.#compare(false), onpointerleave: () => this.#compare(false) }, "Hold to compare");
+    const compare = h("button", { type: "button", title: "Hold C, or hold this", onpointerdown: () => this.#compare(true), onpointerup: () => this.#compare(false), onpointerleave: () => this.#compare(false),
+      onkeydown: (event) => HOLD.includes(event.key) && this.#compare(true), onkeyup: () => this.#compare(false) }, "Hold to compare");
     return h("section.card.stack.stage", { "aria-label": "Picture" },
       h("div.row-between", {}, this.caption, compare),
       h("div.pictures", {}, h("div.big", {}, this.canvas, this.badge),
-        h("div.trio", {}, this.sourceFigure, h("figure", {}, this.reconstruction, h("figcaption", {}, "Before")), h("figure", {}, this.heat, h("figcaption", {}, "Difference")))),
+        h("div.trio", {}, this.sourceFigure, h("figure", {}, this.reconstruction, h("figcaption", {}, "Before")), h("figure", {}, this.heat, h("figcaption.gain", {}, "Difference", this.#gain())))),
       h("dl.numbers", {}, ...[["Mean change", "levels"], ["Pixels changed", "share"], ["Code moved", "moved"]].map(([title, key]) => h("div", {}, h("dt", {}, title), this.numbers[key]))),
       this.warning);
   }
 
   #extras() {
-    const gain = h("input.plainrange", { type: "range", min: 1, max: 16, step: 1, value: this.gain, "aria-label": "Gain of the difference", oninput: () => { this.gain = Number(gain.value); this.#paint(); } });
-    return h("section.card.stack", { "aria-label": "Edits" },
-      this.#editLine(), this.#directionLine(), h("label.field", {}, "Gain of the difference", gain), this.#about());
+    return h("section.card.stack", { "aria-label": "Edits" }, this.#editLine(), this.#directionLine(), this.#about());
+  }
+
+  #gain() {
+    const gain = h("input.plainrange", { type: "range", min: 1, max: 16, step: 1, value: this.gain, "aria-label": "Gain of the difference", title: "Gain: how much the difference is brightened",
+      oninput: () => { this.gain = Number(gain.value); this.#paint(); } });
+    return gain;
   }
 
   #editLine() {
@@ -458,13 +484,12 @@ class App {
 
   #directionLine() {
     const line = h("input", { type: "text", placeholder: "Name, such as smile", "aria-label": "Name of the new direction", maxLength: 40, spellcheck: false });
-    return h("div.line", {}, line, h("button", { type: "button", title: "Save the change you have made as a direction", onclick: () => this.saveDirection(line.value.trim()) }, "Make a direction"));
+    return h("div.line", {}, line, h("button", { type: "button", title: "Save the change you have made as a direction", onclick: async () => { if (await this.saveDirection(line.value.trim())) line.value = ""; } }, "Make a direction"));
   }
 
   #about() {
     const { manifest } = this;
-    const encoder = manifest.encoder_weights === manifest.weights ? "" : ` (own pictures encoded with ${manifest.encoder_weights})`;
-    const how = manifest.weights ? `decoded in this page with ${manifest.weights} weights${encoder}, at most ${manifest.error.toFixed(2)} levels of 255 from the model over ${this.gallery} pictures` : "decoded by latentdial on this computer";
+    const how = manifest.weights ? `decoded in this page with weights stored as ${manifest.weights}, at most ${manifest.error.toFixed(2)} levels of 255 from the model over ${this.gallery} pictures` : "decoded by latentdial on this computer";
     return h("p.soft", {}, `${manifest.training_codes.toLocaleString("en")} training codes; ${how}. Nothing leaves this computer.`);
   }
 
@@ -483,6 +508,7 @@ class App {
     this.panel = this.#panelOf(this.tab);
     this.panelHolder.replaceChildren(tabList, h("div", { role: "tabpanel", id: "ld-panel", "aria-labelledby": `tab-${this.tab}` }, this.panel.element));
     this.panel.refresh?.();
+    if (this.now) this.#numbers(); // the warning names the dials in view
     this.#showRows();
     this.freshThumbnails();
   }

@@ -20,8 +20,8 @@ export async function makeEngine(manifest, host) {
   const open = async (name) => (sessions[name] ??= ort.InferenceSession.create(await host.part(name), OPTIONS));
   const run = async (name, values, shape) => {
     const session = await (await open(name));
-    const { output } = await session.run({ input: new ort.Tensor("float32", values, shape) });
-    return output.data;
+    const out = await session.run({ [session.inputNames[0]]: new ort.Tensor("float32", values, shape) });
+    return out[session.outputNames[0]].data;
   };
   await open("decoder");
   return {

@@ -8,6 +8,7 @@ export class Dial {
     this.axis = axis;
     this.id = id;
     this.locked = false;
+    this.measured = this.kind !== "made"; // a page cannot measure a safe range
     this.reach = Math.min(8, Math.max(3, Math.ceil(Math.max(-this.low, this.high) + 0.5)));
   }
 
@@ -34,13 +35,14 @@ export class Dial {
     return out;
   }
 
-  // Where the safe range of a picture with this code begins and ends, in the same units.
+  // Where the safe range of a picture with this code begins and ends, in the same units; or how far the slider goes.
   safe(base) {
     const own = this.read(base);
     return [own + this.low, own + this.high];
   }
 
   unsafe(code, base) {
+    if (!this.measured) return false;
     const moved = this.read(code) - this.read(base);
     return moved < this.low - 0.01 || moved > this.high + 0.01;
   }

@@ -7,9 +7,10 @@ export function dialRow(app, dial, strongest) {
   const name = app.nameOf(dial);
   const within = (sds) => (Math.max(-dial.reach, Math.min(dial.reach, sds)) + dial.reach) / (2 * dial.reach);
   let shownBase = null; // the picture that the tick and the safe range are of
+  let shown = ""; // turning one slider leaves most others as they are, and the page is slower than the net
   const percent = (sds) => `calc(${(100 * within(sds)).toFixed(1)}%)`;
   const ends = [0, 1].map((end) => h("canvas.smooth", {
-    width: 1, height: 1, title: `${name} at the ${end ? "upper" : "lower"} end of its safe range`, "aria-hidden": "true",
+    width: 1, height: 1, title: `${name} at the ${end ? "upper" : "lower"} end of its ${dial.measured ? "safe range" : "slider"}`, "aria-hidden": "true",
     onclick: () => !dial.locked && app.turn(dial, dial.safe(app.state.base)[end], true),
   }));
   const range = h("input", {
@@ -17,14 +18,16 @@ export function dialRow(app, dial, strongest) {
     oninput: () => app.turn(dial, Number(range.value)),
     onchange: () => app.settle(),
     ondblclick: () => app.turn(dial, dial.read(app.state.base), true),
-    title: "Double-click to set it back",
+    onkeydown: (event) => event.key === "Delete" && app.turn(dial, dial.read(app.state.base), true),
+    title: "Double-click or Delete sets it back",
   });
   const number = h("input", {
     type: "number", step: 0.1, "aria-label": `${name}, in standard deviations`,
-    onchange: () => (Number.isFinite(number.valueAsNumber) ? app.turn(dial, number.valueAsNumber, true) : row.show()),
+    onchange: () => Number.isFinite(number.valueAsNumber) && app.turn(dial, number.valueAsNumber, true),
+    onblur: () => { number.value = dial.read(app.state.code).toFixed(2); },
   });
   const title = h("input", {
-    type: "text", value: name, maxLength: 40, "aria-label": `Name of ${dial.name}`, spellcheck: false,
+    type: "text", value: name, maxLength: 40, "aria-label": `Name of ${dial.name}`, spellcheck: false, title: `Rename it here; edits know it as ${dial.name}`,
     onchange: () => app.rename(dial, title.value.trim()),
   });
   const lock = h("button.plain", {
@@ -32,13 +35,15 @@ export function dialRow(app, dial, strongest) {
     onclick: () => {
       dial.locked = !dial.locked;
       lock.setAttribute("aria-pressed", String(dial.locked));
+      lock.replaceChildren(lockIcon(dial.locked));
       row.show();
     },
-  }, lockIcon());
+  }, lockIcon(dial.locked));
   const tick = h("span.tick", { "aria-hidden": "true" });
   const track = h("div.track", {}, tick, range);
   const bar = h("i");
   bar.style.setProperty("--share", `${(100 * dial.effect) / (strongest || 1)}%`);
+  if (!dial.measured) track.title = "Its safe range is not measured here: latentdial directions does that";
   const effect = h("span.effect", { title: `Turning it by 1 sd changes the picture by ${dial.effect.toFixed(2)} levels of 255` }, bar, h("span", {}, dial.effect.toFixed(1)));
   const element = h("div.dial", { "data-dial": dial.name }, ends[0],
     h("div", {}, h("div.head", {}, title, effect, lock, number), track), ends[1]);
@@ -46,16 +51,20 @@ export function dialRow(app, dial, strongest) {
     dial, element, ends, range,
     show() {
       const sds = dial.read(app.state.code);
-      range.value = sds;
-      range.disabled = number.disabled = dial.locked;
-      if (document.activeElement !== number) number.value = sds.toFixed(2);
       const out = dial.unsafe(app.state.code, app.state.base);
-      range.setAttribute("aria-valuetext", `${sds.toFixed(2)} standard deviations${out ? ", outside the safe range" : ""}`);
-      element.classList.toggle("out", out);
-      element.classList.toggle("locked", dial.locked);
+      const text = `${sds.toFixed(2)} standard deviations${out ? ", outside the safe range" : ""}`;
+      if (shown !== `${text} ${dial.locked}`) {
+        shown = `${text} ${dial.locked}`;
+        range.value = sds;
+        range.disabled = number.disabled = dial.locked;
+        if (document.activeElement !== number) number.value = sds.toFixed(2);
+        range.setAttribute("aria-valuetext", text);
+        element.classList.toggle("out", out);
+        element.classList.toggle("locked", dial.locked);
+      }
       if (shownBase === app.state.base) return;
       shownBase = app.state.base;
-      const [low, high] = dial.safe(shownBase);
+      const [low, high] = dial.measured ? dial.safe(shownBase) : [0, 0];
       tick.style.setProperty("--own", within(dial.read(shownBase)));
       track.style.setProperty("--low", percent(low));
       track.style.setProperty("--high", percent(high));
@@ -65,12 +74,12 @@ export function dialRow(app, dial, strongest) {
   return row;
 }
 
-function lockIcon() {
+function lockIcon(closed) {
   const ns = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(ns, "svg");
   for (const [key, value] of Object.entries({ width: 14, height: 14, viewBox: "0 0 16 16", fill: "none", stroke: "currentColor", "stroke-width": 1.6, "aria-hidden": "true" })) svg.setAttribute(key, value);
   const path = document.createElementNS(ns, "path");
-  path.setAttribute("d", "M4.5 7V5a3.5 3.5 0 0 1 7 0v2M3 7h10v7H3z");
+  path.setAttribute("d", `M4.5 7V5a3.5 3.5 0 0 1 ${closed ? "7 0v2" : "6.8-1.2"}M3 7h10v7H3z`);
   svg.append(path);
   return svg;
 }
@@ -82,7 +91,7 @@ export function virtualList(app, dials) {
   const viewport = h("div.viewport", { onscroll: () => refresh(), tabIndex: 0, role: "group", "aria-label": "All dimensions" }, space);
   const count = h("span.soft", { role: "status" });
   const search = h("input", { type: "search", placeholder: "Find a dimension", "aria-label": "Find a dimension", oninput: () => { viewport.scrollTop = 0; refresh(); } });
-  const order = h("select", { "aria-label": "Order", onchange: () => refresh() },
+  const order = h("select", { "aria-label": "Order", onchange: () => { rows.clear(); space.replaceChildren(); refresh(); } },
     h("option", { value: "effect" }, "Strongest first"), h("option", { value: "name" }, "By number"));
   const rows = new Map();
   function refresh() {
@@ -96,8 +105,9 @@ export function virtualList(app, dials) {
     for (const [dial, row] of rows) if (!seen.includes(dial)) { row.element.remove(); rows.delete(dial); }
     seen.forEach((dial, i) => {
       if (!rows.has(dial)) {
+        const next = rows.get(seen.slice(i).find((one) => rows.has(one))); // Tab goes through rows as they stand in the page
         rows.set(dial, dialRow(app, dial, strongest));
-        space.append(rows.get(dial).element);
+        space.insertBefore(rows.get(dial).element, next?.element ?? null);
       }
       const row = rows.get(dial);
       row.element.style.top = `${(first + i) * ROW}px`;

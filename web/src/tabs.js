@@ -79,7 +79,7 @@ export function mapTab(app) {
     const context = dots.getContext("2d");
     context.clearRect(0, 0, 800, 600);
     context.fillStyle = getComputedStyle(app.page).getPropertyValue("--soft");
-    context.globalAlpha = 0.35;
+    context.globalAlpha = 0.6;
     for (let i = 0; i < cloud.length; i += 2) {
       const [x, y] = place(cloud[i], cloud[i + 1]);
       context.fillRect(8 * x - 2, 6 * y - 2, 4, 4);
@@ -119,12 +119,27 @@ function manifold(app) {
   const { mean, sd } = app.arrays;
   const at = (i) => inverseNormal((i + 0.5) / GRID);
   const code = (column, row) => Float32Array.of(mean[0] + sd[0] * at(column), mean[1] + sd[1] * at(GRID - 1 - row));
-  const canvas = h("canvas.smooth.grid2d", { width: GRID * size, height: GRID * size, role: "img", "aria-label": "The whole plane of codes, decoded",
+  const canvas = h("canvas.smooth", { width: GRID * size, height: GRID * size });
+  const mark = h("i", { hidden: true });
+  let cell = [(GRID - 1) / 2, (GRID - 1) / 2];
+  const go = (column, row) => {
+    cell = [column, row].map((i) => Math.max(0, Math.min(GRID - 1, i)));
+    mark.hidden = false;
+    [mark.style.left, mark.style.top] = cell.map((i) => `${(100 * i) / GRID}%`);
+    app.loadCode(code(...cell), "From the plane of codes");
+  };
+  const plane = h("button.grid2d", { type: "button", "aria-label": "The whole plane of codes, decoded: arrows go from cell to cell",
     onclick: (event) => {
       const box = canvas.getBoundingClientRect();
-      const cell = (offset, length) => Math.min(GRID - 1, Math.floor((GRID * offset) / length));
-      app.loadCode(code(cell(event.offsetX, box.width), cell(event.offsetY, box.height)), "From the plane of codes");
-    } });
+      if (event.detail) go(Math.floor((GRID * (event.clientX - box.x)) / box.width), Math.floor((GRID * (event.clientY - box.y)) / box.height));
+      else go(...cell); // by a key
+    },
+    onkeydown: (event) => {
+      const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      go(cell[0] + step[0], cell[1] + step[1]);
+    } }, canvas, mark);
   (async () => {
     const small = h("canvas");
     for (let row = 0; row < GRID; row++) {
@@ -138,7 +153,7 @@ function manifold(app) {
     }
     canvas.dataset.done = "yes";
   })();
-  return h("div.stack", {}, h("h2", {}, "The whole plane of codes"), canvas);
+  return h("div.stack", {}, h("h2", {}, "The whole plane of codes"), plane);
 }
 
 // Quantiles of the standard normal by bisection of its distribution (erf: Abramowitz & Stegun 7.1.26).

@@ -98,7 +98,6 @@ def _about(codec: Codec, nets: Nets | None) -> dict[str, Any]:
         "training_codes": len(codec.codes),
         "prior": codec.prior is not None,
         "weights": nets.weights if nets else None,
-        "encoder_weights": nets.encoder_weights if nets else None,
         "error": nets.error if nets else None,
     }
 

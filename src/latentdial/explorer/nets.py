@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -13,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from latentdial.errors import LatentdialError
+from latentdial.explorer.rounding import large_weights, round_weights
 from latentdial.latent.codec import Codec
 from latentdial.pixels import to_float, to_levels
 
@@ -22,17 +25,8 @@ if TYPE_CHECKING:
 Weights = Literal["auto", "int8", "fp16", "float32"]
 
 MAX_INT8_ERROR = 2.0  # levels of 255
-SMALL = 1024  # tensors with fewer values stay float32
-BLOCK = 64  # int8 weights that share a scale
 MAX_ONNX_BYTES = 2_000_000_000
 
-
-TRIES: dict[Weights, list[tuple[Weights, Weights]]] = {  # of encoder and decoder, smallest first
-    "auto": [("int8", "int8"), ("fp16", "int8"), ("fp16", "fp16")],
-    "int8": [("int8", "int8"), ("fp16", "int8")],
-    "fp16": [("fp16", "fp16")],
-    "float32": [("float32", "float32")],
-}
 Traced = tuple["onnx.ModelProto", "onnx.ModelProto"]
 
 
@@ -45,8 +39,7 @@ class Nets:
 
     encoder: bytes
     decoder: bytes
-    weights: Weights  # of the decoder
-    encoder_weights: Weights
+    weights: str  # in words: "int8", "fp16", "int8 (the smallest 2 of 11 fp16)"
     error: float
 
 
@@ -57,71 +50,73 @@ class NotExportable(LatentdialError):
 def export_nets(codec: Codec, codes: np.ndarray, pictures: np.ndarray, weights: Weights = "auto") -> Nets:
     """Export a codec to ONNX with `weights` stored so, and measure it against torch on codes (N, D) and pictures.
 
-    int8 is taken where that is at most 2 levels off, for the decoder alone where the encoder is too far off; "auto" is
-    fp16 where neither will do, and "int8" a LatentdialError. Raises NotExportable where a net has no ONNX form.
+    "auto" stores as int8 what stays within 2 levels of torch, and the rest as fp16; "int8" is a LatentdialError where
+    that is further off. Raises NotExportable where a net has no ONNX form.
     """
     traced = trace(codec)
-    for encoder_weights, decoder_weights in TRIES[weights]:
-        encoder, decoder = _store(codec, traced[0], encoder_weights), _store(codec, traced[1], decoder_weights)
-        error = largest_difference(codec, encoder, decoder, codes, pictures)
-        if decoder_weights != "int8" or error <= MAX_INT8_ERROR:
-            return Nets(encoder, decoder, decoder_weights, encoder_weights, error)
-    raise LatentdialError(
-        f"with int8 weights {codec.name} is {error:.1f} levels off, over {MAX_INT8_ERROR:g}: use fp16"
-    )
+    if weights == "auto":
+        return _mixed(codec, traced, codes, pictures)
+    made = _stored(codec, traced, codes, pictures, weights)
+    if weights == "int8" and made.error > MAX_INT8_ERROR:
+        raise LatentdialError(
+            f"with int8 weights {codec.name} is {made.error:.1f} levels off, over {MAX_INT8_ERROR:g}: use auto or fp16"
+        )
+    return made
+
+
+def _mixed(codec: Codec, traced: Traced, codes: np.ndarray, pictures: np.ndarray) -> Nets:
+    """int8 but for the smallest weights, as few as needed: those next to the pixels are small and cost the most."""
+    sizes = large_weights(traced[1]) | large_weights(traced[0])
+    names = sorted(sizes, key=lambda name: sizes[name])
+    made = cache(lambda few: _stored(codec, traced, codes, pictures, "int8", names[:few]))
+
+    def fits(few: int) -> bool:
+        return made(few).error <= MAX_INT8_ERROR
+
+    few = 0 if fits(0) else bisect_left(range(len(names)), True, lo=1, key=fits)
+    words = {len(names): "fp16", 0: "int8"}
+    return replace(made(few), weights=words.get(few, f"int8 (the smallest {few} of {len(names)} fp16)"))
+
+
+def _stored(
+    codec: Codec,
+    traced: Traced,
+    codes: np.ndarray,
+    pictures: np.ndarray,
+    weights: Weights,
+    fp16: Sequence[str] = (),
+) -> Nets:
+    encoder, decoder = (round_weights(net, weights, fp16) for net in traced)
+    if max(encoder.ByteSize(), decoder.ByteSize()) > MAX_ONNX_BYTES:
+        raise NotExportable(f"{codec.name} is larger than 2 GB: explore it on the local server, without --out")
+    pair = encoder.SerializeToString(), decoder.SerializeToString()
+    return Nets(*pair, weights, largest_difference(codec, *pair, codes, pictures))
 
 
 def trace(codec: Codec) -> Traced:
     """Encoder and decoder as ONNX models with float32 weights; NotExportable where there is no such form."""
     _need_onnx()
-    picture = torch.zeros(2, codec.geometry.size, codec.geometry.size, codec.geometry.channels)
-    code = torch.zeros(2, codec.latent)
-    return _export(codec, _Encode(codec), picture), _export(codec, _Decode(codec), code)
+    from onnx.utils import Extractor
 
-
-class _Net(nn.Module):
-    """Holds the codec's modules where there are any, so that the exporter finds their parameters."""
-
-    def __init__(self, codec: Codec):
-        super().__init__()
-        self.modules_of_codec = codec.model
-        self.value_range = codec.value_range
-
-
-class _Encode(_Net):
-    def __init__(self, codec: Codec):
-        super().__init__(codec)
-        self.encode: Callable[[Tensor], Tensor] = codec.encoder
-
-    def forward(self, levels: Tensor) -> Tensor:
-        return self.encode(to_float(levels, self.value_range))
-
-
-class _Decode(_Net):
-    def __init__(self, codec: Codec):
-        super().__init__(codec)
-        self.decode: Callable[[Tensor], Tensor] = codec.decoder
-
-    def forward(self, code: Tensor) -> Tensor:
-        return to_levels(self.decode(code), self.value_range)
-
-
-def _export(codec: Codec, net: _Net, example: Tensor) -> onnx.ModelProto:
-    batch = torch.export.Dim("batch", min=1, max=1024)
+    picture = torch.zeros(2, codec.geometry.size, codec.geometry.size, codec.geometry.channels, device=codec.device)
+    code = torch.zeros(2, codec.latent, device=codec.device)
+    pictures, codes = (torch.export.Dim(name, min=1, max=1024) for name in ("pictures", "codes"))
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             logging.getLogger("torch.onnx").setLevel(logging.ERROR)
             program = torch.onnx.export(
-                net.eval(),
-                (example.to(codec.device),),
-                input_names=["input"],
-                output_names=["output"],
-                dynamic_shapes=({0: batch},),
+                _Pair(codec).eval(),
+                (picture, code),
+                input_names=["picture", "code"],
+                output_names=["encoded", "decoded"],
+                dynamic_shapes=({0: pictures}, {0: codes}),
                 dynamo=True,
                 verbose=False,
             )
-        return _rows_first(program.model_proto)  # type: ignore[union-attr]
+        both = Extractor(_rows_first(program.model_proto))  # type: ignore[union-attr]
+        encoder, decoder = both.extract_model(["picture"], ["encoded"]), both.extract_model(["code"], ["decoded"])
+        return _bare(_without_unused(encoder)), _bare(decoder)
     except Exception as error:  # the exporter raises many types, for many reasons that are the net's
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise NotExportable(
@@ -130,11 +125,18 @@ def _export(codec: Codec, net: _Net, example: Tensor) -> onnx.ModelProto:
         ) from error
 
 
-def _store(codec: Codec, model: onnx.ModelProto, weights: Weights) -> bytes:
-    rounded = round_weights(model, weights)
-    if rounded.ByteSize() > MAX_ONNX_BYTES:
-        raise NotExportable(f"{codec.name} is larger than 2 GB: explore it on the local server, without --out")
-    return rounded.SerializeToString()
+class _Pair(nn.Module):
+    """Both nets in one module: the exporter's own start takes longer than the nets, so it is paid once."""
+
+    def __init__(self, codec: Codec):
+        super().__init__()
+        self.modules_of_codec = codec.model  # so that the exporter finds the parameters
+        self.value_range = codec.value_range
+        self.encode: Callable[[Tensor], Tensor] = codec.encoder
+        self.decode: Callable[[Tensor], Tensor] = codec.decoder
+
+    def forward(self, levels: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
+        return self.encode(to_float(levels, self.value_range)), to_levels(self.decode(code), self.value_range)
 
 
 def _rows_first(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -150,58 +152,45 @@ def _rows_first(model: onnx.ModelProto) -> onnx.ModelProto:
             turned = np.ascontiguousarray(numpy_helper.to_array(tensor).T)
             tensor.CopyFrom(numpy_helper.from_array(turned, tensor.name))
             flags[0].i = 0
-    del model.graph.value_info[:]  # it tells the old shapes
     return model
 
 
-def round_weights(original: onnx.ModelProto, weights: Weights) -> onnx.ModelProto:
-    """A copy that stores large weights in fewer bytes; nodes behind each give them back as float32."""
-    import onnx
-    from onnx import TensorProto, numpy_helper
+def _without_unused(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Linear layers without the equal parts that are split off and never read: the variances of a VAE's encoder."""
+    from onnx import numpy_helper
 
-    model = onnx.ModelProto()
-    model.CopyFrom(original)
-    nodes = []
-    for tensor in list(model.graph.initializer):
-        values = numpy_helper.to_array(tensor)
-        if weights == "float32" or tensor.data_type != TensorProto.FLOAT or values.size < SMALL:
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    read = [name for node in model.graph.node for name in node.input] + [model.graph.output[0].name]
+    layers = {node.output[0]: node for node in model.graph.node if node.op_type == "Gemm"}
+    for split in [node for node in model.graph.node if node.op_type == "Split" and node.input[0] in layers]:
+        layer, used = layers[split.input[0]], [i for i, name in enumerate(split.output) if name in read]
+        flags = {a.name: a.i for a in (*layer.attribute, *split.attribute)}
+        own = all(name in tensors and read.count(name) == 1 for name in layer.input[1:])
+        equal = flags.get("axis") in (1, -1) and "num_outputs" in flags and not flags.get("transB")
+        if not own or not equal or len(used) != 1 or read.count(layer.output[0]) != 1:
             continue
-        store = _as_int8 if weights == "int8" and values.size % BLOCK == 0 else _as_fp16
-        if store is _as_fp16 and np.abs(values).max() > np.finfo(np.float16).max:
-            continue
-        arrays, behind = store(tensor.name, values)
-        first, *others = (numpy_helper.from_array(array, name) for name, array in arrays.items())
-        tensor.CopyFrom(first)
-        model.graph.initializer.extend(others)
-        nodes += behind
-    for node in reversed(nodes):
-        model.graph.node.insert(0, node)
+        for name in layer.input[1:]:
+            part = np.split(numpy_helper.to_array(tensors[name]), flags["num_outputs"], axis=-1)[used[0]]
+            tensors[name].CopyFrom(numpy_helper.from_array(np.ascontiguousarray(part), name))
+        layer.output[0] = split.output[used[0]]
+        model.graph.node.remove(split)
     return model
 
 
-def _as_fp16(name: str, values: np.ndarray) -> tuple[dict[str, np.ndarray], list[onnx.NodeProto]]:
-    from onnx import TensorProto, helper
-
-    stored = f"{name}.stored"
-    return {stored: values.astype(np.float16)}, [helper.make_node("Cast", [stored], [name], to=TensorProto.FLOAT)]
-
-
-def _as_int8(name: str, values: np.ndarray) -> tuple[dict[str, np.ndarray], list[onnx.NodeProto]]:
-    """Blocks of neighbours share a scale: a scale for each output of a layer is two to three times less exact."""
-    from onnx import helper
-
-    blocks = values.reshape(-1, BLOCK)
-    scale = np.maximum(np.abs(blocks).max(1) / 127, 1e-30).astype(np.float32)
-    stored = {
-        f"{name}.stored": (blocks / scale[:, None]).round().astype(np.int8),
-        f"{name}.scale": scale,
-        f"{name}.shape": np.array(values.shape, np.int64),
-    }
-    whole, scales, shape = stored
-    return stored, [
-        helper.make_node("DequantizeLinear", [whole, scales], [f"{name}.blocks"], axis=0),
-        helper.make_node("Reshape", [f"{name}.blocks", shape], [name]),
-    ]
+def _bare(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Without shapes of inner values, which are out of date, and without notes, which tell paths of this computer."""
+    del model.graph.value_info[:]
+    for part in (
+        model,
+        model.graph,
+        *model.graph.node,
+        *model.graph.initializer,
+        *model.graph.input,
+        *model.graph.output,
+    ):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    return model
 
 
 def largest_difference(codec: Codec, encoder: bytes, decoder: bytes, codes: np.ndarray, pictures: np.ndarray) -> float:
@@ -226,7 +215,7 @@ def run_net(net: bytes, values: np.ndarray) -> np.ndarray:
     options.log_severity_level = 3
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     session = onnxruntime.InferenceSession(net, options, providers=["CPUExecutionProvider"])
-    return session.run(None, {"input": values.astype(np.float32)})[0]
+    return session.run(None, {session.get_inputs()[0].name: values.astype(np.float32)})[0]
 
 
 def _need_onnx() -> None:
