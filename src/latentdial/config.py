@@ -83,13 +83,10 @@ class AugmentSettings:
     """vary brightness, contrast and saturation by up to this share, such as 0.2"""
     noise: float = 0.0
     """sd of Gaussian noise in levels of 255"""
-    fade: float = 0.0
-    """share of the pictures that are faded into another one, by any share (mixup), so that half a change is learnt"""
 
     def __post_init__(self) -> None:
         _need(0 <= self.crop <= 256, f"--crop {self.crop} is out of range: use a few pixels")
         _need(0 <= self.jitter < 1, f"--jitter {self.jitter} is out of range: use a share such as 0.2")
-        _need(0 <= self.fade <= 1, f"--fade {self.fade} is out of range: use a share such as 0.5")
         _need(0 <= self.noise <= 128, f"--noise {self.noise} is out of range: use levels from 0 to 128")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -37,15 +37,25 @@ class Attributes(nn.Module):
         """Codes (B, D) with one attribute changed and all others as they are, by `amount` along a unit vector (D,).
 
         Each code moves by a share of the difference of the mean codes of pictures with and without the change, and so
-        keeps what sets it apart from its mean. The change is whole, and goes no further, where `amount` is the mean
-        change along the vector. A category makes room for the likeliest other; a number has no end.
+        keeps what sets it apart from its mean. The share is one where `amount` is the mean change along the vector.
+        A category makes room for the likeliest other.
         """
         now = self.reader.decided(codes)
         without, having = self._ends(codes, now, name)
         share = amount / self._length(name, vector)
         if self.reader.part(name).kind == "number":
             return codes + self.writer(now + share * (having - without)) - self.writer(now)
-        return codes + min(max(share, -1.0), 1.0) * (self.writer(having) - self.writer(without))
+        return codes + share * (self.writer(having) - self.writer(without))
+
+    def error(self, start: Tensor, moved: Tensor, name: str) -> Callable[[Tensor], Tensor]:
+        """How far codes (B, D) are from reading as `moved` in the attribute named and as `start` in all others, (B,).
+
+        Others count as much as the reader is to be trusted with them.
+        """
+        own = torch.tensor([column in self.reader.part(name).columns for column in self.columns], device=start.device)
+        wanted = torch.where(own, self.reader(moved), self.reader(start))
+        weights = torch.where(own, 1.0, self.reader.trust)
+        return lambda codes: ((self.reader(codes) - wanted).square() * weights).sum(1)
 
     def _length(self, name: str, vector: Tensor) -> float:
         """How far codes move along a unit vector (D,) on average where the attribute changes, by an sd of a number."""

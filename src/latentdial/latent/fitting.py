@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 BATCH = 128
+HELD_OUT = 10  # every tenth picture says how far a net is to be trusted
 
 Net = TypeVar("Net", bound=nn.Module)
 

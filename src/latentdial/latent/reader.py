@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from latentdial.latent.fitting import fit
+from latentdial.latent.fitting import HELD_OUT, fit
 
 KINDS = ("classes", "yes", "number")
 WIDTH, EPOCHS, RATE = 256, 25, 3e-3
@@ -27,10 +27,14 @@ class Part:
 
 
 class Reader(nn.Module):
-    """Reads attributes from codes (B, D) as (B, A): probabilities, or numbers in sd from their mean."""
+    """Reads attributes from codes (B, D) as (B, A): probabilities, or numbers in sd from their mean.
+
+    `trust` (A,) is the share of each column's variance that it reads right in pictures held out of its fit.
+    """
 
     mean: Tensor
     sd: Tensor
+    trust: Tensor
 
     def __init__(self, parts: Sequence[Part], mean: np.ndarray, sd: np.ndarray):
         super().__init__()
@@ -39,6 +43,7 @@ class Reader(nn.Module):
         self.sizes = [len(part.columns) for part in parts]
         self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32))
         self.register_buffer("sd", torch.as_tensor(np.maximum(sd, 1e-6), dtype=torch.float32))
+        self.register_buffer("trust", torch.zeros(len(self.columns)))
         self.net = nn.Sequential(
             nn.Linear(len(mean), WIDTH),
             nn.ReLU(),
@@ -73,14 +78,19 @@ class Reader(nn.Module):
 def train_reader(parts: Sequence[Part], codes: np.ndarray, again: np.ndarray, truth: np.ndarray) -> Reader:
     """A reader fitted to the codes (N, D) of pictures with attributes (N, A), and to those of their reconstructions."""
     reader = Reader(parts, codes.mean(0), codes.std(0))
-    inputs = torch.as_tensor(np.concatenate([codes, again]), dtype=torch.float32)
-    wanted = torch.as_tensor(np.concatenate([truth, truth]), dtype=torch.float32)
+    held = np.arange(len(codes)) % HELD_OUT == 0
+    inputs = torch.as_tensor(np.concatenate([codes[~held], again[~held]]), dtype=torch.float32)
+    wanted = torch.as_tensor(np.concatenate([truth[~held]] * 2), dtype=torch.float32)
 
     def loss(rows: Tensor) -> Tensor:
         noise = NOISE * reader.sd * torch.randn(len(rows), codes.shape[1])
         return reader.loss(inputs[rows] + noise, wanted[rows]).mean()
 
-    return fit(reader, loss, len(inputs), EPOCHS, RATE, DECAY)
+    fit(reader, loss, len(inputs), EPOCHS, RATE, DECAY)
+    real = torch.as_tensor(truth[held], dtype=torch.float32)
+    wrong = (reader(torch.as_tensor(again[held], dtype=torch.float32)) - real).square().mean(0)
+    reader.trust.copy_((1 - wrong / real.var(0, correction=0).clamp_min(1e-6)).clamp(0, 1))
+    return reader
 
 
 def part_of(columns: dict[str, np.ndarray]) -> Part:

@@ -1,4 +1,4 @@
-"""Move one thing and hold the others: by what is known of attributes, else by linear conditioning and refinement."""
+"""Move one thing and hold the others: by what is known of attributes, else by linear conditioning; then refine."""
 
 from __future__ import annotations
 
@@ -13,33 +13,36 @@ from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction
 
 STEPS, RATE = 40, 0.1  # of Adam, in sd of the codes
-CLOSENESS = 0.1  # weight of the squared distance from the linear edit, in sd of the codes
+CLOSENESS = 0.1  # weight of the squared distance from the edit before, in sd of the codes
+NEAR = 0.1  # the same where attributes are read from the code itself
 FLOOR = 1e-4  # of the mean variance of the codes, by which flat directions may still vary
 MAX_GAIN = 3.0  # a conditioned step may be at most this much longer than the plain one
 
 Error = Callable[[Tensor], Tensor]
-"""How far float pictures (B, C, H, W) in the codec's value range are from what is wanted, (B,)."""
+"""How far codes (B, D) are from what is wanted, (B,)."""
 
 
 def steer(codec: Codec, code: np.ndarray, target: Direction, amount: float, keep: Sequence[Direction]) -> np.ndarray:
     """The code (D,) moved `amount` along the target with every direction in `keep` held.
 
-    Where the codec knows the target and all that is kept as attributes, the code moves as they say. Otherwise the
-    linear step is conditioned, and refined until the picture, encoded again, reads so too.
+    Where the codec knows the target and all that is kept as attributes, the code moves as they say, and is refined
+    until it reads so. Otherwise the linear step is conditioned, and refined until its picture, encoded again, reads so.
     """
     names = [target.name, *(direction.name for direction in keep)]
     if codec.attributes is not None and set(names) <= set(codec.attributes.columns):
-        return _by_attributes(codec, codec.attributes, code, target, amount)
+        return by_attributes(codec, codec.attributes, code[None], target, amount)[0]
     readers = [direction.normal for direction in keep]
     step = conditioned(amount * target.vector, np.cov(codec.codes.T.astype(np.float64)), readers, target.normal)
     return refined(codec, code[None], (code + step)[None], np.stack([target.normal, *readers]))[0]
 
 
-def _by_attributes(
-    codec: Codec, attributes: Attributes, code: np.ndarray, target: Direction, amount: float
+def by_attributes(
+    codec: Codec, attributes: Attributes, codes: np.ndarray, target: Direction, amount: float
 ) -> np.ndarray:
-    start, vector = (torch.as_tensor(a, dtype=torch.float32, device=codec.device) for a in (code, target.vector))
-    return attributes.moved(start[None], target.name, vector, amount)[0].cpu().double().numpy()
+    """Codes (N, D) moved `amount` along an attribute's direction, with all that is known of the others held."""
+    start, vector = (torch.as_tensor(a, dtype=torch.float32, device=codec.device) for a in (codes, target.vector))
+    moved = attributes.moved(start, target.name, vector, amount)
+    return optimise(codec, moved, attributes.error(start, moved, target.name), closeness=NEAR)
 
 
 def conditioned(
@@ -65,17 +68,15 @@ def refined(codec: Codec, codes: np.ndarray, moved: np.ndarray, readers: np.ndar
     start, step = (torch.as_tensor(a, dtype=torch.float32, device=codec.device) for a in (codes, moved - codes))
     with torch.no_grad():
         wanted = (codec.encoder(codec.decoder(start)) + step) @ weights.T
-    return optimise(codec, moved, lambda x: (codec.encoder(x) @ weights.T - wanted).square().sum(1))
+
+    def error(moved: Tensor) -> Tensor:
+        return (codec.encoder(codec.decoder(moved)) @ weights.T - wanted).square().sum(1)
+
+    return optimise(codec, torch.as_tensor(moved, dtype=torch.float32, device=codec.device), error)
 
 
-def optimise(
-    codec: Codec,
-    moved: np.ndarray,
-    error: Error,
-    steps: int = STEPS,
-    closeness: float = CLOSENESS,
-) -> np.ndarray:
-    """Codes (N, D) near `moved` whose decoded pictures have a small error.
+def optimise(codec: Codec, moved: Tensor, error: Error, steps: int = STEPS, closeness: float = CLOSENESS) -> np.ndarray:
+    """Codes (N, D) near `moved` with a small error.
 
     Minimises the error plus `closeness` times the squared distance in sd of the codes, with Adam on whitened offsets,
     so that the code keeps to directions in which real codes vary.
@@ -83,13 +84,12 @@ def optimise(
     covariance = np.atleast_2d(np.cov(codec.codes.T.astype(np.float64)))
     ridge = FLOOR * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
     colour = torch.as_tensor(np.linalg.cholesky(covariance + ridge).T, dtype=torch.float32, device=codec.device)
-    start = torch.as_tensor(moved, dtype=torch.float32, device=codec.device)
-    offset = torch.zeros_like(start, requires_grad=True)
+    offset = torch.zeros_like(moved, requires_grad=True)
     optimiser = torch.optim.Adam([offset], lr=RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for _ in range(steps):
-        loss = error(codec.decoder(start + offset @ colour)).sum() + closeness * offset.square().sum()
+        loss = error(moved + offset @ colour).sum() + closeness * offset.square().sum()
         (offset.grad,) = torch.autograd.grad(loss, [offset])
         optimiser.step()
         schedule.step()
-    return (start + offset.detach() @ colour).cpu().double().numpy()
+    return (moved + offset.detach() @ colour).cpu().double().numpy()

@@ -6,11 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentdial.latent.fitting import fit
+from latentdial.latent.fitting import HELD_OUT, fit
 
 WIDTH, EPOCHS, RATE = 512, 40, 3e-3
 DECAY, DROPOUT = 0.05, 0.1
-HELD_OUT = 10  # every tenth picture says how far the net is to be trusted
 
 
 class Writer(nn.Module):

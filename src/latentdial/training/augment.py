@@ -32,13 +32,7 @@ def augment(x: Tensor, settings: AugmentSettings, value_range: Range, generator:
             drawn = torch.randn(levels.shape, generator=generator, device=levels.device)
             levels = (levels + settings.noise / 255 * drawn).clamp(0, 1)
         x = levels * (high - low) + low
-    return _fade(x, settings.fade, generator) if settings.fade else x
-
-
-def _fade(x: Tensor, chance: float, generator: torch.Generator) -> Tensor:
-    """Some pictures faded into their neighbours in the batch by uniform shares (mixup, arXiv 1710.09412)."""
-    chosen = _uniform(len(x), generator) < chance
-    return x + chosen * _uniform(len(x), generator) * (x.roll(1, 0) - x)
+    return x
 
 
 def _shift(x: Tensor, pixels: int, generator: torch.Generator) -> Tensor:
