@@ -118,7 +118,7 @@ class Loop:
 
     def next_batch(self) -> tuple[Tensor, float]:
         """This process's uint8 pictures of the coming step, a function of seed and step alone, and their weight."""
-        return self._ahead.batch(self.step), self._mine(self.step)[1]
+        return self._ahead.batch(self.step), 1.0 if self.world.size == 1 else self._mine(self.step)[1]
 
     def _mine(self, step: int) -> tuple[Tensor, float]:
         """This process's rows of the pictures of a step, and their weight."""
