@@ -4,7 +4,7 @@ Command:  python benchmarks/train_loop.py --net mlp-vae --pythae /path/to/pythae
 Time:     2 to 4 minutes a net on 2 cores
 Expected: latentdial / bare at least 0.97 for every net, and latentdial / pythae, on two cores of
           an Intel Xeon with AMX:                      mlp-vae 1.5 to 1.7, fcn-ae 3.1, conv-vae 2.2
-          an AMD EPYC with AVX512-BF16 and no AMX:     mlp-vae 1.8, fcn-ae 2.4, conv-vae 1.8
+          an AMD EPYC with AVX512-BF16 and no AMX:     mlp-vae 1.7 to 1.8, fcn-ae 2.4, conv-vae 1.9
           an AMD EPYC without bfloat16, in float32:    mlp-vae 1.5 to 1.8, fcn-ae 1.3, conv-vae 1.1
 
 All contenders train the same layers on the same random pictures in batches of the same size, with Adam. They take
@@ -133,10 +133,12 @@ def shortest_loop(
         yield time.perf_counter() - start
 
 
-def latentdial_epochs(net: Net, pixels: torch.Tensor, device: str, precision: str) -> Iterator[float]:
+def latentdial_epochs(
+    net: Net, pixels: torch.Tensor, device: str, precision: str, compiled: bool = False
+) -> Iterator[float]:
     recipe = net.build()
     recipe.model.to(device)
-    settings = TrainSettings(batch=net.batch, epochs=1000)
+    settings = TrainSettings(batch=net.batch, epochs=1000, compile=compiled)
     loop = Loop(recipe, settings, pixels.to(device), pixels[:1].to(device), device, precision)
     while True:
         goal = loop.step + loop.batches
@@ -188,6 +190,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--precision", default="auto", choices=["auto", "bf16", "float32"])
+    parser.add_argument("--compile", action="store_true", help="latentdial with --compile true as well")
     args = parser.parse_args()
     net, device = NETS[args.net], choose_device("auto")
     precision = choose_precision(args.precision, device)
@@ -197,6 +200,8 @@ def main() -> None:
     print(f"{args.net}, {weights:,} parameters, {args.pictures} pictures an epoch, batch {net.batch}")
     print(f"notebook and pythae in float32, the others in {precision}")
     epochs = {name: partial(loop, net, pixels, device, precision)() for name, loop in LOOPS.items()}
+    if args.compile:
+        epochs["compiled"] = latentdial_epochs(net, pixels, device, precision, compiled=True)
     if args.pythae:
         pythae = Contender(args.pythae, args.net, pixels.numpy())
         assert pythae.parameters == weights, "pythae trains another net"

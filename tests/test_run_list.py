@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 
 import pytest
 from filelock import FileLock
@@ -74,3 +77,24 @@ def test_command_for_machines(folder, capsys):
     assert {row["run"] for row in json.loads(capsys.readouterr().out)} == {"deep/fcn-ae", "deep/fcn-vae"}
     assert main(["runs", str(folder / "deep" / "fcn-ae" / "samples")]) == 1
     assert "no runs in" in capsys.readouterr().err
+
+
+def test_watch_follows_a_run_from_another_process_to_its_end(discs_file, tmp_path):
+    """As two people would: one trains, one watches from another terminal; the watch ends with the run."""
+    latentdial = [sys.executable, "-m", "latentdial"]
+    small = ["--size", "16", "--latent", "4", "--set", "widths=24", "--steps", "200000", "--checkpoint", "0"]
+    out = tmp_path / "run"
+    trains = subprocess.Popen(
+        [*latentdial, "train", "fcn-ae", str(discs_file), "--out", str(out), *small], stderr=subprocess.DEVNULL
+    )
+    while not (out / METRICS).exists():
+        assert trains.poll() is None
+    watches = subprocess.Popen([*latentdial, "runs", str(tmp_path), "--watch", "--json"], stdout=subprocess.PIPE)
+    first, second = (json.loads(watches.stdout.readline()) for _ in range(2))
+    assert (first["state"], second["state"]) == ("running", "running")
+    assert first["step"] < second["step"] < second["steps"]
+    trains.send_signal(signal.SIGTERM)
+    trains.wait(60)
+    said, _ = watches.communicate(timeout=60)
+    assert json.loads(said.splitlines()[-1])["state"] == "stopped"
+    assert watches.returncode == 0

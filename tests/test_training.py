@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -123,6 +124,23 @@ def test_bf16_and_float32_learn_alike(discs):
         losses[precision] = run(loop)[-1]["loss"]
         assert all(p.dtype == torch.float32 for p in loop.recipe.model.parameters())
     assert losses["bf16"] == pytest.approx(losses["float32"], rel=0.02)
+
+
+@pytest.mark.filterwarnings("ignore:.*autograd.function.Function:DeprecationWarning")  # torch's own, in tracing
+@pytest.mark.parametrize(("recipe", "options"), [("fcn-vae", {"widths": [24]}), ("conv-vae", {"channels": [4, 8]})])
+def test_a_compiled_net_trains_as_the_plain_one(discs, monkeypatch, recipe, options):
+    """Pass and loss are one graph, in bfloat16 too; without the C++ compiler that is torch's default."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager", fullgraph=True))
+    losses = []
+    for compiled in (False, True):
+        torch.manual_seed(0)
+        made = build(ModelSettings(recipe, {"latent": 4, **options}), (3, 16, 16))
+        pixels, settings = (
+            torch.from_numpy(discs),
+            TrainSettings(batch=16, steps=6, compile=compiled, kl_schedule="linear"),
+        )
+        losses.append(run(Loop(made, settings, pixels[:32], pixels[32:], "cpu", "bf16"))[-1]["loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
 def test_python_interface(discs_file, tmp_path, discs):

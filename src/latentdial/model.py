@@ -52,10 +52,19 @@ class Autoencoder(nn.Module):
         """The mean picture (B, C, H, W) of codes (B, D), in the range of the likelihood."""
         return self.likelihood.mean(self.decoder(z).float())
 
-    def forward(self, x: Tensor, samples: int = 1, generator: torch.Generator | None = None) -> Pass:
-        """Encode pictures (B, C, H, W), draw `samples` codes each, decode, and give every density and KL in nats."""
+    def forward(
+        self,
+        x: Tensor,
+        samples: int = 1,
+        generator: torch.Generator | None = None,
+        noise: Tensor | None = None,
+    ) -> Pass:
+        """Encode pictures (B, C, H, W), draw `samples` codes each, decode, and give every density and KL in nats.
+
+        Standard normal `noise` (K, B, D) may be given in place of a generator.
+        """
         posterior = self.posterior(x)
-        z = posterior.sample(samples, generator)
+        z = posterior.sample(samples, generator, noise)
         output = self.decoder(z.flatten(0, 1)).float().unflatten(0, z.shape[:2])
         log_px = self.likelihood.log_prob(output, x)
         if self.prior is None or posterior.log_variance is None:

@@ -19,13 +19,17 @@ class Posterior:
     mean: Tensor  # (B, D)
     log_variance: Tensor | None = None  # (B, D)
 
-    def sample(self, samples: int = 1, generator: torch.Generator | None = None) -> Tensor:
-        """Draw codes (K, B, D) by reparametrisation, z = mean + sd * noise (arXiv 1312.6114, section 2.4)."""
+    def sample(self, samples: int = 1, generator: torch.Generator | None = None, noise: Tensor | None = None) -> Tensor:
+        """Draw codes (K, B, D) by reparametrisation, z = mean + sd * noise (arXiv 1312.6114, section 2.4).
+
+        `noise` (K, B, D) may be given; a compiled net cannot draw from a generator.
+        """
         mean = self.mean.unsqueeze(0)
         if self.log_variance is None:
             return mean.expand(samples, -1, -1)
-        shape = (samples, *self.mean.shape)
-        noise = torch.randn(shape, generator=generator, device=mean.device, dtype=mean.dtype)
+        if noise is None:
+            shape = (samples, *self.mean.shape)
+            noise = torch.randn(shape, generator=generator, device=mean.device, dtype=mean.dtype)
         return torch.addcmul(mean, (0.5 * self.log_variance).exp().unsqueeze(0), noise)
 
     def log_prob(self, z: Tensor) -> Tensor | None:

@@ -16,9 +16,9 @@ NO_FACTORS: Mapping[str, float] = {}
 
 @dataclass(frozen=True)
 class Term:
-    """A named loss term: `value` maps a pass to nats per image, (B,); `counted`, where given, is what the loss takes.
+    """A named loss term: `value` maps a pass to its mean over samples and images, in nats per image, ().
 
-    `weight` is the weight of the term in the loss.
+    `counted`, where given, is what the loss takes in its place, times `weight`.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Term:
 
 def nll() -> Term:
     """-E_q[log p(x|z)] over the K samples: the reconstruction term (arXiv 1312.6114, eq. 3)."""
-    return Term("nll", lambda p: -p.log_px.mean(0))
+    return Term("nll", lambda p: -p.log_px.mean())
 
 
 def kl(weight: float = 1.0, free_bits: float = 0.0) -> Term:
@@ -43,7 +43,7 @@ def kl(weight: float = 1.0, free_bits: float = 0.0) -> Term:
         return sum(level.mean(0).clamp(min=free_bits).sum() for level in p.kl.values())  # type: ignore[return-value]
 
     def value(p: Pass) -> Tensor:
-        return reduce(add, [level.sum(-1) for level in p.kl.values()])
+        return reduce(add, [level.sum() / len(level) for level in p.kl.values()])
 
     return Term("kl", value, weight, floored if free_bits else None)
 
@@ -55,8 +55,8 @@ def total(
 
     `factors` scale the weights of terms by name, as a schedule says.
     """
-    values = {term.name: term.value(run).mean() for term in terms}
-    counted = {term.name: term.counted(run).mean() if term.counted else values[term.name] for term in terms}
+    values = {term.name: term.value(run) for term in terms}
+    counted = {term.name: term.counted(run) if term.counted else values[term.name] for term in terms}
     weights = {term.name: term.weight * factors.get(term.name, 1.0) for term in terms}
     weighted = [value if weights[name] == 1 else weights[name] * value for name, value in counted.items()]
     return reduce(add, weighted), values

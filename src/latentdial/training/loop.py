@@ -72,8 +72,8 @@ class Loop:
             share_out(model, self.world)
             if self.average is not None:
                 share_out(self.average, self.world)
-        net = model if settings.shard else self.world.wrap(model)
-        self.net: nn.Module = torch.compile(net) if settings.compile else net  # type: ignore[assignment]
+        self.net: nn.Module = model if settings.shard else self.world.wrap(model)
+        self._losses = torch.compile(self._loss_of) if settings.compile else self._loss_of
         self.optimizers = make_optimizers(model, settings, self.device)
         self._lr, self._kl = lr_schedule(settings), kl_schedule(settings)
         self._trained = [p for p in model.parameters() if p.requires_grad]
@@ -118,7 +118,7 @@ class Loop:
 
     def next_batch(self) -> tuple[Tensor, float]:
         """This process's uint8 pictures of the coming step, a function of seed and step alone, and their weight."""
-        return self._ahead.batch(self.step), self._mine(self.step)[1]
+        return self._ahead.batch(self.step), 1.0 if self.world.size == 1 else self._mine(self.step)[1]
 
     def _mine(self, step: int) -> tuple[Tensor, float]:
         """This process's rows of the pictures of a step, and their weight."""
@@ -133,11 +133,11 @@ class Loop:
             for group in optimizer.param_groups:
                 group["lr"] = lr
         x = self.recipe.model.scale(pixels)
-        noise = self._noise(self.step)
-        x = augment(x, self.variation, self.recipe.model.likelihood.range, noise)
-        with autocast(self.precision, self.device):
-            run = self.net(x, self.recipe.samples, noise)
-        loss, terms = total(self.recipe.objective, run, {"kl": self._kl(self.step / self.steps)})
+        generator = self._noise(self.step)
+        x = augment(x, self.variation, self.recipe.model.likelihood.range, generator)
+        shape = (self.recipe.samples, len(x), self.recipe.model.latent)
+        noise = torch.randn(shape, generator=generator, device=self.device) if self.recipe.model.prior else None
+        loss, terms = self._losses(x, noise, self._kl(self.step / self.steps))
         for parameter in self._trained:
             parameter.grad = None
         (loss if weight == 1 else loss * weight).backward()
@@ -152,6 +152,12 @@ class Loop:
             self._follow(self.average)
         values = {"loss": loss.detach()} | {name: value.detach() for name, value in terms.items()}
         return values if weight == 1 else {name: value * weight for name, value in values.items()}
+
+    def _loss_of(self, x: Tensor, noise: Tensor | None, kl: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss and its terms with the weight of the KL times `kl`: what `compile` makes one graph of."""
+        with autocast(self.precision, self.device):
+            run = self.net(x, self.recipe.samples, noise=noise)
+        return total(self.recipe.objective, run, {"kl": kl})
 
     @torch.no_grad()
     def evaluate(self, pixels: Feed) -> dict[str, float]:
