@@ -114,6 +114,7 @@ def test_devices_and_precision():
         choose_device("warp")
     assert choose_precision("float32", "cpu") == "float32"
     assert choose_precision("auto", "cpu") in {"bf16", "float32"}
+    assert choose_precision("auto", "mps") == "float32" or torch.backends.mps.is_available()
 
 
 def test_bf16_and_float32_learn_alike(discs):

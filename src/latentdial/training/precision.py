@@ -30,14 +30,16 @@ def choose_precision(wanted: str, device: str) -> str:
     kind = device.split(":")[0]
     if kind == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "float32"
-    return "bf16" if kind == "cpu" and bf16_speedup() >= WORTH else "float32"
+    return "bf16" if bf16_speedup(kind) >= WORTH else "float32"
 
 
 @cache
-def bf16_speedup() -> float:
-    """How much faster the processor multiplies bfloat16 than float32 matrices."""
-    seconds = {dtype: _seconds(dtype) for dtype in (torch.float32, torch.bfloat16)}
-    return seconds[torch.float32] / seconds[torch.bfloat16]
+def bf16_speedup(device: str = "cpu") -> float:
+    """How much faster a device multiplies bfloat16 than float32 matrices; 0 where it has no bfloat16."""
+    try:
+        return _seconds(torch.float32, device) / _seconds(torch.bfloat16, device)
+    except (TypeError, RuntimeError):
+        return 0.0
 
 
 def autocast(precision: str, device: str) -> AbstractContextManager:
@@ -46,11 +48,11 @@ def autocast(precision: str, device: str) -> AbstractContextManager:
     return torch.autocast(kind, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
-def _seconds(dtype: torch.dtype) -> float:
-    a, b = torch.randn(128, 512, dtype=dtype), torch.randn(512, 512, dtype=dtype)
+def _seconds(dtype: torch.dtype, device: str) -> float:
+    a, b = torch.randn(128, 512).to(device, dtype), torch.randn(512, 512).to(device, dtype)
     best = float("inf")
     for _ in range(3):
         start = time.perf_counter()
-        a @ b
+        (a @ b)[0, 0].item()  # waits for the device
         best = min(best, time.perf_counter() - start)
     return best
