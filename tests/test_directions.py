@@ -451,6 +451,8 @@ def test_labels_from_a_file_make_directions_that_edits_use_and_keep(
     places = {name: codec.attributes.columns.index(name) for name in codec.attributes.columns}
     assert after[places["area"]] > start[places["area"]] + 0.2
     assert abs(after[places["bright.yes"]] - start[places["bright.yes"]]) < 0.2
+    before, now = (float(text.removesuffix(" sd")) for text in column["moves"][0]["read"])
+    assert now > before + 0.2
 
 
 def test_svm_takes_yes_or_no_labels_only(tiny_runs, labelled_folder, tmp_path, capsys):

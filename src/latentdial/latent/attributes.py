@@ -47,6 +47,12 @@ class Attributes(nn.Module):
             return codes + self.writer(now + share * (having - without)) - self.writer(now)
         return codes + share * (self.writer(having) - self.writer(without))
 
+    def said(self, code: np.ndarray, name: str) -> str:
+        """What the reader says of one attribute of a code (D,): a probability, or sd from the mean of a number."""
+        codes = torch.as_tensor(code[None]).to(self.reader.mean)
+        value = float(self.reader(codes)[0, self.columns.index(name)])
+        return f"{value:+.1f} sd" if self.reader.part(name).kind == "number" else f"{value:.0%}"
+
     def error(self, start: Tensor, moved: Tensor, name: str) -> Callable[[Tensor], Tensor]:
         """How far codes (B, D) are from reading as `moved` in the attribute named and as `start` in all others, (B,).
 

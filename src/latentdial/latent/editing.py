@@ -22,6 +22,7 @@ class Move:
     """One edit as it happened: the coordinate before and after, and where that lies among the training codes.
 
     `low` and `high` are the coordinates between which 99.9% of the training codes lie; None without training codes.
+    `read` is how an attribute reads before and after.
     """
 
     edit: Edit
@@ -30,6 +31,7 @@ class Move:
     sds: float  # of the new coordinate from the training mean, in standard deviations
     low: float | None = None
     high: float | None = None
+    read: tuple[str, str] | None = None
 
     @property
     def beyond(self) -> bool:
@@ -43,10 +45,11 @@ class Move:
         return f"dimension {self.edit.target}" if self.edit.target.isdigit() else self.edit.target
 
     def sentence(self) -> str:
-        return (
+        said = (
             f"{self.name} goes from {self.before:.2f} to {self.after:.2f}, "
             f"{abs(self.sds):.1f} sd {'above' if self.sds >= 0 else 'below'} the mean of the training codes"
         )
+        return said if self.read is None else f"{said}, and reads {self.read[1]} in place of {self.read[0]}"
 
 
 @dataclass(frozen=True)
@@ -150,17 +153,25 @@ def apply_edits(
         after = one.apply(before, direction.mean, direction.sd)
         if not abs(after) <= FLOAT32_MAX:
             raise LatentdialError(f"edit {one} takes {direction.title} to {after:g}: stay within +-{FLOAT32_MAX:g}")
+        start = edited
         if keep:
             edited = steer(codec, edited, direction, after - before, keep)
             after = float(edited @ direction.vector)
         else:
             edited = edited + (after - before) * direction.vector
         sds = (after - direction.mean) / direction.sd if direction.sd > 0 else 0.0
-        ends = (None, None) if codec.training_codes is None else reach(codec, direction.vector)
-        moves.append(Move(one, before, after, sds, *ends))
+        low, high = (None, None) if codec.training_codes is None else reach(codec, direction.vector)
+        moves.append(Move(one, before, after, sds, low, high, _read(codec, direction.name, start, edited)))
     if not np.abs(edited).max() <= FLOAT32_MAX:
         raise LatentdialError(f"the edits leave the range of numbers: stay within +-{FLOAT32_MAX:g}")
     return edited.astype(np.float32), moves
+
+
+def _read(codec: Codec, name: str, start: np.ndarray, edited: np.ndarray) -> tuple[str, str] | None:
+    """How the attribute of this name, where it is one that the codec knows, reads from the code before and after."""
+    if codec.attributes is None or name not in codec.attributes.columns:
+        return None
+    return codec.attributes.said(start, name), codec.attributes.said(edited, name)
 
 
 def _outs(codec: Codec, codes: np.ndarray) -> list[float] | list[None]:

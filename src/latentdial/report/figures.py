@@ -81,6 +81,7 @@ def edit_sheet(sheet: EditSheet, side: int = 176) -> Image.Image:
     cells = [Cell(sheet.source, ["what was given"]), Cell(sheet.reconstruction, ["decoded from its code"])]
     for column in sheet.columns:
         moves = [f"{m.name}: {m.before:.2f} to {m.after:.2f} ({m.sds:+.1f} sd)" for m in column.moves]
+        moves += [f"{m.name} reads {m.read[1]}, before {m.read[0]}" for m in column.moves if m.read]
         change = f"{column.change.mean:.2f} levels on average, {column.change.share:.0%} of pixels"
         out = [f"outside the safe range: {column.out:.1f} times"] if column.picture_out else []
         out += ["beyond the training codes"] if any(move.beyond for move in column.moves) else []
