@@ -51,7 +51,8 @@ from latentdial.latent.labelled import Attribute, attributes_of, run_pictures
 from latentdial.latent.steering import by_attributes, conditioned, refined
 from latentdial.run import load
 
-AVATARS = ["skin.4", "hair.4", "hair_colour.4", "glasses.2", "beard", "clothes.1", "background.2", "x"]
+AVATARS = ["skin.614335", "hair.bob", "hair_colour.c93305", "glasses.sunglasses", "beard.beardMedium"]
+AVATARS += ["clothes.ff5c5c", "background.ffd5dc", "x"]
 AMOUNTS = np.array([0.5, 1, 1.5, 2, 3, 4, 6, 8])  # sd of the codes along a direction
 PICTURES = 48
 CARRIED, FAR, FAR_SD = 0.8, 0.8, 3.0
@@ -174,7 +175,8 @@ def drawn(known: Setting, picks: np.ndarray, title: str) -> np.ndarray:
     """The same avatars with one factor changed."""
     name, _, category = title.partition(".")
     people = {key: values[picks].copy() for key, values in known.held_out.factors.items()}
-    people[name][:] = int(category or 1) if name in CHOICES else RANGES[name][1]
+    words = [word.removeprefix("#") for word in CHOICES.get(name, ())]
+    people[name][:] = words.index(category) if words else RANGES[name][1]
     return draw_all(people, known.codec.geometry.size)
 
 

@@ -341,6 +341,13 @@ def test_attributes_from_values_and_csv(linear, tmp_path):
         "hair.bun",
     ]
     assert make_attribute("beard", np.array([0, 1, 1, 0])).columns["beard"].tolist() == [0, 1, 1, 0]
+    named = make_attribute("skin", np.array([2, 0, 2, 1]), ["#ffdbb4", "pale rose", "dark"])
+    assert {title: values.tolist() for title, values in named.columns.items()} == {
+        "skin.ffdbb4": [0, 1, 0, 0],
+        "skin.pale_rose": [0, 0, 0, 1],
+        "skin.dark": [1, 0, 1, 0],
+    }
+    assert list(make_attribute("beard", np.array([0, 1, 1]), ["none", "full"]).columns) == ["beard.full"]
     path = tmp_path / "labels.csv"
     path.write_text("file,smile,who\nb.png,1,ann\na.png,0,bob\nd.png,1,bob\nc.png,0,ann\nnone.png,1,eve\n")
     index, (smile, who) = read_labels(path, ["x/a.png", "x/b.png", "c.png", "d.png"])

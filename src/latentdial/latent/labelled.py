@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -58,11 +58,11 @@ def run_pictures(codec: Codec, data: str | None = None, progress: Progress | Non
 def attributes_of(images: ImageSet) -> list[Attribute]:
     """The factors of an image set, or the labels of its sub-folders; without either a LatentdialError."""
     if images.factors:
-        return [make_attribute(name, values) for name, values in images.factors.items()]
+        words = images.columns.categories
+        return [make_attribute(name, values, words.get(name)) for name, values in images.factors.items()]
     if images.labels is None:
         raise LatentdialError("these pictures have no labels: put them in sub-folders or give --labels FILE.csv")
-    names = np.array([re.sub(r"[^A-Za-z0-9_.-]", "_", name) for name in images.label_names])
-    return [make_attribute("label", names[images.labels])]
+    return [make_attribute("label", images.labels, images.label_names)]
 
 
 def read_labels(path: Path, names: list[str]) -> tuple[np.ndarray, list[Attribute]]:
@@ -86,19 +86,23 @@ def read_labels(path: Path, names: list[str]) -> tuple[np.ndarray, list[Attribut
     return index, [make_attribute(name, _values(columns[:, i])) for i, name in enumerate(rows[0][1:])]
 
 
-def make_attribute(name: str, values: np.ndarray) -> Attribute:
-    """An attribute from numbers, yes/no, or categories: whole numbers of at most 24 kinds, or texts."""
+def make_attribute(name: str, values: np.ndarray, words: Sequence[str] | None = None) -> Attribute:
+    """An attribute from numbers, yes/no, or categories: whole numbers of at most 24 kinds, or texts.
+
+    `words` are the names of categories that are given as indices.
+    """
     kinds, counts = np.unique(values, return_counts=True)
     categories = values.dtype.kind in "OUS" or (values.dtype.kind in "iub" and len(kinds) <= MAX_CATEGORIES)
     if not categories or len(kinds) < 2:
         return Attribute(name, {name: values.astype(np.float64)})
     if len(kinds) > MAX_CATEGORIES:
         raise LatentdialError(f"attribute {name} has {len(kinds)} values: give numbers or at most {MAX_CATEGORIES}")
+    titles = {kind: f"{name}.{_word(kind if words is None else words[kind])}" for kind in kinds.tolist()}
     if len(kinds) == 2:
-        title = name if values.dtype.kind in "iub" else f"{name}.{kinds[1]}"
+        title = name if words is None and values.dtype.kind in "iub" else titles[kinds[1].item()]
         return Attribute(name, {title: (values == kinds[1]).astype(np.float64)})
-    often = [kind for kind, count in zip(kinds, counts, strict=True) if count >= MIN_SHARE * len(values)]
-    return Attribute(name, {f"{name}.{kind}": (values == kind).astype(np.float64) for kind in often})
+    often = [kind for kind, count in zip(kinds.tolist(), counts, strict=True) if count >= MIN_SHARE * len(values)]
+    return Attribute(name, {titles[kind]: (values == kind).astype(np.float64) for kind in often})
 
 
 def attribute_directions(
@@ -130,11 +134,16 @@ def side_effects(codec: Codec, direction: Direction, attributes: list[Direction]
     return {other.name: float((moved @ other.normal).mean()) for other in attributes}
 
 
+def _word(text: object) -> str:
+    """A text as the second part of a name: of a colour its digits alone."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", str(text).removeprefix("#"))
+
+
 def _values(cells: np.ndarray) -> np.ndarray:
     try:
         numbers = cells.astype(np.float64)
     except ValueError:
-        return np.array([re.sub(r"[^A-Za-z0-9_.-]", "_", cell.strip()) for cell in cells])
+        return np.array([_word(cell.strip()) for cell in cells])
     if not np.isfinite(numbers).all():
         raise LatentdialError("the labels hold numbers that are not finite: remove them")
     whole = (numbers == numbers.round()).all() and len(np.unique(numbers)) <= MAX_CATEGORIES
