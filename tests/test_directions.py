@@ -523,7 +523,7 @@ def test_a_category_takes_the_place_of_the_one_that_was_there(linear):
     changes = weight[2] - (truth @ np.vstack([np.zeros((2, LATENT)), weight[2:]]))[truth[:, 2] == 0]
     mean = weight[2] - weight[3:].mean(0)
     vector, whole = torch.tensor(mean / np.linalg.norm(mean), dtype=torch.float32), float(np.linalg.norm(mean))
-    for amount, share in ((whole, 1), (0.5 * whole, 0.5), (3 * whole, 3)):
+    for amount, share in ((whole, 1), (0.5 * whole, 0.5), (3 * whole, 1)):
         moved = attributes.moved(others, "third.0", vector, amount) - others
         exact = np.isclose(moved.numpy(), share * changes, atol=3e-4).all(1)
         assert exact.mean() > 0.95  # the reader takes a few for another category than theirs

@@ -13,6 +13,8 @@ from latentdial.latent.codec import Codec
 from latentdial.latent.reader import Part, Reader, part_of, train_reader, truth_of
 from latentdial.latent.writer import Writer, train_writer
 
+TIMES = (1.0, 1.5, 2.0, 3.0, 4.0)  # of a whole change, which go on until it shows
+ENOUGH = 0.9  # probability from which on a code reads as changed
 MAX_GAIN = 3.0  # a change is at most this much longer than what is asked of it along a direction
 
 
@@ -37,15 +39,26 @@ class Attributes(nn.Module):
         """Codes (B, D) with one attribute changed and all others as they are, by `amount` along a unit vector (D,).
 
         Each code moves by a share of the difference of the mean codes of pictures with and without the change, and so
-        keeps what sets it apart from its mean. The share is one where `amount` is the mean change along the vector.
-        A category makes room for the likeliest other.
+        keeps what sets it apart from its mean. The share is one where `amount` is the mean change along the vector;
+        it grows no further once the code reads as changed. A category makes room for the likeliest other.
         """
         now = self.reader.decided(codes)
         without, having = self._ends(codes, now, name)
         share = amount / self._length(name, vector)
         if self.reader.part(name).kind == "number":
             return codes + self.writer(now + share * (having - without)) - self.writer(now)
-        return codes + share * (self.writer(having) - self.writer(without))
+        change = (self.writer(having) - self.writer(without)) * (1 if share > 0 else -1)
+        limit = self._limit(codes, change, name, share > 0)
+        return codes + limit.clamp(max=abs(share))[:, None] * change
+
+    def _limit(self, codes: Tensor, change: Tensor, name: str, wanted: bool) -> Tensor:
+        """The least of some multiples of the change after which codes (B, D) read as wanted, else infinity; (B,)."""
+        column = self.columns.index(name)
+        limit = torch.full_like(codes[:, 0], torch.inf)
+        for times in reversed(TIMES):
+            read = self.reader(codes + times * change)[:, column]
+            limit = torch.where((read if wanted else 1 - read) > ENOUGH, times, limit)
+        return limit
 
     def said(self, code: np.ndarray, name: str) -> str:
         """What the reader says of one attribute of a code (D,): a probability, or sd from the mean of a number."""
