@@ -52,13 +52,10 @@ class Attributes(nn.Module):
         return codes + limit.clamp(max=abs(share))[:, None] * change
 
     def _limit(self, codes: Tensor, change: Tensor, name: str, wanted: bool) -> Tensor:
-        """The least of some multiples of the change after which codes (B, D) read as wanted, else infinity; (B,)."""
-        column = self.columns.index(name)
-        limit = torch.full_like(codes[:, 0], torch.inf)
-        for times in reversed(TIMES):
-            read = self.reader(codes + times * change)[:, column]
-            limit = torch.where((read if wanted else 1 - read) > ENOUGH, times, limit)
-        return limit
+        """The least of some multiples of the change after which codes (B, D) read as wanted, or come closest; (B,)."""
+        column, times = self.columns.index(name), torch.tensor(TIMES, device=codes.device)
+        reads = self.reader((codes + times[:, None, None] * change).flatten(0, 1))[:, column].view(len(times), -1)
+        return times[(reads if wanted else 1 - reads).clamp(max=ENOUGH).argmax(0)]
 
     def said(self, code: np.ndarray, name: str) -> str:
         """What the reader says of one attribute of a code (D,): a probability, or sd from the mean of a number."""
