@@ -529,6 +529,21 @@ def test_a_category_takes_the_place_of_the_one_that_was_there(linear):
         assert exact.mean() > 0.95  # the reader takes a few for another category than theirs
 
 
+def test_steering_goes_by_attributes_where_they_are_read_well_and_is_linear_elsewhere(linear):
+    columns, truth = labelled(600, seed=5)
+    weight = 0.1 * np.random.default_rng(6).normal(size=(5, LATENT))
+    codes = (truth @ weight).astype(np.float32)
+    known = replace(linear, training_codes=codes, attributes=learn_attributes(linear, codes, columns))
+    high, size = (make_direction(known, name, "attribute", weight[i]) for i, name in enumerate(("high", "size")))
+    start, length = codes[truth[:, 0] == 0][0].astype(float), float(np.linalg.norm(weight[0]))
+    assert known.attributes.trusted("high")
+    assert steer(known, start, high, length, [size]) - start == pytest.approx(weight[0], abs=0.1 * length)
+    assert steer(known, start, high, 3 * length, [size]) - start == pytest.approx(weight[0], abs=0.1 * length)
+    known.attributes.reader.trust.zero_()
+    moved = steer(known, start, high, length, [size]) - start
+    assert abs(moved @ size.normal) < 0.1 * abs(weight[0] @ size.normal)
+
+
 def test_mean_codes_follow_what_no_linear_map_can_and_trust_little_to_few_pictures():
     """Exclusive or of two labels; and codes that have nothing to do with the labels of forty pictures."""
     rng = np.random.default_rng(4)

@@ -13,6 +13,7 @@ from latentdial.latent.codec import Codec
 from latentdial.latent.reader import Part, Reader, part_of, train_reader, truth_of
 from latentdial.latent.writer import Writer, train_writer
 
+TRUSTED = 0.8  # share of its variance that is read right
 TIMES = (1.0, 1.5, 2.0, 3.0, 4.0)  # of a whole change, which go on until it shows
 ENOUGH = 0.9  # probability from which on a code reads as changed
 MAX_GAIN = 3.0  # a change is at most this much longer than what is asked of it along a direction
@@ -34,6 +35,10 @@ class Attributes(nn.Module):
     def columns(self) -> list[str]:
         """The names that can be moved."""
         return self.reader.columns
+
+    def trusted(self, name: str) -> bool:
+        """Codes say enough of the attribute for its changes to be steered by what is read."""
+        return float(self.reader.trust[self.columns.index(name)]) >= TRUSTED
 
     def moved(self, codes: Tensor, name: str, vector: Tensor, amount: float) -> Tensor:
         """Codes (B, D) with one attribute changed and all others as they are, by `amount` along a unit vector (D,).

@@ -25,12 +25,13 @@ Error = Callable[[Tensor], Tensor]
 def steer(codec: Codec, code: np.ndarray, target: Direction, amount: float, keep: Sequence[Direction]) -> np.ndarray:
     """The code (D,) moved `amount` along the target with every direction in `keep` held.
 
-    Where the codec knows the target and all that is kept as attributes, the code moves as they say, and is refined
-    until it reads so. Otherwise the linear step is conditioned, and refined until its picture, encoded again, reads so.
+    Where the codec knows the target and all that is kept as attributes, and reads the target well, the code moves as
+    they say, and is refined until it reads so. Otherwise the linear step is conditioned, and refined until its picture,
+    encoded again, reads so.
     """
-    names = [target.name, *(direction.name for direction in keep)]
-    if codec.attributes is not None and set(names) <= set(codec.attributes.columns):
-        return by_attributes(codec, codec.attributes, code[None], target, amount)[0]
+    names, known = [target.name, *(direction.name for direction in keep)], codec.attributes
+    if known is not None and set(names) <= set(known.columns) and known.trusted(target.name):
+        return by_attributes(codec, known, code[None], target, amount)[0]
     readers = [direction.normal for direction in keep]
     step = conditioned(amount * target.vector, np.cov(codec.codes.T.astype(np.float64)), readers, target.normal)
     return refined(codec, code[None], (code + step)[None], np.stack([target.normal, *readers]))[0]
