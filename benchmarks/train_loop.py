@@ -4,7 +4,7 @@ Command:  python benchmarks/train_loop.py --net mlp-vae --pythae /path/to/pythae
 Time:     2 to 4 minutes a net on 2 cores
 Expected: latentdial / bare at least 0.97 for every net, and latentdial / pythae, on two cores of
           an Intel Xeon with AMX:                      mlp-vae 1.5 to 1.7, fcn-ae 3.1, conv-vae 2.2
-          an AMD EPYC with AVX512-BF16 and no AMX:     mlp-vae 1.7 to 1.8, fcn-ae 2.4, conv-vae 1.9
+          an AMD EPYC with AVX512-BF16 and no AMX:     mlp-vae 1.7 to 1.8, fcn-ae 2.4, conv-vae 1.6 to 1.8
           an AMD EPYC without bfloat16, in float32:    mlp-vae 1.5 to 1.8, fcn-ae 1.3, conv-vae 1.1
 
 All contenders train the same layers on the same random pictures in batches of the same size, with Adam. They take

@@ -11,11 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from latentdial.errors import LatentdialError
 
@@ -34,35 +32,6 @@ class ChannelsLast(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         half = torch.is_autocast_enabled(x.device.type)
         return x.contiguous(memory_format=torch.channels_last) if half else x
-
-
-class Upsample(nn.ConvTranspose2d):
-    """A 4x4 stride-2 transposed convolution: (B, before, H, W) -> (B, after, 2H, 2W).
-
-    Under autocast the gradient of its bias is a sum: oneDNN's own, in bfloat16 on a processor, takes as long as that of
-    the weights, a tenth of a step of conv-vae.
-    """
-
-    def __init__(self, before: int, after: int):
-        super().__init__(before, after, 4, stride=2, padding=1)
-
-    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        if self.bias is None or not torch.is_autocast_enabled(x.device.type):
-            return super().forward(x, output_size)
-        y = F.conv_transpose2d(x, self.weight, self.bias.detach(), stride=2, padding=1)
-        return _Biased.apply(y, self.bias)
-
-
-class _Biased(torch.autograd.Function):
-    """Ties pictures (B, C, H, W) with a bias (C,) in them to its gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, y: Tensor, bias: Tensor) -> Tensor:
-        return y.view_as(y)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        return gradient, gradient.sum((0, 2, 3)).float()
 
 
 def mlp(image: tuple[int, int, int], features: int, latent: int, widths: Sequence[int] = (2048, 512)) -> Network:
@@ -103,7 +72,7 @@ def conv(
         down += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.ReLU()]
     up: list[nn.Module] = []
     for before, after in zip(channels[::-1], [*channels[-2::-1], colours], strict=True):
-        up += [nn.ReLU(), Upsample(before, after)]
+        up += [nn.ReLU(), nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)]
     unflatten = nn.Sequential(nn.Unflatten(1, inner), ChannelsLast())
     return Network(
         encoder=_numbered([("layout", ChannelsLast())], [*down, nn.Flatten(), nn.Linear(prod(inner), features)], []),
