@@ -10,6 +10,8 @@ import torch
 
 from latentdial.errors import LatentdialError
 
+SIZES = (128, 512), (512, 512)  # of the matrices
+LEAST, MOST, PATIENCE = 3, 50, 0.3  # products of each, and seconds for all
 WORTH = 1.25  # how much faster bfloat16 must be to be chosen
 
 
@@ -35,11 +37,19 @@ def choose_precision(wanted: str, device: str) -> str:
 
 @cache
 def bf16_speedup(device: str = "cpu") -> float:
-    """How much faster a device multiplies bfloat16 than float32 matrices; 0 where it has no bfloat16."""
+    """How much faster a device multiplies bfloat16 than float32 matrices; 0 where it has no bfloat16.
+
+    The least of several times for each, taken in turns, so that other work on the machine does not decide.
+    """
+    times: list[tuple[float, float]] = []
+    end = time.perf_counter() + PATIENCE
     try:
-        return _seconds(torch.float32, device) / _seconds(torch.bfloat16, device)
+        wide, narrow = ([torch.randn(*size).to(device, t) for size in SIZES] for t in (torch.float32, torch.bfloat16))
+        while len(times) < LEAST or (len(times) < MOST and time.perf_counter() < end):
+            times.append((_seconds(*wide), _seconds(*narrow)))
     except (TypeError, RuntimeError):
         return 0.0
+    return min(one for one, _ in times) / min(other for _, other in times)
 
 
 def autocast(precision: str, device: str) -> AbstractContextManager:
@@ -48,11 +58,7 @@ def autocast(precision: str, device: str) -> AbstractContextManager:
     return torch.autocast(kind, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
-def _seconds(dtype: torch.dtype, device: str) -> float:
-    a, b = torch.randn(128, 512).to(device, dtype), torch.randn(512, 512).to(device, dtype)
-    best = float("inf")
-    for _ in range(3):
-        start = time.perf_counter()
-        (a @ b)[0, 0].item()  # waits for the device
-        best = min(best, time.perf_counter() - start)
-    return best
+def _seconds(a: torch.Tensor, b: torch.Tensor) -> float:
+    start = time.perf_counter()
+    (a @ b)[0, 0].item()  # waits for the device
+    return time.perf_counter() - start
