@@ -1,8 +1,8 @@
 """A net that reads attributes from pictures and never sees a codec: the judge of edits.
 
 Command:  python benchmarks/judges.py [--labels FILE.csv --data FOLDER]
-Time:     about 6 minutes a seed on one core
-Expected: on avatars at least 0.95 for every attribute but eyes and eyebrows
+Time:     about 8 minutes a seed on one core
+Expected: on avatars at least 0.98 for every attribute
 
 It learns from real pictures: avatars drawn for it, or the pictures of a run. Most of its batches are fades between two
 pictures, labelled by their share, so that its reading of an edit half done means something: of two avatars that differ
@@ -12,6 +12,7 @@ in one factor, or of any two photographs.
 import argparse
 import itertools
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -189,8 +190,6 @@ def accuracy(judge: Judge, pixels: np.ndarray, truth: list[np.ndarray]) -> np.nd
 
 def labelled(parts: tuple[ImageSet, ImageSet], labels: str) -> tuple[list[ImageSet], list[list[Attribute]]]:
     """The labelled pictures of both parts, and their attributes with the same columns for both."""
-    from pathlib import Path
-
     names = [*parts[0].names, *parts[1].names]
     index, attributes = read_labels(Path(labels), names)
     first = index < len(parts[0])

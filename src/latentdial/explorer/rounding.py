@@ -25,15 +25,15 @@ def large_weights(model: onnx.ModelProto) -> dict[str, int]:
 def round_weights(original: onnx.ModelProto, weights: str, fp16: Collection[str] = ()) -> onnx.ModelProto:
     """A copy with large weights stored as `weights` ("float32", "fp16" or "int8"), those named in `fp16` as fp16."""
     import onnx
-    from onnx import TensorProto, numpy_helper
+    from onnx import numpy_helper
 
     model = onnx.ModelProto()
     model.CopyFrom(original)
-    nodes = []
+    large, nodes = large_weights(model), []
     for tensor in list(model.graph.initializer):
-        values = numpy_helper.to_array(tensor)
-        if weights == "float32" or tensor.data_type != TensorProto.FLOAT or values.size < SMALL:
+        if weights == "float32" or tensor.name not in large:
             continue
+        values = numpy_helper.to_array(tensor)
         int8 = weights == "int8" and tensor.name not in fp16 and values.size % BLOCK == 0
         store = _as_int8 if int8 else _as_fp16
         if store is _as_fp16 and np.abs(values).max() > np.finfo(np.float16).max:

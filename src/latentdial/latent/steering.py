@@ -14,7 +14,6 @@ from latentdial.latent.direction import Direction
 
 STEPS, RATE = 40, 0.1  # of Adam, in sd of the codes
 CLOSENESS = 0.1  # weight of the squared distance from the edit before, in sd of the codes
-NEAR = 0.1  # the same where attributes are read from the code itself
 FLOOR = 1e-4  # of the mean variance of the codes, by which flat directions may still vary
 MAX_GAIN = 3.0  # a conditioned step may be at most this much longer than the plain one
 
@@ -43,7 +42,7 @@ def by_attributes(
     """Codes (N, D) moved `amount` along an attribute's direction, with all that is known of the others held."""
     start, vector = (torch.as_tensor(a, dtype=torch.float32, device=codec.device) for a in (codes, target.vector))
     moved = attributes.moved(start, target.name, vector, amount)
-    return optimise(codec, moved, attributes.error(start, moved, target.name), closeness=NEAR)
+    return optimise(codec, moved, attributes.error(start, moved, target.name))
 
 
 def conditioned(

@@ -92,8 +92,8 @@ def fit_support(codec: Codec, held_out: np.ndarray | None = None) -> Support:
     raw = fitted.raw(codec, held_out)
     middle = np.median(raw, axis=0)
     spread = np.maximum(np.quantile(raw, INSIDE, axis=0) - middle, 1e-6)
-    limit = np.quantile(np.maximum((raw - middle) / spread, 0).sum(1), INSIDE)
-    return replace(fitted, middle=middle, spread=spread, limit=float(limit))
+    fitted = replace(fitted, middle=middle, spread=spread)
+    return replace(fitted, limit=float(np.quantile(fitted.excess(raw).sum(1), INSIDE)))
 
 
 def coarse(pictures: np.ndarray) -> np.ndarray:
