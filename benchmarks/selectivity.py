@@ -53,7 +53,7 @@ from latentdial.run import load
 
 AVATARS = ["skin.614335", "hair.bob", "hair_colour.c93305", "glasses.sunglasses", "beard.beardMedium"]
 AVATARS += ["clothes.ff5c5c", "background.ffd5dc", "x"]
-AMOUNTS = np.array([0.5, 1, 1.5, 2, 3, 4, 6, 8])  # sd of the codes along a direction
+AMOUNTS = np.array([0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.5, 3, 4, 6, 8])  # sd of the codes along a direction
 PICTURES = 48
 CARRIED, FAR, FAR_SD = 0.8, 0.8, 3.0
 PLAIN = ("raw axis", "PCA", "mean difference")

@@ -523,9 +523,12 @@ def test_a_category_takes_the_place_of_the_one_that_was_there(linear):
     changes = weight[2] - (truth @ np.vstack([np.zeros((2, LATENT)), weight[2:]]))[truth[:, 2] == 0]
     mean = weight[2] - weight[3:].mean(0)
     vector, whole = torch.tensor(mean / np.linalg.norm(mean), dtype=torch.float32), float(np.linalg.norm(mean))
-    for amount, share in ((whole, 1), (0.5 * whole, 0.5), (3 * whole, 1)):
-        moved = attributes.moved(others, "third.0", vector, amount) - others
-        exact = np.isclose(moved.numpy(), share * changes, atol=3e-4).all(1)
+    own = changes @ vector.numpy() / whole  # the shorter the change of a code, the sooner it is whole
+    for amount in (0.25, 0.5, 0.8, 3):
+        share = np.minimum(amount / own, 1)
+        eased = share**3 * (6 * share**2 - 15 * share + 10)
+        moved = attributes.moved(others, "third.0", vector, amount * whole) - others
+        exact = np.isclose(moved.numpy(), eased[:, None] * changes, atol=3e-4).all(1)
         assert exact.mean() > 0.95  # the reader takes a few for another category than theirs
 
 

@@ -44,17 +44,19 @@ class Attributes(nn.Module):
         """Codes (B, D) with one attribute changed and all others as they are, by `amount` along a unit vector (D,).
 
         Each code moves by a share of the difference of the mean codes of pictures with and without the change, and so
-        keeps what sets it apart from its mean. The share is one where `amount` is the mean change along the vector;
-        it grows no further once the code reads as changed. A category makes room for the likeliest other.
+        keeps what sets it apart from its mean. The share is one where `amount` is the code's change along the vector.
+        A category makes room for the likeliest other, is passed to quickly in between, where no pictures are, and
+        grows no further once the code reads as changed.
         """
         now = self.reader.decided(codes)
         without, having = self._ends(codes, now, name)
-        share = amount / self._length(name, vector)
+        change = self.writer(having) - self.writer(without)
+        share = amount / _length(change, vector)
         if self.reader.part(name).kind == "number":
-            return codes + self.writer(now + share * (having - without)) - self.writer(now)
-        change = (self.writer(having) - self.writer(without)) * (1 if share > 0 else -1)
-        limit = self._limit(codes, change, name, share > 0)
-        return codes + limit.clamp(max=abs(share))[:, None] * change
+            return codes + self.writer(now + share[:, None] * (having - without)) - self.writer(now)
+        change = change * (1 if amount > 0 else -1)
+        limit = self._limit(codes, change, name, amount > 0)
+        return codes + torch.minimum(_eased(share.abs()), limit)[:, None] * change
 
     def _limit(self, codes: Tensor, change: Tensor, name: str, wanted: bool) -> Tensor:
         """The least of some multiples of the change after which codes (B, D) read as wanted, or come closest; (B,)."""
@@ -77,13 +79,6 @@ class Attributes(nn.Module):
         wanted = torch.where(own, self.reader(moved), self.reader(start))
         weights = torch.where(own, 1.0, self.reader.trust)
         return lambda codes: ((self.reader(codes) - wanted).square() * weights).sum(1)
-
-    def _length(self, name: str, vector: Tensor) -> float:
-        """How far codes move along a unit vector (D,) on average where the attribute changes, by an sd of a number."""
-        effects = dict(zip(self.columns, self.writer.linear.weight.T, strict=True))
-        others = [effects[column] for column in self.reader.part(name).columns if column != name]
-        effect = effects[name] - torch.stack(others).mean(0) if others else effects[name]
-        return max(float(effect @ vector), float(effect.norm()) / MAX_GAIN, 1e-12)
 
     def _ends(self, codes: Tensor, now: Tensor, name: str) -> tuple[Tensor, Tensor]:
         """The attributes (B, A) without and with that named; of a number, half an sd below and above."""
@@ -119,3 +114,13 @@ def learn_attributes(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Attributes(train_reader(parts, codes, again, truth), train_writer(truth, codes)).eval()
+
+
+def _length(change: Tensor, vector: Tensor) -> Tensor:
+    """How far changes (B, D) of codes go along a unit vector (D,), (B,)."""
+    return (change @ vector).maximum(change.norm(dim=1) / MAX_GAIN).clamp_min(1e-12)
+
+
+def _eased(share: Tensor) -> Tensor:
+    """Shares (B,) of a whole change that dwell at none and at all of it (the smootherstep); larger ones stay."""
+    return torch.where(share < 1, share**3 * (share * (6 * share - 15) + 10), share)

@@ -13,7 +13,7 @@ from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction
 
 STEPS, RATE = 40, 0.1  # of Adam, in sd of the codes
-CLOSENESS = 0.1  # weight of the squared distance from the edit before, in sd of the codes
+CLOSENESS = 1.0  # weight of the squared distance from the edit before, in sd of the codes
 FLOOR = 1e-4  # of the mean variance of the codes, by which flat directions may still vary
 MAX_GAIN = 3.0  # a conditioned step may be at most this much longer than the plain one
 
