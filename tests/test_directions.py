@@ -511,7 +511,8 @@ def test_attributes_that_are_linear_in_the_code_move_alone_and_exactly(linear):
         length = np.linalg.norm(change)
         vector = torch.tensor(change / length, dtype=torch.float32)
         moved = attributes.moved(start, column, vector, amount * length)
-        assert (moved - start).numpy() == pytest.approx(np.tile(amount * change, (600, 1)), abs=2e-5)
+        share = amount * (truth[:, :1] == 0 if column == "high" else np.ones((600, 1)))  # what is high already stays
+        assert (moved - start).numpy() == pytest.approx(share * change, abs=2e-5)
 
 
 def test_a_category_takes_the_place_of_the_one_that_was_there(linear):
@@ -530,6 +531,9 @@ def test_a_category_takes_the_place_of_the_one_that_was_there(linear):
         moved = attributes.moved(others, "third.0", vector, amount * whole) - others
         exact = np.isclose(moved.numpy(), eased[:, None] * changes, atol=3e-4).all(1)
         assert exact.mean() > 0.95  # the reader takes a few for another category than theirs
+    having = codes[truth[:, 2] == 1]
+    stayed = (attributes.moved(having, "third.0", vector, 2 * whole) == having).all(1)
+    assert stayed.float().mean() > 0.95
 
 
 def test_steering_goes_by_attributes_where_they_are_read_well_and_is_linear_elsewhere(linear):

@@ -14,7 +14,7 @@ from latentdial.latent.reader import Part, Reader, part_of, train_reader, truth_
 from latentdial.latent.writer import Writer, train_writer
 
 TRUSTED = 0.8  # share of its variance that is read right
-TIMES = (1.0, 1.5, 2.0, 3.0, 4.0)  # of a whole change, which go on until it shows
+TIMES = (0.0, 1.0, 1.5, 2.0, 3.0, 4.0)  # of a whole change, which go on until it shows; none where it does already
 ENOUGH = 0.9  # probability from which on a code reads as changed
 MAX_GAIN = 3.0  # a change is at most this much longer than what is asked of it along a direction
 
@@ -45,8 +45,8 @@ class Attributes(nn.Module):
 
         Each code moves by a share of the difference of the mean codes of pictures with and without the change, and so
         keeps what sets it apart from its mean. The share is one where `amount` is the code's change along the vector.
-        A category makes room for the likeliest other, is passed to quickly in between, where no pictures are, and
-        grows no further once the code reads as changed.
+        A category takes the place of the one that is there, passes quickly halfway, where no pictures are, and goes no
+        further once the code reads as changed; a code that has it stays as it is.
         """
         now = self.reader.decided(codes)
         without, having = self._ends(codes, now, name)
