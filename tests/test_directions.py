@@ -311,6 +311,16 @@ def test_sheet_shows_an_edit_without_and_with_the_detail(linear):
     assert widths[1] > widths[0] + 150
 
 
+def test_long_headings_and_names_stay_within_their_columns(linear):
+    picture = linear.decode(linear.codes[:1])[0]
+    names = ["0+=0.1s;1+=0.2s;2+=0.3s;3+=0.1s", "0=1;1=2;2=3;3=4;0=12.34567;1=23.45678"]
+    sheet = edit_sheet(edit(linear, picture, names), side=96)
+    canvas = np.asarray(sheet)
+    columns = (canvas < 128).any((0, 2))  # where there is ink
+    gaps = [28 + i * 106 + 96 for i in range(4)]  # margin, then pictures of 96 with 10 between
+    assert not any(columns[gap + 1 : gap + 9].any() for gap in gaps)
+
+
 def test_paths(linear):
     first, last = linear.codes[0].astype(float), linear.codes[1].astype(float)
     for path in ("linear", "spherical", "density"):

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from latentdial.latent.codec import Codec
-from latentdial.latent.editing import EditSheet
+from latentdial.latent.editing import EditSheet, Move
 from latentdial.latent.effect import DimensionTable, traversal
 
 PAPER, INK, SOFT, BAR, SAFE = "#ffffff", "#1c2230", "#667085", "#2f6fed", "#2e9e5b"
@@ -21,11 +21,15 @@ SDS = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
 
 @dataclass(frozen=True)
 class Cell:
-    """A picture, uint8 (H, W, C), with lines of text below it, or a line that says that it is among the data."""
+    """A picture, uint8 (H, W, C), with sentences below it, or a line that says that it is among the data."""
 
     picture: np.ndarray
     caption: list[str] = field(default_factory=list)
     underlined: bool = False
+
+    def lines(self, width: int) -> list[str]:
+        """The caption in lines of at most `width` pixels."""
+        return [line for sentence in self.caption for line in _wrapped(sentence, width, 13)]
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,10 @@ class Sheet:
     def draw(self, side: int = 128) -> Image.Image:
         """Draw the sheet with pictures of about `side` pixels."""
         label_width = 150 if any(row.label for row in self.rows) else 0
-        head = LINE * (2 * bool(self.title) + bool(self.subtitle) + bool(self.headings)) + 8 * bool(self.title)
+        head = LINE * (2 * bool(self.title) + bool(self.subtitle)) + 8 * bool(self.title)
+        head += LINE * max(map(len, self._heading_lines(side)), default=0)
         columns = max(len(row.cells) for row in self.rows)
-        heights = [side + LINE * max(len(cell.caption) for cell in row.cells) + GAP for row in self.rows]
+        heights = [side + LINE * max(len(cell.lines(side)) for cell in row.cells) + GAP for row in self.rows]
         size = (2 * MARGIN + label_width + columns * (side + GAP) - GAP, 2 * MARGIN + head + sum(heights) - GAP)
         canvas = Image.new("RGB", (max(size[0], _width(self.title, 22), _width(self.subtitle, 14)), size[1]), PAPER)
         pen = ImageDraw.Draw(canvas)
@@ -70,9 +75,17 @@ class Sheet:
             pen.text((MARGIN, top), self.subtitle, SOFT, _font(14))
             top += LINE
         top += 16 if self.title else 0
-        for i, heading in enumerate(self.headings):
-            pen.text((left + i * (side + GAP) + side / 2, top + 12), heading, INK, _font(15), anchor="ms")
-        return top + (LINE if self.headings else 0)
+        columns = self._heading_lines(side)
+        below = top + LINE * max(map(len, columns), default=0)
+        for i, lines in enumerate(columns):
+            for j, line in enumerate(reversed(lines)):
+                place = (left + i * (side + GAP) + side / 2, below - 8 - j * LINE)
+                pen.text(place, line, INK, _font(15), anchor="ms")
+        return below
+
+    def _heading_lines(self, side: int) -> list[list[str]]:
+        """The lines of each heading, no wider than its column; joined edits part where they are joined."""
+        return [_wrapped(heading.replace(";", "; "), side, 15) for heading in self.headings]
 
 
 def edit_sheet(sheet: EditSheet, side: int = 176) -> Image.Image:
@@ -80,18 +93,23 @@ def edit_sheet(sheet: EditSheet, side: int = 176) -> Image.Image:
     headings = ["original", "reconstruction"]
     cells = [Cell(sheet.source, ["what was given"]), Cell(sheet.reconstruction, ["decoded from its code"])]
     for column in sheet.columns:
-        moves = [f"{m.name}: {m.before:.2f} to {m.after:.2f} ({m.sds:+.1f} sd)" for m in column.moves]
-        moves += [f"{m.name} reads {m.read[1]}, before {m.read[0]}" for m in column.moves if m.read]
+        moves = map(_move_line, column.moves)
         change = f"{column.change.mean:.2f} levels on average, {column.change.share:.0%} of pixels"
         out = [f"outside the safe range: {column.out:.1f} times"] if column.picture_out else []
         out += ["beyond the training codes"] if any(move.beyond for move in column.moves) else []
-        caption = [line for text in [*moves, change, *out] for line in textwrap.wrap(text, 26)]
+        caption = [*moves, change, *out]
         cells.append(Cell(column.picture if column.plain is None else column.plain, caption))
         headings.append(column.label)
         if column.plain is not None:
-            cells.append(Cell(column.picture, ["with the detail of the", "original where the edit", "left it alone"]))
+            cells.append(Cell(column.picture, ["with the detail of the original where the edit left it alone"]))
             headings.append("detail kept")
     return Sheet([Row(cells)], headings=headings).draw(side)
+
+
+def _move_line(move: Move) -> str:
+    if move.read:
+        return f"{move.name} reads {move.read[1]}, before {move.read[0]}"
+    return f"{move.name}: {move.before:.2f} to {move.after:.2f} ({move.sds:+.1f} sd)"
 
 
 def dimension_sheet(codec: Codec, table: DimensionTable, code: np.ndarray, top: int = 12) -> Image.Image:
@@ -155,8 +173,8 @@ def _draw_row(
         canvas.paste(to_picture(cell.picture).convert("RGB").resize((side, side), Image.Resampling.BICUBIC), (x, top))
         if cell.underlined:
             pen.rectangle((x, top + side + 3, x + side, top + side + 5), SAFE)
-        for j, line in enumerate(cell.caption):
-            pen.text((x + side / 2, top + side + 6 + j * LINE), line, SOFT, _font(13), anchor="mt")
+        for j, line in enumerate(cell.lines(side)):
+            pen.text((x + side / 2, top + side + 3 + j * LINE), line, SOFT, _font(13), anchor="ma")
 
 
 @cache
@@ -166,3 +184,12 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 
 def _width(text: str, size: int) -> int:
     return 2 * MARGIN + round(_font(size).getlength(text)) if text else 0
+
+
+def _wrapped(text: str, width: int, size: int) -> list[str]:
+    """Lines as long as fit into `width` pixels; words too long for one are broken."""
+    for letters in range(len(text), 0, -1):
+        lines = textwrap.wrap(text, letters)
+        if max(map(_font(size).getlength, lines)) <= width:
+            return lines
+    return list(text)
