@@ -203,6 +203,8 @@ def test_steering_a_linear_codec_holds_what_is_kept(linear):
     moved = steer(linear, code, target, 0.1, [kept])
     assert abs(moved[1] - code[1]) < 0.1 * abs(plain[1] - code[1])
     assert (moved - code) @ target.vector == pytest.approx(0.1, rel=0.15)
+    assert steer(linear, code, target, 0.1, [target, kept]) == pytest.approx(moved)
+    assert steer(linear, code, target, 0.1, [target]) == pytest.approx(plain)
 
 
 def test_support_has_95_percent_of_held_out_codes_inside(linear):

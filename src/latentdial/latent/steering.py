@@ -22,15 +22,18 @@ Error = Callable[[Tensor], Tensor]
 
 
 def steer(codec: Codec, code: np.ndarray, target: Direction, amount: float, keep: Sequence[Direction]) -> np.ndarray:
-    """The code (D,) moved `amount` along the target with every direction in `keep` held.
+    """The code (D,) moved `amount` along the target with every direction in `keep`, but the target itself, held.
 
     Where the codec knows the target and all that is kept as attributes, and reads the target well, the code moves as
     they say, and is refined until it reads so. Otherwise the linear step is conditioned, and refined until its picture,
     encoded again, reads so.
     """
+    keep = [direction for direction in keep if direction.name != target.name]
     names, known = [target.name, *(direction.name for direction in keep)], codec.attributes
     if known is not None and set(names) <= set(known.columns) and known.trusted(target.name):
         return by_attributes(codec, known, code[None], target, amount)[0]
+    if not keep:
+        return code + amount * target.vector
     readers = [direction.normal for direction in keep]
     step = conditioned(amount * target.vector, np.cov(codec.codes.T.astype(np.float64)), readers, target.normal)
     return refined(codec, code[None], (code + step)[None], np.stack([target.normal, *readers]))[0]
