@@ -78,10 +78,10 @@ def refined(codec: Codec, codes: np.ndarray, moved: np.ndarray, readers: np.ndar
     return optimise(codec, torch.as_tensor(moved, dtype=torch.float32, device=codec.device), error)
 
 
-def optimise(codec: Codec, moved: Tensor, error: Error, steps: int = STEPS, closeness: float = CLOSENESS) -> np.ndarray:
+def optimise(codec: Codec, moved: Tensor, error: Error) -> np.ndarray:
     """Codes (N, D) near `moved` with a small error.
 
-    Minimises the error plus `closeness` times the squared distance in sd of the codes, with Adam on whitened offsets,
+    Minimises the error plus `CLOSENESS` times the squared distance in sd of the codes, with Adam on whitened offsets,
     so that the code keeps to directions in which real codes vary.
     """
     covariance = np.atleast_2d(np.cov(codec.codes.T.astype(np.float64)))
@@ -89,9 +89,9 @@ def optimise(codec: Codec, moved: Tensor, error: Error, steps: int = STEPS, clos
     colour = torch.as_tensor(np.linalg.cholesky(covariance + ridge).T, dtype=torch.float32, device=codec.device)
     offset = torch.zeros_like(moved, requires_grad=True)
     optimiser = torch.optim.Adam([offset], lr=RATE)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    for _ in range(steps):
-        loss = error(moved + offset @ colour).sum() + closeness * offset.square().sum()
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
+    for _ in range(STEPS):
+        loss = error(moved + offset @ colour).sum() + CLOSENESS * offset.square().sum()
         (offset.grad,) = torch.autograd.grad(loss, [offset])
         optimiser.step()
         schedule.step()

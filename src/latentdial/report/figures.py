@@ -51,41 +51,26 @@ class Sheet:
     headings: list[str] = field(default_factory=list)
 
     def draw(self, side: int = 128) -> Image.Image:
-        """Draw the sheet with pictures of about `side` pixels."""
+        """Draw the sheet with pictures of about `side` pixels; joined edits part in a heading where they are joined."""
         label_width = 150 if any(row.label for row in self.rows) else 0
-        head = LINE * (2 * bool(self.title) + bool(self.subtitle)) + 8 * bool(self.title)
-        head += LINE * max(map(len, self._heading_lines(side)), default=0)
+        headings = [_wrapped(heading.replace(";", "; "), side, 15) for heading in self.headings]
+        top = MARGIN + LINE * (2 * bool(self.title) + bool(self.subtitle)) + 8 * bool(self.title)
+        top += LINE * max(map(len, headings), default=0)
         columns = max(len(row.cells) for row in self.rows)
         heights = [side + LINE * max(len(cell.lines(side)) for cell in row.cells) + GAP for row in self.rows]
-        size = (2 * MARGIN + label_width + columns * (side + GAP) - GAP, 2 * MARGIN + head + sum(heights) - GAP)
+        size = (2 * MARGIN + label_width + columns * (side + GAP) - GAP, MARGIN + top + sum(heights) - GAP)
         canvas = Image.new("RGB", (max(size[0], _width(self.title, 22), _width(self.subtitle, 14)), size[1]), PAPER)
         pen = ImageDraw.Draw(canvas)
-        top = self._draw_head(pen, MARGIN + label_width, side)
+        pen.text((MARGIN, MARGIN - 4), self.title, INK, _font(22))
+        pen.text((MARGIN, MARGIN + (2 * LINE - 8) * bool(self.title)), self.subtitle, SOFT, _font(14))
+        for i, lines in enumerate(headings):
+            middle = MARGIN + label_width + i * (side + GAP) + side / 2
+            for j, line in enumerate(reversed(lines)):
+                pen.text((middle, top - 8 - j * LINE), line, INK, _font(15), anchor="ms")
         for row, height in zip(self.rows, heights, strict=True):
             _draw_row(canvas, pen, row, (MARGIN, top), label_width, side)
             top += height
         return canvas
-
-    def _draw_head(self, pen: ImageDraw.ImageDraw, left: int, side: int) -> int:
-        top = MARGIN
-        if self.title:
-            pen.text((MARGIN, top - 4), self.title, INK, _font(22))
-            top += 2 * LINE - 8
-        if self.subtitle:
-            pen.text((MARGIN, top), self.subtitle, SOFT, _font(14))
-            top += LINE
-        top += 16 if self.title else 0
-        columns = self._heading_lines(side)
-        below = top + LINE * max(map(len, columns), default=0)
-        for i, lines in enumerate(columns):
-            for j, line in enumerate(reversed(lines)):
-                place = (left + i * (side + GAP) + side / 2, below - 8 - j * LINE)
-                pen.text(place, line, INK, _font(15), anchor="ms")
-        return below
-
-    def _heading_lines(self, side: int) -> list[list[str]]:
-        """The lines of each heading, no wider than its column; joined edits part where they are joined."""
-        return [_wrapped(heading.replace(";", "; "), side, 15) for heading in self.headings]
 
 
 def edit_sheet(sheet: EditSheet, side: int = 176) -> Image.Image:
@@ -190,6 +175,6 @@ def _wrapped(text: str, width: int, size: int) -> list[str]:
     """Lines as long as fit into `width` pixels; words too long for one are broken."""
     for letters in range(len(text), 0, -1):
         lines = textwrap.wrap(text, letters)
-        if max(map(_font(size).getlength, lines)) <= width:
+        if max(map(_font(size).getlength, lines), default=0) <= width:
             return lines
     return list(text)
