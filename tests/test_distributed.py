@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -103,12 +104,28 @@ def test_a_signal_to_one_process_stops_all_and_the_run_goes_on_to_the_same_weigh
     assert (parts / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
 
-def two(data: Path, out: Path, *more: str) -> list[subprocess.Popen]:
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads the names of threads from Linux's /proc")
+@pytest.mark.parametrize("shard", ["false", "true"])
+def test_after_training_no_thread_of_the_group_is_left(discs_file, tmp_path, shard):
+    """One that lets go of a tensor while Python is shut down aborts the process, whose exit status is lost."""
+    program = (
+        "import sys, pathlib, latentdial.cli; latentdial.cli.main();"
+        "sys.stderr.write(str([task.read_text() for task in pathlib.Path('/proc/self/task').glob('*/comm')]))"
+    )
+    ended = two(discs_file, tmp_path / "run", "--steps", "20", "--shard", shard, program=["-c", program])
+    said = [process.communicate(timeout=120)[1] for process in ended]
+    assert [process.returncode for process in ended] == [0, 0], said
+    for words in said:
+        assert "python" in words
+        assert "gloo" not in words
+
+
+def two(data: Path, out: Path, *more: str, program: Sequence[str] = ("-m", "latentdial")) -> list[subprocess.Popen]:
     """Two processes that train together, on a free port of this machine."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "latentdial", "train", "fcn-vae", str(data), "--out", str(out), *SMALL, *more]
+    command = [sys.executable, *program, "train", "fcn-vae", str(data), "--out", str(out), *SMALL, *more]
     place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
     return [
         subprocess.Popen(

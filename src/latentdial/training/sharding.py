@@ -21,6 +21,7 @@ def share_out(model: nn.Module, world: World) -> None:
     warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor", UserWarning)
     kind = next(model.parameters()).device.type
     mesh = init_device_mesh(kind, (world.size,))
+    world.before_leaving.append(getattr(mesh, "_pg_registry", {}).clear)  # torch's caches never let go of the mesh
     for layer in model.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             fully_shard(layer, mesh=mesh)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -22,6 +24,7 @@ class World:
     rank: int = 0
     size: int = 1
     local_rank: int = 0
+    before_leaving: list[Callable[[], None]] = field(default_factory=list, compare=False)
 
     @property
     def leads(self) -> bool:
@@ -70,8 +73,13 @@ class World:
         return nn.parallel.DistributedDataParallel(model) if self.size > 1 else model
 
     def leave(self) -> None:
-        """The end of working together."""
+        """The end of working together, and of the group's threads: one that lets go of a tensor while Python is shut
+        down aborts the process. They end with the last object that names the group.
+        """
         if self.size > 1 and dist.is_initialized():
+            for forget in self.before_leaving:
+                forget()
+            gc.collect()
             dist.destroy_process_group()
 
 
