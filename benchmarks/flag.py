@@ -19,7 +19,8 @@ from sklearn.metrics import roc_auc_score
 
 from latentdial.latent.finding import axis_directions, jacobian_directions, pca_directions
 from latentdial.latent.labelled import run_pictures
-from latentdial.latent.support import fit_support, reach
+from latentdial.latent.safe_range import reach
+from latentdial.latent.support import fit_support
 from latentdial.run import load
 
 EDITS, REACH = 800, 8.0

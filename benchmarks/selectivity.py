@@ -45,11 +45,11 @@ from judges import (
 )
 from latentdial.images import ImageSet
 from latentdial.images.avatars import CHOICES, RANGES, draw_all
-from latentdial.latent.attributes import Attributes, learn_attributes
+from latentdial.latent.attributes import Attributes
 from latentdial.latent.codec import Codec
-from latentdial.latent.direction import make_direction
 from latentdial.latent.finding import attribute_direction, axis_directions, linear_reader, pca_directions
-from latentdial.latent.labelled import Attribute, attributes_of, run_pictures
+from latentdial.latent.labelled import Attribute, attributes_of, learn_attributes, run_pictures
+from latentdial.latent.naming import make_direction
 from latentdial.latent.steering import by_attributes, conditioned, refined
 from latentdial.run import load
 

@@ -13,10 +13,9 @@ from PIL import Image
 from latentdial.cli import main
 from latentdial.config import Geometry
 from latentdial.errors import LatentdialError
-from latentdial.latent.attributes import learn_attributes
 from latentdial.latent.codec import Codec
 from latentdial.latent.detail import preserve
-from latentdial.latent.direction import direction_of, make_direction
+from latentdial.latent.direction import Direction, foremost
 from latentdial.latent.editing import Edited, EditSheet, apply_edits, edit
 from latentdial.latent.effect import measure_effect, traversal
 from latentdial.latent.finding import (
@@ -29,12 +28,14 @@ from latentdial.latent.finding import (
     without,
 )
 from latentdial.latent.grammar import parse_edits
-from latentdial.latent.labelled import attribute_directions, make_attribute, read_labels, run_pictures
+from latentdial.latent.labelled import attribute_directions, learn_attributes, make_attribute, read_labels, run_pictures
+from latentdial.latent.naming import direction_of, make_direction
 from latentdial.latent.paths import analogy, interpolate, slerp
-from latentdial.latent.ranking import explained_share, measure, rank
+from latentdial.latent.ranking import explained_share, measure, rank, with_side_effects
+from latentdial.latent.safe_range import reach, safe_ranges
 from latentdial.latent.steering import conditioned, steer
 from latentdial.latent.stored import Stored
-from latentdial.latent.support import fit_support, reach, safe_ranges
+from latentdial.latent.support import fit_support
 from latentdial.latent.writer import train_writer
 from latentdial.measure.change import change
 from latentdial.report.figures import edit_sheet
@@ -247,17 +248,17 @@ def test_scores_of_a_linear_codec_in_closed_form(linear):
 def test_edits_by_name_warning_and_keep(linear):
     named = replace(linear, directions=tuple(pca_directions(linear)))
     picture = linear.decode(linear.codes.mean(0))[0]
-    sheet = edit(named, picture, ["pca1+=1s", "1*=40;1+=30s"])
+    sheet = edit(named, picture, "pca1+=1s", "1*=40;1+=30s")
     assert sheet.columns[0].moves[0].sds == pytest.approx(1, abs=0.3)
     assert not sheet.columns[0].flagged
     assert sheet.columns[1].flagged
     assert "Warning: outside the safe range" in sheet.columns[1].sentence()
     assert "beyond the training codes, 99.9% of which have dimension 1" in sheet.columns[1].warning
     assert "Warning" not in sheet.columns[0].sentence()
-    kept = edit(named, picture, ["pca1+=1s"], keep=["1"])
+    kept = edit(named, picture, "pca1+=1s", keep=["1"])
     assert kept.columns[0].code[1] == pytest.approx(kept.code[1], abs=0.05)
     with pytest.raises(LatentdialError, match="dimensions 0 to 4, and directions pca1"):
-        edit(named, picture, ["smiling+=1s"])
+        edit(named, picture, "smiling+=1s")
 
 
 def test_a_coordinate_beyond_the_training_codes_is_flagged_though_the_picture_is_sound(linear):
@@ -304,7 +305,7 @@ def test_detail_is_kept_where_the_edit_left_the_picture_alone():
 def test_sheet_shows_an_edit_without_and_with_the_detail(linear):
     rng = np.random.default_rng(9)
     picture = np.clip(linear.decode(linear.codes[:1])[0] + rng.normal(0, 20, (SIDE, SIDE, 1)), 0, 255).astype(np.uint8)
-    (off,), (on,) = (edit(linear, picture, ["0+=0.001s"], preserve_detail=keep).columns for keep in (False, True))
+    (off,), (on,) = (edit(linear, picture, "0+=0.001s", preserve_detail=keep).columns for keep in (False, True))
     assert off.plain is None
     assert (on.plain == off.picture).all()
     error = [np.abs(one.astype(float) - picture).mean() for one in (on.plain, on.picture)]
@@ -316,7 +317,7 @@ def test_sheet_shows_an_edit_without_and_with_the_detail(linear):
 def test_long_headings_and_names_stay_within_their_columns(linear):
     picture = linear.decode(linear.codes[:1])[0]
     names = ["0+=0.1s;1+=0.2s;2+=0.3s;3+=0.1s", "0=1;1=2;2=3;3=4;0=12.34567;1=23.45678"]
-    sheet = edit_sheet(edit(linear, picture, names), side=96)
+    sheet = edit_sheet(edit(linear, picture, *names), side=96)
     canvas = np.asarray(sheet)
     columns = (canvas < 128).any((0, 2))  # where there is ink
     gaps = [28 + i * 106 + 96 for i in range(4)]  # margin, then pictures of 96 with 10 between
@@ -376,7 +377,22 @@ def test_side_effects_of_a_linear_codec(linear):
     values = np.stack([linear.codes[:, 0] > 0, rng.random(200) < 0.5]).astype(int)
     found = attribute_directions(linear, linear.codes, [make_attribute("a", values[0]), make_attribute("b", values[1])])
     reader = linear_reader(linear.codes, values[1].astype(float))
-    assert found[0].side["b"] == pytest.approx(float(found[0].step @ reader), abs=0.05)
+    first = with_side_effects(linear, found[:1], found)[0]
+    assert first.side["b"] == pytest.approx(float(first.step @ reader), abs=0.05)
+
+
+def test_a_direction_tells_what_it_does_to_attributes_strongest_first():
+    side = {"age": 0.31, "beard": -0.84, "hat": 0.06, "smile": -0.2, "hair.bob": 0.12}
+    direction = Direction("d", "pca", np.ones(1), side=side)
+    assert direction.reads() == ["beard -0.8", "age +0.3", "smile -0.2"]
+    assert Direction("d", "pca", np.ones(1)).reads() == []
+
+
+def test_the_strongest_and_the_named_come_first():
+    kinds = ["pca", "attribute", "axis", "axis", "examples", "attribute", "attribute"]
+    ranked = [Direction(f"d{i}", kind, np.ones(1)) for i, kind in enumerate(kinds)]
+    assert [one.name for one in foremost(ranked, 2)] == ["d0", "d1", "d4", "d5"]
+    assert foremost(ranked, 9) == ranked
 
 
 def test_stored_directions_come_back_exactly(tiny_runs, tmp_path):
@@ -458,6 +474,14 @@ def test_labels_from_a_file_make_directions_that_edits_use_and_keep(
     assert found["area"]["kind"] == "attribute"
     assert set(found["area"]["side"]) == {"bright.yes", "area", "tint.warm"}
     assert found["bright.yes"]["side"]["bright.yes"] > 0.2
+    assert set(found["pca1"]["side"]) == set(found["area"]["side"])
+    assert main(["directions", str(run)]) == 0
+    assert f"bright.yes {found['bright.yes']['side']['bright.yes']:+.1f}" in capsys.readouterr().out
+    assert main(["directions", str(run), "--top", "1", "--out", str(tmp_path / "sheet.png")]) == 0
+    said = capsys.readouterr().out
+    assert sum(line.split()[:1] == [name] for line in said.splitlines() for name in found) == 2
+    assert "more names (see them with --top " in said
+    assert all(name in said for name in ("bright.yes", "area", "tint.warm"))
     codec = load(run)
     assert set(codec.attributes.columns) == {"bright.yes", "area", "tint.warm"}
     rows = [line.split(",") for line in (labelled_folder / "labels.csv").read_text().splitlines()[1:]]

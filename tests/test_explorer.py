@@ -40,11 +40,11 @@ from latentdial.explorer.page import built_file
 from latentdial.explorer.rounding import large_weights, round_weights
 from latentdial.explorer.sources import gallery_of
 from latentdial.images import open_images, split_images
-from latentdial.latent.direction import make_direction
 from latentdial.latent.effect import real_codes
 from latentdial.latent.finding import axis_directions, pca_directions
+from latentdial.latent.naming import make_direction
 from latentdial.latent.ranking import measure
-from latentdial.latent.support import safe_ranges
+from latentdial.latent.safe_range import safe_ranges
 
 pytest.importorskip("onnxruntime", reason="needs the extra: pip install 'latentdial[explorer]'")
 

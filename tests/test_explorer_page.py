@@ -21,8 +21,8 @@ from torch import nn
 import latentdial
 from latentdial.cli import main
 from latentdial.explorer import address, make_server, write_page
-from latentdial.latent.direction import make_direction
 from latentdial.latent.effect import effect_of
+from latentdial.latent.naming import make_direction
 
 pytest.importorskip("onnxruntime", reason="needs the extra: pip install 'latentdial[explorer]'")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'latentdial[dev]'")

@@ -40,7 +40,7 @@ def test_effect_of_a_linear_decoder(linear):
 def test_edits_do_what_they_say(linear):
     codec, basis = linear
     picture = codec.decode(np.array([0.2, -0.1, 0.05], np.float32))[0]
-    sheet = codec.edit(picture, "0*=2", "1+=1s;2=0.5")
+    sheet = latentdial.edit(codec, picture, "0*=2", "1+=1s;2=0.5")
     code = sheet.code
     double, several, together = (column.code for column in sheet.columns)
     assert np.allclose(double, code * [2, 1, 1])
@@ -70,7 +70,7 @@ def test_edits_that_cannot_be(linear, text, says):
     codec, _ = linear
     picture = codec.decode(np.array([0.2, -0.1, 0.05], np.float32))[0]
     with pytest.raises(LatentdialError, match=says):
-        codec.edit(picture, text)
+        latentdial.edit(codec, picture, text)
 
 
 class Tuple(torch.nn.Module):
@@ -89,8 +89,8 @@ def test_wrap_takes_pictures_flat_vectors_tuples_and_spatial_codes():
         codec = latentdial.wrap(encoder, decoder, size=8, value_range=(0, 1), images=picture)
         assert codec.encode(picture).shape == (2, 8)
         assert codec.reconstruct(picture).shape == picture.shape
-        assert len(codec.dimensions().rows) == 8
-        assert len(codec.edit(picture[0], "1*=2", "0*=10").columns) == 3
+        assert len(latentdial.dimensions(codec).rows) == 8
+        assert len(latentdial.edit(codec, picture[0], "1*=2", "0*=10").columns) == 3
 
 
 def test_wrap_says_what_does_not_fit():
@@ -101,7 +101,7 @@ def test_wrap_says_what_does_not_fit():
 def test_codes_are_needed_for_effects_and_said_so():
     codec = latentdial.wrap(torch.nn.Linear(48, 2), torch.nn.Linear(2, 48), size=4)
     with pytest.raises(LatentdialError, match="fit"):
-        codec.dimensions()
+        latentdial.dimensions(codec)
 
 
 def test_sampling(tiny_runs):

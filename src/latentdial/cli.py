@@ -187,13 +187,14 @@ def _edit_options(parser: ArgumentParser) -> None:
 
 def _edit(options: Namespace) -> None:
     from latentdial.latent.direction_file import read_direction
+    from latentdial.latent.editing import edit
     from latentdial.latent.stored import merged
     from latentdial.report.figures import edit_sheet
 
     codec = _load(options.run)
     made = [read_direction(path, codec) for path in options.direction]
     codec = replace(codec, directions=tuple(merged(codec.directions, made)))
-    sheet = codec.edit(options.picture, *options.edits, keep=options.keep, preserve_detail=options.preserve_detail)
+    sheet = edit(codec, options.picture, *options.edits, keep=options.keep, preserve_detail=options.preserve_detail)
     if options.out:
         _save(edit_sheet(sheet), options.out)
     if options.json:
@@ -263,12 +264,13 @@ def _directions_options(parser: ArgumentParser) -> None:
     parser.add_argument("--name", type=str | None, default=None, help="what --these have and --those have not")
     parser.add_argument("--without", type=str, nargs="+", default=[], help="directions to take out of the new ones")
     parser.add_argument("--out", type=str | None, default=None, help="PNG with a sheet of the first directions")
-    parser.add_argument("--top", type=int, default=8, help="rows in the table and the sheet")
+    parser.add_argument("--top", type=int, default=8, help="of the strongest, and of those with a name, that are shown")
     parser.add_argument("--again", action="store_true", help="measure again what the run holds already")
     _json_option(parser)
 
 
 def _directions(options: Namespace) -> None:
+    from latentdial.latent.direction import NAMED, foremost
     from latentdial.progress import show_progress
     from latentdial.study import Request, study
 
@@ -277,10 +279,11 @@ def _directions(options: Namespace) -> None:
     )
     with show_progress() as show:
         stored = study(options.run, request, options.again, show.advance)
+    shown = foremost(stored.directions, options.top)
     if options.out:
         from latentdial.report.direction_sheet import direction_sheet
 
-        _save(direction_sheet(_load(options.run), stored.directions[: options.top]), options.out)
+        _save(direction_sheet(_load(options.run), shown), options.out)
     if options.json:
         from latentdial.latent.stored import pack
 
@@ -290,9 +293,12 @@ def _directions(options: Namespace) -> None:
     _print_table(
         f"{options.run}: {len(stored.directions)} directions; "
         f"the first {count} explain {stored.shares[count - 1]:.0%} of the decoded variance",
-        ["direction", "kind", "effect (levels for +-1 sd)", "95% interval", "sd", "linear", "safe range (sd)"],
-        [_direction_row(direction) for direction in stored.directions[: options.top]],
+        ["direction", "kind", "levels for 1 sd", "95% interval", "sd", "linear", "safe range (sd)", "+1 sd reads (sd)"],
+        [_direction_row(direction) for direction in shown],
     )
+    more = [one.name for one in stored.directions if one.kind in NAMED and one not in shown]
+    if more:
+        print(f"more names (see them with --top {options.top + len(more)}): {', '.join(more)}")
     _say_written(options.out)
 
 
@@ -306,6 +312,7 @@ def _direction_row(direction: Any) -> list[str]:
         f"{direction.sd:.3f}",
         f"{effect.linearity:.0%}",
         f"{low:+.1f} to {high:+.1f}",
+        ", ".join(direction.reads()),
     ]
 
 

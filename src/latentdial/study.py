@@ -11,9 +11,9 @@ import numpy as np
 from latentdial.config import DataSettings
 from latentdial.errors import LatentdialError
 from latentdial.images import open_images
-from latentdial.latent.attributes import Attributes, learn_attributes
+from latentdial.latent.attributes import Attributes
 from latentdial.latent.codec import Codec
-from latentdial.latent.direction import Direction, direction_of
+from latentdial.latent.direction import NAMED, Direction
 from latentdial.latent.finding import (
     axis_directions,
     examples_direction,
@@ -21,12 +21,22 @@ from latentdial.latent.finding import (
     pca_directions,
     without,
 )
-from latentdial.latent.labelled import Attribute, attribute_directions, attributes_of, read_labels, run_pictures
-from latentdial.latent.ranking import measure, rank
+from latentdial.latent.labelled import (
+    Attribute,
+    attribute_directions,
+    attributes_of,
+    learn_attributes,
+    read_labels,
+    run_pictures,
+)
+from latentdial.latent.naming import direction_of
+from latentdial.latent.ranking import measure, rank, with_side_effects
 from latentdial.latent.stored import Stored, merged
 from latentdial.latent.support import Support, fit_support
 from latentdial.measure.disentanglement import binned, scores
 from latentdial.run import load, read_directions, save_directions
+
+SIDED = 16  # directions of which side effects on attributes are measured, beside all that are named
 
 Progress = Callable[[str, int, int], None]
 
@@ -80,8 +90,13 @@ def disentanglement(run: str | Path, progress: Progress, pictures: int = 1000) -
 
 
 def _ranked(codec: Codec, directions: list[Direction]) -> Stored:
+    """By rank; what the first and the named ones do to attributes, where there are any, is measured anew."""
     ranking = rank(codec, directions)
-    return Stored(tuple(ranking.directions), tuple(ranking.shares), codec.support)
+    attributes = [one for one in directions if one.kind == "attribute"]
+    told = [one for i, one in enumerate(ranking.directions) if attributes and (i < SIDED or one.kind in NAMED)]
+    sided = {one.name: one for one in with_side_effects(codec, told, attributes)}
+    ranked = tuple(sided.get(one.name, one) for one in ranking.directions)
+    return Stored(ranked, tuple(ranking.shares), codec.support)
 
 
 def _support(codec: Codec, progress: Progress) -> Support:

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from latentdial.latent.codec import Codec
-from latentdial.latent.direction import Direction
+from latentdial.latent.direction import NAMED, Direction
 from latentdial.latent.effect import effect_of, real_codes
 from latentdial.latent.finding import axis_directions, pca_directions
-from latentdial.latent.support import MIN_CODES, safe_ranges
+from latentdial.latent.safe_range import safe_ranges
+from latentdial.latent.support import MIN_CODES
 
 STRONGEST = 16  # principal directions
 CODES = 8  # real codes that an effect is averaged over
 RANGE_CODES = 3  # and a safe range
 GROUP = 16  # directions measured together
 SHARE = 0.99  # of the training codes lie in the range that stands in where they are too few for a safe one
-NAMED = ("attribute", "examples")  # kinds of stored directions that a person has named
 
 Progress = Callable[[str, int, int], None]
 

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from latentdial.latent.codec import Codec
-from latentdial.latent.reader import Part, Reader, part_of, train_reader, truth_of
-from latentdial.latent.writer import Writer, train_writer
+from latentdial.latent.reader import Part, Reader
+from latentdial.latent.writer import Writer
 
 TRUSTED = 0.8  # share of its variance that is read right
 TIMES = (0.0, 1.0, 1.5, 2.0, 3.0, 4.0)  # of a whole change, which go on until it shows; none where it does already
@@ -102,18 +101,6 @@ def blank_attributes(parts: Sequence[Part], latent: int) -> Attributes:
     """Attributes of codes of D dimensions before anything is learnt of them."""
     reader = Reader(parts, np.zeros(latent), np.ones(latent))
     return Attributes(reader, Writer(len(reader.columns), latent)).eval().requires_grad_(False)
-
-
-def learn_attributes(
-    codec: Codec, codes: np.ndarray, columns: Sequence[dict[str, np.ndarray]], seed: int = 0
-) -> Attributes:
-    """What the codes (N, D) of N pictures say of attributes, each given as its columns (N,) by name."""
-    parts = [part_of(one) for one in columns]
-    truth = np.concatenate([truth_of(part, one) for part, one in zip(parts, columns, strict=True)], axis=1)
-    again = codec.encode(codec.decode(codes))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return Attributes(train_reader(parts, codes, again, truth), train_writer(truth, codes)).eval()
 
 
 def _length(change: Tensor, vector: Tensor) -> Tensor:

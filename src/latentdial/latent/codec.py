@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,14 +17,10 @@ from latentdial.config import Geometry, RunConfig
 from latentdial.errors import LatentdialError
 from latentdial.images import fit_picture, read_picture
 from latentdial.images.geometry import fit_arrays
+from latentdial.latent.attributes import Attributes
+from latentdial.latent.direction import Direction
+from latentdial.latent.support import Support, fit_support
 from latentdial.pixels import Range, to_float, to_levels
-
-if TYPE_CHECKING:
-    from latentdial.latent.attributes import Attributes
-    from latentdial.latent.direction import Direction
-    from latentdial.latent.editing import EditSheet
-    from latentdial.latent.effect import DimensionTable
-    from latentdial.latent.support import Support
 
 CHUNK = 128
 
@@ -56,8 +52,6 @@ class Codec:
     @cached_property
     def support(self) -> Support:
         """Where in the code space the data lie: as stored with the run, else fitted to the training codes."""
-        from latentdial.latent.support import fit_support
-
         return self.stored_support or fit_support(self)
 
     @property
@@ -126,18 +120,6 @@ class Codec:
     def fit(self, given: Picture | list[Picture]) -> Codec:
         """The same codec with the codes of these pictures as its training codes."""
         return replace(self, training_codes=self.encode(given))
-
-    def edit(self, picture: Picture, *edits: str, keep: Sequence[str] = (), preserve_detail: bool = False) -> EditSheet:
-        """Change the code of a picture, each argument on its own and all together: see `latentdial.latent.editing`."""
-        from latentdial.latent.editing import edit
-
-        return edit(self, picture, list(edits), keep, preserve_detail)
-
-    def dimensions(self) -> DimensionTable:
-        """Every dimension ranked by what it does to the picture: see `latentdial.latent.effect`."""
-        from latentdial.latent.effect import dimensions
-
-        return dimensions(self)
 
     def _run(self, function: Callable[[Tensor], Tensor], batch: np.ndarray) -> np.ndarray:
         chunks = (torch.tensor(batch[i : i + CHUNK], device=self.device) for i in range(0, len(batch), CHUNK))

@@ -11,7 +11,8 @@ import numpy as np
 
 from latentdial.errors import LatentdialError
 from latentdial.latent.codec import Codec
-from latentdial.latent.direction import Direction, make_direction
+from latentdial.latent.direction import Direction
+from latentdial.latent.naming import make_direction
 
 FORMAT, VERSION = "latentdial-direction", 1
 MAX_BYTES = 4_000_000

@@ -10,10 +10,12 @@ import numpy as np
 from latentdial.errors import LatentdialError
 from latentdial.latent.codec import Codec, Picture
 from latentdial.latent.detail import preserve
-from latentdial.latent.direction import Direction, direction_of
+from latentdial.latent.direction import Direction
 from latentdial.latent.grammar import FLOAT32_MAX, Edit, parse_edits
+from latentdial.latent.naming import direction_of
+from latentdial.latent.safe_range import left, reach
 from latentdial.latent.steering import steer
-from latentdial.latent.support import MIN_CODES, left, reach
+from latentdial.latent.support import MIN_CODES
 from latentdial.measure.change import Change, change
 
 
@@ -111,7 +113,7 @@ class EditSheet:
 
 
 def edit(
-    codec: Codec, picture: Picture, texts: list[str], keep: Sequence[str] = (), preserve_detail: bool = False
+    codec: Codec, picture: Picture, *texts: str, keep: Sequence[str] = (), preserve_detail: bool = False
 ) -> EditSheet:
     """Apply each text of edits to the picture's code on its own, and all of them together where there are several.
 

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from latentdial.latent.codec import Codec
-from latentdial.latent.direction import Direction, Effect, axis_direction
+from latentdial.latent.direction import Direction, Effect
+from latentdial.latent.naming import axis_direction
 
 ACTIVE_VARIANCE = 0.01  # of the posterior mean over the data (arXiv 1509.00519, section 5.2)
 CODES = 48

@@ -12,8 +12,9 @@ from torch.func import jvp, vjp, vmap
 
 from latentdial.errors import LatentdialError
 from latentdial.latent.codec import Codec
-from latentdial.latent.direction import Direction, axis_direction, make_direction
+from latentdial.latent.direction import Direction
 from latentdial.latent.effect import real_codes
+from latentdial.latent.naming import axis_direction, make_direction
 
 COUNT = 16  # of PCA and Jacobian directions
 OVERSAMPLING, ROUNDS = 8, 3  # of the randomised SVD (Halko, Martinsson & Tropp, arXiv 0909.4061, algorithm 4.4)

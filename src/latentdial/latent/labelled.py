@@ -9,18 +9,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from latentdial.errors import LatentdialError
 from latentdial.images import ImageSet, open_images, split_images
+from latentdial.latent.attributes import Attributes
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction
-from latentdial.latent.effect import real_codes
 from latentdial.latent.finding import attribute_direction
+from latentdial.latent.reader import part_of, train_reader, truth_of
+from latentdial.latent.writer import train_writer
 
 MAX_CATEGORIES = 24
 MAX_PICTURES = 10_000
 MIN_SHARE = 0.01  # of the pictures that must have a value for it to get a direction
-SIDE_CODES = 48
 
 Progress = Callable[[str, int, int], None]
 
@@ -120,18 +122,19 @@ def attribute_directions(
         ]
     if not found:
         raise LatentdialError("no attribute has two values that occur often enough: give more labelled pictures")
-    return [replace(direction, side=side_effects(codec, direction, found)) for direction in found]
+    return found
 
 
-def side_effects(codec: Codec, direction: Direction, attributes: list[Direction]) -> dict[str, float]:
-    """Change of every attribute for +1 sd along the direction, in sd of the attribute, read from the picture.
-
-    The moved code is decoded and encoded again, and the attribute's reader looks at the difference.
-    """
-    start = real_codes(codec, SIDE_CODES).astype(np.float64)
-    moved = codec.encode(codec.decode(start + direction.step)).astype(np.float64)
-    moved -= codec.encode(codec.decode(start))
-    return {other.name: float((moved @ other.normal).mean()) for other in attributes}
+def learn_attributes(
+    codec: Codec, codes: np.ndarray, columns: Sequence[dict[str, np.ndarray]], seed: int = 0
+) -> Attributes:
+    """What the codes (N, D) of N pictures say of attributes, each given as its columns (N,) by name."""
+    parts = [part_of(one) for one in columns]
+    truth = np.concatenate([truth_of(part, one) for part, one in zip(parts, columns, strict=True)], axis=1)
+    again = codec.encode(codec.decode(codes))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Attributes(train_reader(parts, codes, again, truth), train_writer(truth, codes)).eval()
 
 
 def _word(text: object) -> str:

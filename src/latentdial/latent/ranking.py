@@ -10,12 +10,14 @@ import numpy as np
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction
 from latentdial.latent.effect import measure_effect, real_codes
-from latentdial.latent.support import coarse, safe_ranges
+from latentdial.latent.safe_range import safe_ranges
+from latentdial.latent.support import coarse
 
 CODES = 12  # real codes that effects are measured on
 RANGE_CODES = 5
 GROUP = 16  # directions whose ranges are looked for together
 SHARE_CODES = 200
+SIDE_CODES = 48
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,22 @@ def measure(
             measured.append(replace(direction, effect=effect, safe=(low, high)))
         progress(len(measured), len(directions))
     return measured
+
+
+def with_side_effects(
+    codec: Codec, directions: Sequence[Direction], attributes: Sequence[Direction]
+) -> list[Direction]:
+    """The directions with the change of every attribute for +1 sd, in sd of the attribute, read from the picture.
+
+    The moved code is decoded and encoded again, and each attribute's reader looks at the difference.
+    """
+    start = real_codes(codec, SIDE_CODES).astype(np.float64)
+    before = codec.encode(codec.decode(start)).astype(np.float64)
+    sided = []
+    for direction in directions:
+        change = (codec.encode(codec.decode(start + direction.step)) - before).mean(0)
+        sided.append(replace(direction, side={other.name: float(change @ other.normal) for other in attributes}))
+    return sided
 
 
 def rank(codec: Codec, directions: Sequence[Direction], top: int = 12) -> Ranking:

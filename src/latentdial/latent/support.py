@@ -9,11 +9,11 @@ what is left of it after encoding and decoding again.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 
 from latentdial.errors import LatentdialError
-from latentdial.latent.codec import Codec
 
 INSIDE = 0.95  # share of held-out real codes within the limit
 COMPONENTS = (1, 4)
@@ -23,11 +23,22 @@ AXES = 32  # principal directions of coarse pictures at most, and one for at lea
 FLAT = 1e-4  # of the largest variance: pictures vary no less along an axis that is looked at
 COARSE = 16  # pixels a side of a coarse picture at least, of one twice as large at most
 FLOOR = 0.01  # of the mean variance: flatter directions of the codes are treated as this wide
-MAX_STEPS = 8.0  # sd; a safe range is not looked for further out
 MIN_CODES = 20
 CALIBRATION = 600  # held-out codes used at most
-SLACK = 1e-3  # of a score, by which it may differ with the size of a batch
-REACH = 0.999  # share of the training codes between the two ends of a direction
+
+
+class Coder(Protocol):
+    """What a region needs of a codec."""
+
+    @property
+    def codes(self) -> np.ndarray:
+        """The codes of the training pictures, (N, D)."""
+
+    def encode(self, given: Any) -> np.ndarray:
+        """Uint8 pictures (N, H, W, C) -> codes (N, D)."""
+
+    def levels(self, codes: np.ndarray) -> np.ndarray:
+        """Codes (N, D) -> pictures in levels of 255, float (N, H, W, C)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +56,11 @@ class Support:
     spread: np.ndarray  # (2,) distance from the median to the 95% point of each score
     limit: float  # the 95% point of the sum of the two
 
-    def score(self, codec: Codec, codes: np.ndarray) -> np.ndarray:
+    def score(self, codec: Coder, codes: np.ndarray) -> np.ndarray:
         """How far out codes (N, D) are, (N,): up to 1 inside."""
         return self.excess(self.raw(codec, codes)).sum(1) / self.limit
 
-    def raw(self, codec: Codec, codes: np.ndarray) -> np.ndarray:
+    def raw(self, codec: Coder, codes: np.ndarray) -> np.ndarray:
         """Mahalanobis distance of the picture and log residual of codes (N, D), (N, 2)."""
         pictures = codec.levels(codes)
         again = codec.levels(codec.encode(pictures.round().astype(np.uint8)).astype(np.float64))
@@ -72,7 +83,7 @@ class Support:
         return np.logaddexp.reduce(each, axis=0)
 
 
-def fit_support(codec: Codec, held_out: np.ndarray | None = None) -> Support:
+def fit_support(codec: Coder, held_out: np.ndarray | None = None) -> Support:
     """Fit the region to the training codes and set its limit on held-out real codes (N, D).
 
     Without held-out codes, every fifth training code is kept from the fit and takes their place.
@@ -109,7 +120,7 @@ def coarse_side(side: int) -> int:
     return side // max(1, side // COARSE)
 
 
-def _principal(codec: Codec, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _principal(codec: Coder, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The mean coarse picture (S,) that codes decode to, and principal directions (A, S) in units of their sd."""
     few = codes[np.linspace(0, len(codes) - 1, min(len(codes), FIT_CODES)).astype(int)]
     seen = coarse(codec.levels(few))
@@ -134,45 +145,3 @@ def _mixture(white: np.ndarray, held_out: np.ndarray) -> tuple[np.ndarray, np.nd
     ]
     best = max(fits, key=lambda fit: fit.score(held_out))
     return best.weights_, best.means_, best.covariances_
-
-
-def left(score: np.ndarray | float, start: np.ndarray | float) -> np.ndarray:
-    """Whether codes of these scores are beyond the border, and further out than where they started."""
-    return np.asarray(score > np.maximum(1.0, start) + SLACK)
-
-
-def safe_ranges(codec: Codec, codes: np.ndarray, steps: np.ndarray, rounds: int = 4) -> np.ndarray:
-    """How far codes (N, D) can move along steps (K, D) and stay inside: (K, N, 2), multiples of the step down and up.
-
-    Found by halving between 0 and where the training codes end along the step, at most 8 steps; a code that starts
-    outside may go as far as it is no further out.
-    """
-    start = codec.support.score(codec, codes)
-    outer, signs = _room(codec, codes, steps), np.array([-1.0, 1.0])
-    inner, tried = np.zeros_like(outer), outer.copy()
-    for _ in range(rounds + 1):
-        k, n, side = where = np.nonzero(inner < outer)
-        if not len(k):
-            break
-        at = tried[where]
-        moved = codes[n] + (at * signs[side])[:, None] * steps[k]
-        inside = ~left(codec.support.score(codec, moved), start[n])
-        inner[where] = np.where(inside, at, inner[where])
-        outer[where] = np.where(inside, outer[where], at)
-        tried = (inner + outer) / 2
-    return inner * signs
-
-
-def reach(codec: Codec, vector: np.ndarray) -> tuple[float, float]:
-    """The coordinates along a unit vector (D,) between which 99.9% of the training codes lie."""
-    low, high = np.quantile(codec.codes @ vector, [(1 - REACH) / 2, (1 + REACH) / 2])
-    return float(low), float(high)
-
-
-def _room(codec: Codec, codes: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """Multiples of steps (K, D), down and up, from codes (N, D) to where the training codes end: (K, N, 2)."""
-    lengths = np.maximum(np.linalg.norm(steps, axis=1), 1e-12)
-    units = steps / lengths[:, None]
-    ends = np.array([reach(codec, unit) for unit in units])
-    room = (ends[:, None] - (units @ codes.T)[..., None]) / lengths[:, None, None]
-    return np.clip(room * [-1.0, 1.0], 0, MAX_STEPS).round(3)  # the same for vectors of float32 and float64

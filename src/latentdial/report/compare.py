@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,117 +12,17 @@ import numpy as np
 from latentdial.errors import LatentdialError
 from latentdial.images import ImageSet, open_images, split_images
 from latentdial.latent.codec import Codec, Picture
-from latentdial.latent.editing import EditSheet, edit
-from latentdial.latent.effect import DimensionTable, dimensions
+from latentdial.latent.editing import edit
+from latentdial.latent.effect import dimensions
 from latentdial.measure.cost import milliseconds
-from latentdial.measure.reconstruction import Reconstruction, reconstruction
+from latentdial.measure.reconstruction import reconstruction
 from latentdial.progress import Show
+from latentdial.report.comparison import Comparison, Measured
+from latentdial.report.html import write_report
 from latentdial.run import load, read_metrics, read_summary
 
 MAX_TEST = 1_000
 CLASSIC_EDITS = ("1*=2", "0*=10")
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What was measured of one run on the shared test pictures."""
-
-    codec: Codec
-    folder: str
-    summary: dict
-    records: list[dict]
-    quality: Reconstruction
-    encode_ms: float
-    decode_ms: float
-    dimensions: DimensionTable
-    edits: EditSheet
-
-    @property
-    def name(self) -> str:
-        return self.codec.name
-
-    @property
-    def kl(self) -> float | None:
-        """Mean KL of a picture's posterior against the prior, in nats."""
-        return None if self.codec.kl is None else float(self.codec.kl.sum())
-
-    def figures(self) -> dict[str, float | None]:
-        """The row values of the comparison, by row name; None where a figure has no meaning."""
-        return {
-            "mse": self.quality.mse,
-            "psnr": self.quality.psnr,
-            "latent": self.codec.latent,
-            "active": self.dimensions.active,
-            "kl": self.kl,
-            "parameters": self.summary.get("parameters"),
-            "train_seconds": self.summary.get("seconds"),
-            "images_per_second": self.summary.get("images_per_second"),
-            "peak_memory_mb": self.summary.get("peak_memory_mb"),
-            "encode_ms": self.encode_ms,
-            "decode_ms": self.decode_ms,
-        }
-
-
-@dataclass(frozen=True)
-class Line:
-    """One row of the table: which figure, its title, its format, and which end is better (0: neither)."""
-
-    key: str
-    title: str
-    style: str
-    better: int = 0
-
-
-LINES = [
-    Line("mse", "test MSE per pixel and channel, pictures in 0 to 1", "{:.5f}", -1),
-    Line("psnr", "test PSNR, dB", "{:.2f}", 1),
-    Line("latent", "latent dimensions", "{:d}"),
-    Line("active", "active units (variance of the code above 0.01)", "{:d}"),
-    Line("kl", "KL to the prior, nats per picture", "{:.1f}"),
-    Line("parameters", "parameters", "{:,d}", -1),
-    Line("train_seconds", "training, seconds", "{:.0f}", -1),
-    Line("images_per_second", "training, images/s", "{:.0f}", 1),
-    Line("peak_memory_mb", "peak memory in training, MB", "{:,d}", -1),
-    Line("encode_ms", "encode one picture, ms", "{:.1f}", -1),
-    Line("decode_ms", "decode one picture, ms", "{:.1f}", -1),
-]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Runs measured on the same test pictures."""
-
-    runs: list[Measured]
-    images: ImageSet
-    test: np.ndarray  # uint8 (N, H, W, C)
-    notes: list[str]
-
-    def table(self) -> tuple[list[str], list[list[str]]]:
-        """Names of the runs, and rows of a title and a text for each run."""
-        figures = [run.figures() for run in self.runs]
-        rows = [[line.title, *(_text(line, values[line.key]) for values in figures)] for line in LINES]
-        return [run.name for run in self.runs], rows
-
-    def best(self, line: Line) -> int | None:
-        """The index of the run that is best in a row, where one is."""
-        values = [run.figures()[line.key] for run in self.runs]
-        if line.better == 0 or len(values) < 2 or any(value is None for value in values) or len(set(values)) == 1:
-            return None
-        return int(np.argmax(np.array(values, float) * line.better))
-
-    def as_dict(self) -> dict:
-        return {
-            "test_pictures": len(self.test),
-            "notes": self.notes,
-            "runs": {
-                run.name: {
-                    **run.figures(),
-                    "edits": {column.label: asdict(column.change) for column in run.edits.columns},
-                    "dimensions": run.dimensions.as_dicts(),
-                }
-                for run in self.runs
-            },
-        }
 
 
 def compare(
@@ -138,8 +38,6 @@ def compare(
 
     Runs of different geometry, and data that is gone, are a LatentdialError.
     """
-    from latentdial.report.html import write_report
-
     show = show or Show()
     folders = [Path(run) for run in runs]
     codecs = _with_different_names([load(folder) for folder in folders], folders)
@@ -200,7 +98,7 @@ def _measure(
         encode_ms=0.0,
         decode_ms=0.0,
         dimensions=table,
-        edits=edit(codec, chosen, edits),
+        edits=edit(codec, chosen, *edits),
     )
 
 
@@ -212,7 +110,3 @@ def _timed_together(runs: list[Measured], test: np.ndarray) -> list[Measured]:
         calls[f"decode {i}"] = partial(run.codec.decode, run.codec.encode(test[:1]))
     times = milliseconds(calls)
     return [replace(run, encode_ms=times[f"encode {i}"], decode_ms=times[f"decode {i}"]) for i, run in enumerate(runs)]
-
-
-def _text(line: Line, value: float | None) -> str:
-    return "-" if value is None else line.style.format(value)

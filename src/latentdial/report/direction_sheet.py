@@ -11,7 +11,7 @@ from PIL import Image
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction, Effect
 from latentdial.latent.effect import real_codes
-from latentdial.latent.support import left
+from latentdial.latent.safe_range import left
 from latentdial.report.figures import Cell, Row, Sheet, heat_map
 
 SDS = np.array([-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0])
@@ -66,6 +66,8 @@ def direction_sheet(codec: Codec, directions: Sequence[Direction], faces: int = 
     """Rows of real codes moved along each direction; pictures within the safe range are underlined."""
     rows = [row for one in turned(codec, directions, faces) for row in _rows(one)]
     subtitle = "underlined: within the range of real pictures; where: mean change for 1 sd; bar: effect"
+    if any(direction.reads() for direction in directions):
+        subtitle += "; attributes: their change for +1 sd, in sd"
     return Sheet(rows, f"Directions of {codec.name}", subtitle, headings()).draw(side)
 
 
@@ -76,4 +78,4 @@ def _rows(one: Turned) -> list[Row]:
     ]
     first = [*cells[0], Cell(one.where)]
     label = [one.direction.title, f"{one.effect.levels:.1f} levels for 1 sd", *([one.safe] if one.safe else [])]
-    return [Row(first, label, one.share), *(Row(row) for row in cells[1:])]
+    return [Row(first, [*label, *one.direction.reads()], one.share), *(Row(row) for row in cells[1:])]

@@ -11,8 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from latentdial.errors import LatentdialError
+from latentdial.latent.direction import foremost
 from latentdial.latent.effect import traversal
-from latentdial.report.compare import LINES, Comparison, Measured
+from latentdial.report.comparison import LINES, Comparison, Measured
 from latentdial.report.curves import logged_terms, loss_curves
 from latentdial.report.direction_sheet import SDS as TURNS
 from latentdial.report.direction_sheet import headings, turned
@@ -90,7 +91,7 @@ def _run_content(run: Measured, test: np.ndarray) -> dict:
         "effects": [row.effect / strongest for row in run.dimensions.rows],
         "active": run.dimensions.active,
         "latent": run.codec.latent,
-        "directions": turned(run.codec, run.codec.directions[:DIRECTIONS]) if run.codec.directions else [],
+        "directions": turned(run.codec, foremost(run.codec.directions, DIRECTIONS)) if run.codec.directions else [],
         "samples": [
             {"title": title, "note": note, "pictures": run.codec.sample(SAMPLES, seed=1, source=source)}
             for title, source, note in _samplers(run)
