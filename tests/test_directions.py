@@ -633,6 +633,10 @@ def test_commands(tiny_runs, discs, tmp_path, capsys):
     assert main(["directions", str(run), *examples, "--json"]) == 0
     names = [one["name"] for one in json.loads(capsys.readouterr().out)["directions"]]
     assert {"0", "pca1", "jac1", "special"} <= set(names)
+    assert main(["directions", str(run), "--show", "special", "3", "--out", str(tmp_path / "sheet.png")]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:4]] == ["special", "3"]
+    assert main(["directions", str(run), "--show", "nobody"]) == 1
+    assert "has no direction 'nobody'" in capsys.readouterr().err
     picture = str(tmp_path / "these" / "0.png")
     steer = ["special+=1s", "--keep", "pca1", "--preserve_detail", "--out", str(tmp_path / "edit.png")]
     assert main(["edit", str(run), picture, *steer]) == 0

@@ -265,12 +265,13 @@ def _directions_options(parser: ArgumentParser) -> None:
     parser.add_argument("--without", type=str, nargs="+", default=[], help="directions to take out of the new ones")
     parser.add_argument("--out", type=str | None, default=None, help="PNG with a sheet of the first directions")
     parser.add_argument("--top", type=int, default=8, help="of the strongest, and of those with a name, that are shown")
+    parser.add_argument("--show", type=str, nargs="+", default=[], help="names to show instead, such as 3 pca1 smile")
     parser.add_argument("--again", action="store_true", help="measure again what the run holds already")
     _json_option(parser)
 
 
 def _directions(options: Namespace) -> None:
-    from latentdial.latent.direction import NAMED, foremost
+    from latentdial.latent.direction import NAMED
     from latentdial.progress import show_progress
     from latentdial.study import Request, study
 
@@ -279,7 +280,7 @@ def _directions(options: Namespace) -> None:
     )
     with show_progress() as show:
         stored = study(options.run, request, options.again, show.advance)
-    shown = foremost(stored.directions, options.top)
+    shown = _shown(stored.directions, options)
     if options.out:
         from latentdial.report.direction_sheet import direction_sheet
 
@@ -297,9 +298,24 @@ def _directions(options: Namespace) -> None:
         [_direction_row(direction) for direction in shown],
     )
     more = [one.name for one in stored.directions if one.kind in NAMED and one not in shown]
-    if more:
+    if more and not options.show:
         print(f"more names (see them with --top {options.top + len(more)}): {', '.join(more)}")
     _say_written(options.out)
+
+
+def _shown(ranked: Sequence[Any], options: Namespace) -> list[Any]:
+    """The directions asked for by name; else the foremost, and the one that is new."""
+    from latentdial.latent.direction import foremost
+
+    by_name = {direction.name: direction for direction in ranked}
+    unknown = [name for name in options.show if name not in by_name]
+    if unknown:
+        known = ", ".join(list(by_name)[:12])
+        raise LatentdialError(f"{options.run} has no direction {unknown[0]!r}: it has {len(by_name)}, such as {known}")
+    if options.show:
+        return [by_name[name] for name in options.show]
+    shown = foremost(ranked, options.top)
+    return shown if options.name is None or by_name[options.name] in shown else [*shown, by_name[options.name]]
 
 
 def _direction_row(direction: Any) -> list[str]:
@@ -312,7 +328,7 @@ def _direction_row(direction: Any) -> list[str]:
         f"{direction.sd:.3f}",
         f"{effect.linearity:.0%}",
         f"{low:+.1f} to {high:+.1f}",
-        ", ".join(direction.reads()),
+        ", ".join(direction.reads(2)),
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from latentdial.errors import LatentdialError
 from latentdial.images import open_images
 from latentdial.latent.attributes import Attributes
 from latentdial.latent.codec import Codec
-from latentdial.latent.direction import NAMED, Direction
+from latentdial.latent.direction import Direction
 from latentdial.latent.finding import (
     axis_directions,
     examples_direction,
@@ -35,8 +35,6 @@ from latentdial.latent.stored import Stored, merged
 from latentdial.latent.support import Support, fit_support
 from latentdial.measure.disentanglement import binned, scores
 from latentdial.run import load, read_directions, save_directions
-
-SIDED = 16  # directions of which side effects on attributes are measured, beside all that are named
 
 Progress = Callable[[str, int, int], None]
 
@@ -65,12 +63,13 @@ def study(run: str | Path, request: Request, again: bool, progress: Progress) ->
         codec = replace(codec, directions=(), stored_support=_support(codec, progress))
         found = axis_directions(codec) + pca_directions(codec) + jacobian_directions(codec)
         measured = measure(codec, found, lambda done, total: progress("measuring directions", done, total))
-        kept = _ranked(codec, measured)
+        kept = _ranked(codec, measured, progress)
         save_directions(folder, kept)
     added, learnt = _asked_for(replace(codec, directions=kept.directions), request, progress)
     if added:
         measured = measure(codec, added, lambda done, total: progress("measuring new directions", done, total))
-        fresh = _ranked(codec, merged(kept.directions, measured))
+        before = [replace(one, side={}) for one in kept.directions] if learnt else kept.directions
+        fresh = _ranked(codec, merged(before, measured), progress)
         kept = replace(fresh, support=codec.support, attributes=learnt or kept.attributes)
         save_directions(folder, kept)
     return kept
@@ -89,14 +88,13 @@ def disentanglement(run: str | Path, progress: Progress, pictures: int = 1000) -
     return scores(codec.encode(few.pixels[:]), np.stack(factors, axis=1))
 
 
-def _ranked(codec: Codec, directions: list[Direction]) -> Stored:
-    """By rank; what the first and the named ones do to attributes, where there are any, is measured anew."""
-    ranking = rank(codec, directions)
+def _ranked(codec: Codec, directions: Sequence[Direction], progress: Progress) -> Stored:
+    """The directions by rank, each with what it does to the attributes that are known."""
     attributes = [one for one in directions if one.kind == "attribute"]
-    told = [one for i, one in enumerate(ranking.directions) if attributes and (i < SIDED or one.kind in NAMED)]
-    sided = {one.name: one for one in with_side_effects(codec, told, attributes)}
-    ranked = tuple(sided.get(one.name, one) for one in ranking.directions)
-    return Stored(ranked, tuple(ranking.shares), codec.support)
+    fresh = [one for one in directions if one.side.keys() != {other.name for other in attributes}]
+    sided = with_side_effects(codec, fresh, attributes, lambda done, total: progress("reading attributes", done, total))
+    ranking = rank(codec, merged(directions, sided))
+    return Stored(tuple(ranking.directions), tuple(ranking.shares), codec.support)
 
 
 def _support(codec: Codec, progress: Progress) -> Support:

@@ -19,6 +19,8 @@ GROUP = 16  # directions whose ranges are looked for together
 SHARE_CODES = 200
 SIDE_CODES = 48
 
+Progress = Callable[[int, int], None]
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -33,7 +35,7 @@ class Ranking:
 
 
 def measure(
-    codec: Codec, directions: Sequence[Direction], progress: Callable[[int, int], None] = lambda done, total: None
+    codec: Codec, directions: Sequence[Direction], progress: Progress = lambda done, total: None
 ) -> list[Direction]:
     """The directions with their effect and their safe range over real codes."""
     start = real_codes(codec, CODES).astype(np.float64)
@@ -50,7 +52,10 @@ def measure(
 
 
 def with_side_effects(
-    codec: Codec, directions: Sequence[Direction], attributes: Sequence[Direction]
+    codec: Codec,
+    directions: Sequence[Direction],
+    attributes: Sequence[Direction],
+    progress: Progress = lambda done, total: None,
 ) -> list[Direction]:
     """The directions with the change of every attribute for +1 sd, in sd of the attribute, read from the picture.
 
@@ -62,6 +67,7 @@ def with_side_effects(
     for direction in directions:
         change = (codec.encode(codec.decode(start + direction.step)) - before).mean(0)
         sided.append(replace(direction, side={other.name: float(change @ other.normal) for other in attributes}))
+        progress(len(sided), len(directions))
     return sided
 
 
