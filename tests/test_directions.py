@@ -31,7 +31,7 @@ from latentdial.latent.grammar import parse_edits
 from latentdial.latent.labelled import attribute_directions, learn_attributes, make_attribute, read_labels, run_pictures
 from latentdial.latent.naming import direction_of, make_direction
 from latentdial.latent.paths import analogy, interpolate, slerp
-from latentdial.latent.ranking import explained_share, measure, rank, with_side_effects
+from latentdial.latent.ranking import attribute_reading, explained_share, measure, rank, with_side_effects
 from latentdial.latent.safe_range import reach, safe_ranges
 from latentdial.latent.steering import conditioned, steer
 from latentdial.latent.stored import Stored
@@ -385,6 +385,7 @@ def test_a_direction_tells_what_it_does_to_attributes_strongest_first():
     side = {"age": 0.31, "beard": -0.84, "hat": 0.06, "smile": -0.2, "hair.bob": 0.12}
     direction = Direction("d", "pca", np.ones(1), side=side)
     assert direction.reads() == ["beard -0.8", "age +0.3", "smile -0.2"]
+    assert Direction("hat", "attribute", np.ones(1), side=side).reads() == ["hat +0.1", "beard -0.8", "age +0.3"]
     assert Direction("d", "pca", np.ones(1)).reads() == []
 
 
@@ -393,6 +394,24 @@ def test_the_strongest_and_the_named_come_first():
     ranked = [Direction(f"d{i}", kind, np.ones(1)) for i, kind in enumerate(kinds)]
     assert [one.name for one in foremost(ranked, 2)] == ["d0", "d1", "d4", "d5"]
     assert foremost(ranked, 9) == ranked
+
+
+def test_attributes_are_read_by_what_is_learnt_of_them_where_it_is_trusted(linear):
+    rng = np.random.default_rng(3)
+    codec = replace(linear, training_codes=rng.normal(*linear.moments, (2000, LATENT)).astype(np.float32))
+    along = codec.codes[:, 0]
+    middle = (np.abs(along - along.mean()) < 0.6 * along.std()).astype(int)
+    noise = (rng.random(2000) < 0.5).astype(int)
+    attributes = [make_attribute("middle", middle), make_attribute("noise", noise)]
+    found = attribute_directions(codec, codec.codes, attributes)
+    linearly = attribute_reading(codec, found)(codec.codes)
+    assert linearly == pytest.approx(codec.codes @ np.stack([one.normal for one in found], axis=1))
+    learnt = learn_attributes(codec, codec.codes, [one.columns for one in attributes])
+    assert [learnt.trusted(name) for name in ("middle", "noise")] == [True, False]
+    both = attribute_reading(replace(codec, attributes=learnt), found)(codec.codes)
+    assert both[:, 1] == pytest.approx(linearly[:, 1])
+    assert np.corrcoef(both[:, 0], middle)[0, 1] > 0.9 > 0.5 > abs(np.corrcoef(linearly[:, 0], middle)[0, 1])
+    assert both[:, 0].std() == pytest.approx(1, abs=0.02)  # of a thousand of the codes
 
 
 def test_stored_directions_come_back_exactly(tiny_runs, tmp_path):

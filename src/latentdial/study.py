@@ -60,7 +60,7 @@ def study(run: str | Path, request: Request, again: bool, progress: Progress) ->
     folder, codec = Path(run), load(run)
     kept = None if again else read_directions(folder, codec.latent, codec.geometry)
     if kept is None:
-        codec = replace(codec, directions=(), stored_support=_support(codec, progress))
+        codec = replace(codec, directions=(), attributes=None, stored_support=_support(codec, progress))
         found = axis_directions(codec) + pca_directions(codec) + jacobian_directions(codec)
         measured = measure(codec, found, lambda done, total: progress("measuring directions", done, total))
         kept = _ranked(codec, measured, progress)
@@ -69,8 +69,9 @@ def study(run: str | Path, request: Request, again: bool, progress: Progress) ->
     if added:
         measured = measure(codec, added, lambda done, total: progress("measuring new directions", done, total))
         before = [replace(one, side={}) for one in kept.directions] if learnt else kept.directions
+        codec = replace(codec, attributes=learnt or codec.attributes)
         fresh = _ranked(codec, merged(before, measured), progress)
-        kept = replace(fresh, support=codec.support, attributes=learnt or kept.attributes)
+        kept = replace(fresh, support=codec.support, attributes=codec.attributes)
         save_directions(folder, kept)
     return kept
 

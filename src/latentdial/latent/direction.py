@@ -56,9 +56,11 @@ class Direction:
         return self.sd * self.vector
 
     def reads(self, most: int = 3) -> list[str]:
-        """The attributes that +1 sd changes most, from a tenth of their sd on, in their sd: such as "age +0.8"."""
-        strongest = sorted(self.side.items(), key=lambda one: -abs(one[1]))[:most]
-        return [f"{name} {change:+.1f}" for name, change in strongest if abs(change) >= LEAST_READ]
+        """How +1 sd reads, in sd of each attribute: "age +0.8". Its own attribute, then those it changes most."""
+        others = sorted(self.side.keys() - {self.name}, key=lambda name: -abs(self.side[name]))
+        told = [name for name in others if abs(self.side[name]) >= LEAST_READ]
+        own = [self.name] if self.name in self.side else []
+        return [f"{name} {self.side[name]:+.1f}" for name in [*own, *told][:most]]
 
     @property
     def normal(self) -> np.ndarray:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction
@@ -17,7 +18,8 @@ CODES = 12  # real codes that effects are measured on
 RANGE_CODES = 5
 GROUP = 16  # directions whose ranges are looked for together
 SHARE_CODES = 200
-SIDE_CODES = 48
+SIDE_CODES, SPREAD_CODES = 48, 1000
+LEAST_SD = 0.05  # of a probability over real codes, below which a reading counts as never changing
 
 Progress = Callable[[int, int], None]
 
@@ -59,16 +61,43 @@ def with_side_effects(
 ) -> list[Direction]:
     """The directions with the change of every attribute for +1 sd, in sd of the attribute, read from the picture.
 
-    The moved code is decoded and encoded again, and each attribute's reader looks at the difference.
+    The moved code is decoded and encoded again, and each attribute is read before and after.
     """
     start = real_codes(codec, SIDE_CODES).astype(np.float64)
-    before = codec.encode(codec.decode(start)).astype(np.float64)
+    read = attribute_reading(codec, attributes)
+    before = read(codec.encode(codec.decode(start))).mean(0)
     sided = []
     for direction in directions:
-        change = (codec.encode(codec.decode(start + direction.step)) - before).mean(0)
-        sided.append(replace(direction, side={other.name: float(change @ other.normal) for other in attributes}))
+        change = read(codec.encode(codec.decode(start + direction.step))).mean(0) - before
+        names = (other.name for other in attributes)
+        sided.append(replace(direction, side=dict(zip(names, change.tolist(), strict=True))))
         progress(len(sided), len(directions))
     return sided
+
+
+def attribute_reading(codec: Codec, attributes: Sequence[Direction]) -> Callable[[np.ndarray], np.ndarray]:
+    """How A attributes read from codes (N, D), in their sd, (N, A): by what is learnt of them where it is trusted.
+
+    The others are read linearly.
+    """
+    normals = np.reshape([one.normal for one in attributes], (len(attributes), codec.latent)).T
+    known = codec.attributes
+    trusted = [i for i, one in enumerate(attributes) if known and one.name in known.columns and known.trusted(one.name)]
+    if known is None or not trusted:
+        return lambda codes: codes @ normals
+    reader, columns = known.reader, [known.columns.index(attributes[i].name) for i in trusted]
+
+    def learnt(codes: np.ndarray) -> np.ndarray:
+        return reader(torch.as_tensor(codes, dtype=torch.float32).to(reader.mean))[:, columns].cpu().double().numpy()
+
+    sds = np.maximum(learnt(real_codes(codec, SPREAD_CODES)).std(0), LEAST_SD)
+
+    def read(codes: np.ndarray) -> np.ndarray:
+        values = codes @ normals
+        values[:, trusted] = learnt(codes) / sds
+        return values
+
+    return read
 
 
 def rank(codec: Codec, directions: Sequence[Direction], top: int = 12) -> Ranking:

@@ -14,7 +14,7 @@ from latentdial.latent.editing import EditSheet, Move
 from latentdial.latent.effect import DimensionTable, traversal
 
 PAPER, INK, SOFT, BAR, SAFE = "#ffffff", "#1c2230", "#667085", "#2f6fed", "#2e9e5b"
-MARGIN, GAP, LINE = 28, 10, 20
+MARGIN, GAP, LINE, LABEL = 28, 10, 20, 150
 HEAT_FULL = 64.0  # levels of 255
 SDS = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
 
@@ -40,6 +40,17 @@ class Row:
     label: list[str] = field(default_factory=list)
     bar: float | None = None
 
+    @property
+    def label_width(self) -> int:
+        """Pixels that the label takes, with a gap; none without one."""
+        texts = [round(_font(size).getlength(line)) for line, size in zip(self.label, self.sizes, strict=True)]
+        return max([LABEL, *(width + GAP for width in texts)]) if texts else 0
+
+    @property
+    def sizes(self) -> list[int]:
+        """The sizes of the label's lines."""
+        return [16, *[14] * (len(self.label) - 1)] if self.label else []
+
 
 @dataclass(frozen=True)
 class Sheet:
@@ -52,7 +63,7 @@ class Sheet:
 
     def draw(self, side: int = 128) -> Image.Image:
         """Draw the sheet with pictures of about `side` pixels; joined edits part in a heading where they are joined."""
-        label_width = 150 if any(row.label for row in self.rows) else 0
+        label_width = max(row.label_width for row in self.rows)
         headings = [_wrapped(heading.replace(";", "; "), side, 15) for heading in self.headings]
         top = MARGIN + LINE * (2 * bool(self.title) + bool(self.subtitle)) + 8 * bool(self.title)
         top += LINE * max(map(len, headings), default=0)
@@ -147,8 +158,8 @@ def _draw_row(
     canvas: Image.Image, pen: ImageDraw.ImageDraw, row: Row, corner: tuple[int, int], label_width: int, side: int
 ) -> None:
     left, top = corner
-    for i, line in enumerate(row.label):
-        pen.text((left, top + 14 + i * LINE), line, SOFT if i else INK, _font(14 if i else 16))
+    for i, (line, size) in enumerate(zip(row.label, row.sizes, strict=True)):
+        pen.text((left, top + 14 + i * LINE), line, SOFT if i else INK, _font(size))
     if row.bar is not None:
         below = top + 20 + len(row.label) * LINE
         pen.rectangle((left, below, left + label_width - 30, below + 5), "#e6eaf2")
