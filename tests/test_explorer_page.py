@@ -359,10 +359,12 @@ def test_dimensions_are_all_there_and_found_by_number(page, codec):
 
 def test_attribute_directions_have_a_tab_of_their_own(visit, codec, discs, tmp_path):
     smile = make_direction(codec, "smile", "attribute", np.arange(codec.latent))
+    smile = replace(smile, side={"smile": 0.62, "age": -0.3, "hat": 0.04})
     latentdial.explore(replace(codec, directions=(smile,)), discs, tmp_path / "smile.html", "fp16")
     one = visit((tmp_path / "smile.html").as_uri())
     one.get_by_role("tab", name="Attributes").click()
     assert one.locator(".dial").count() == 1
+    assert one.locator(".dial .reads").text_content() == "+1 sd: smile +0.6, age -0.3"
     before = codec.encode(discs[:1])[0]
     own = (before @ smile.vector - smile.mean) / smile.sd
     assert float(number(one).input_value()) == pytest.approx(own, abs=0.006)

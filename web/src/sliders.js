@@ -45,8 +45,9 @@ export function dialRow(app, dial, strongest) {
   bar.style.setProperty("--share", `${(100 * dial.effect) / (strongest || 1)}%`);
   if (!dial.measured) track.title = "Its safe range is not measured here: latentdial directions does that";
   const effect = h("span.effect", { title: `Turning it by 1 sd changes the picture by ${dial.effect.toFixed(2)} levels of 255` }, bar, h("span", {}, dial.effect.toFixed(1)));
+  const reads = dial.reads?.length ? h("div.reads", { title: "How attributes change for +1 sd, in their own sd" }, `+1 sd: ${dial.reads.join(", ")}`) : null;
   const element = h("div.dial", { "data-dial": dial.name }, ends[0],
-    h("div", {}, h("div.head", {}, title, effect, lock, number), track), ends[1]);
+    h("div", {}, h("div.head", {}, title, effect, lock, number), track, reads), ends[1]);
   const row = {
     dial, element, ends, range,
     show() {

@@ -111,6 +111,7 @@ def _dial(dial: Dial) -> dict[str, Any]:
         "effect": dial.effect,
         "low": dial.low,
         "high": dial.high,
+        "reads": dial.reads,
     }
 
 

@@ -28,7 +28,7 @@ class Dial:
     """A unit direction (D,), the training codes' mean and sd along it, its effect, and its safe range.
 
     `effect` is the mean absolute change in levels of 255 for +-1 sd; `low` and `high` are how many sd a picture can
-    typically move down and up and still lie among the data.
+    typically move down and up and still lie among the data; `reads` is how attributes change for +1 sd, where known.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Dial:
     effect: float
     low: float
     high: float
+    reads: tuple[str, ...] = ()
 
 
 def find_dials(codec: Codec, progress: Progress = lambda what, done, total: None) -> list[Dial]:
@@ -81,4 +82,5 @@ def _range_of_codes(codec: Codec, direction: Direction) -> np.ndarray:
 def _dial(direction: Direction, effect: float, safe: Sequence[float]) -> Dial:
     kind = "attribute" if direction.kind in NAMED else direction.kind
     vector = direction.vector.astype(np.float32)
-    return Dial(direction.name, kind, vector, direction.mean, direction.sd, effect, safe[0], safe[1])
+    reads = tuple(direction.reads())
+    return Dial(direction.name, kind, vector, direction.mean, direction.sd, effect, safe[0], safe[1], reads)
