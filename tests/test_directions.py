@@ -606,6 +606,26 @@ def test_steering_goes_by_attributes_where_they_are_read_well_and_is_linear_else
     assert abs(moved @ size.normal) < 0.1 * abs(weight[0] @ size.normal)
 
 
+def test_an_edit_says_which_other_attributes_read_otherwise(linear):
+    columns, truth = labelled(600, seed=5)
+    weight = 0.1 * np.random.default_rng(6).normal(size=(5, LATENT))
+    codes = (truth @ weight).astype(np.float32)
+    known = replace(linear, training_codes=codes, attributes=learn_attributes(linear, codes, columns))
+    low, size = weight[0], weight[1]
+    both = make_direction(known, "both", "examples", low + 2 * size)
+    named = replace(known, directions=(both, make_direction(known, "high", "attribute", low + 2 * size)))
+    start = np.flatnonzero((truth[:, 0] == 0) & (np.abs(truth[:, 1]) < 0.5))[0]
+    picture, amount = known.decode(codes[start])[0], float(np.linalg.norm(low + 2 * size))
+    (other,), (own,) = (edit(named, picture, f"{name}+={amount}").columns for name in ("both", "high"))
+    assert set(other.reads) == {"high", "size"}
+    then, now = (float(text.removesuffix(" sd")) for text in other.reads["size"])
+    assert now - then == pytest.approx(2, abs=0.3)
+    assert [float(text.removesuffix("%")) for text in other.reads["high"]] == pytest.approx([0, 100], abs=15)
+    assert f"size {other.reads['size'][1]} in place of {other.reads['size'][0]}" in other.sentence()
+    assert set(own.reads) == {"size"}
+    assert edit(replace(named, attributes=None), picture, "both+=1").columns[0].reads == {}
+
+
 def test_mean_codes_follow_what_no_linear_map_can_and_trust_little_to_few_pictures():
     """Exclusive or of two labels; and codes that have nothing to do with the labels of forty pictures."""
     rng = np.random.default_rng(4)

@@ -211,6 +211,7 @@ def _edit(options: Namespace) -> None:
                         "out": column.out,
                         "warning": column.warning,
                         "moves": [asdict(move) for move in column.moves],
+                        "reads": column.reads,
                         "code": column.code.tolist(),
                     }
                     for column in sheet.columns

@@ -15,6 +15,7 @@ from latentdial.latent.writer import Writer
 TRUSTED = 0.8  # share of its variance that is read right
 TIMES = (0.0, 1.0, 1.5, 2.0, 3.0, 4.0)  # of a whole change, which go on until it shows; none where it does already
 ENOUGH = 0.9  # probability from which on a code reads as changed
+TOLD, TELLING = 0.25, 0.3  # of a probability or sd, of a reading that changed; and least trust with which it is told
 MAX_GAIN = 3.0  # a change is at most this much longer than what is asked of it along a direction
 
 
@@ -63,11 +64,28 @@ class Attributes(nn.Module):
         reads = self.reader((codes + times[:, None, None] * change).flatten(0, 1))[:, column].view(len(times), -1)
         return times[(reads if wanted else 1 - reads).clamp(max=ENOUGH).argmax(0)]
 
-    def said(self, code: np.ndarray, name: str) -> str:
-        """What the reader says of one attribute of a code (D,): a probability, or sd from the mean of a number."""
-        codes = torch.as_tensor(code[None]).to(self.reader.mean)
-        value = float(self.reader(codes)[0, self.columns.index(name)])
-        return f"{value:+.1f} sd" if self.reader.part(name).kind == "number" else f"{value:.0%}"
+    def said(self, code: np.ndarray) -> dict[str, str]:
+        """What the reader says of every attribute of a code (D,): a probability, or sd from the mean of a number."""
+        values = self._read(code)
+        kinds = [self.reader.part(name).kind for name in self.columns]
+        texts = [f"{v:+.1f} sd" if kind == "number" else f"{v:.0%}" for v, kind in zip(values, kinds, strict=True)]
+        return dict(zip(self.columns, texts, strict=True))
+
+    def beside(self, name: str) -> tuple[str, ...]:
+        """The columns of the attribute that a name belongs to; none where it is no attribute."""
+        return self.reader.part(name).columns if name in self.columns else ()
+
+    def changed(self, before: np.ndarray, after: np.ndarray) -> list[str]:
+        """The attributes that read otherwise from one code (D,) than from another, most first.
+
+        Told are changes of a quarter, in probability or in sd, of attributes that are read at least in part.
+        """
+        change = np.abs(self._read(after) - self._read(before))
+        told = (change >= TOLD) & (self.reader.trust.cpu().numpy() >= TELLING)
+        return [self.columns[i] for i in np.argsort(-change) if told[i]]
+
+    def _read(self, code: np.ndarray) -> np.ndarray:
+        return self.reader(torch.as_tensor(code[None]).to(self.reader.mean))[0].cpu().numpy()
 
     def error(self, start: Tensor, moved: Tensor, name: str) -> Callable[[Tensor], Tensor]:
         """How far codes (B, D) are from reading as `moved` in the attribute named and as `start` in all others, (B,).

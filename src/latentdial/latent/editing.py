@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from latentdial.latent.safe_range import left, reach
 from latentdial.latent.steering import steer
 from latentdial.latent.support import MIN_CODES
 from latentdial.measure.change import Change, change
+
+TOLD = 3  # attributes
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Edited:
     """One column of an edit sheet: the edited code, its picture, and what changed against the reconstruction.
 
     `out` is how far the code lies out of the data: up to 1 inside, None without training codes to judge by.
+    `reads` is how the attributes read before and after, from the pictures, that changed most beside those edited.
     `plain` is the picture as decoded where detail of the source was added to `picture`.
     """
 
@@ -70,6 +73,7 @@ class Edited:
     out: float | None = None
     start_out: float | None = None
     plain: np.ndarray | None = None
+    reads: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def flagged(self) -> bool:
@@ -96,6 +100,9 @@ class Edited:
 
     def sentence(self) -> str:
         said = f"{self.label}: {'; '.join(move.sentence() for move in self.moves)} - {self.change.sentence()}."
+        if self.reads:
+            read = (f"{name} {now} in place of {then}" for name, (then, now) in self.reads.items())
+            said = f"{said} It also reads {', '.join(read)}."
         return f"{said} Warning: {self.warning}." if self.warning else said
 
 
@@ -137,7 +144,8 @@ def edit(
         decoded = after.round().astype(np.uint8)
         shown = preserve(source, before, after).round().astype(np.uint8) if preserve_detail else decoded
         plain = decoded if preserve_detail else None
-        columns.append(Edited(label, edited, shown, change(before, after), moves, out, outs[0], plain))
+        reads = _reads(codec, before.round().astype(np.uint8), decoded, moves)
+        columns.append(Edited(label, edited, shown, change(before, after), moves, out, outs[0], plain, reads))
     return EditSheet(source, before.round().astype(np.uint8), code, columns)
 
 
@@ -173,7 +181,19 @@ def _read(codec: Codec, name: str, start: np.ndarray, edited: np.ndarray) -> tup
     """How the attribute of this name, where it is one that the codec knows, reads from the code before and after."""
     if codec.attributes is None or name not in codec.attributes.columns:
         return None
-    return codec.attributes.said(start, name), codec.attributes.said(edited, name)
+    return codec.attributes.said(start)[name], codec.attributes.said(edited)[name]
+
+
+def _reads(codec: Codec, before: np.ndarray, after: np.ndarray, moves: list[Move]) -> dict[str, tuple[str, str]]:
+    """How the attributes that changed most, but for those edited, read from pictures (H, W, C) before and after."""
+    known = codec.attributes
+    if known is None:
+        return {}
+    start, end = codec.encode(np.stack([before, after]))
+    edited = {name for move in moves for name in known.beside(move.edit.target)}
+    names = [name for name in known.changed(start, end) if name not in edited][:TOLD]
+    then, now = known.said(start), known.said(end)
+    return {name: (then[name], now[name]) for name in names}
 
 
 def _outs(codec: Codec, codes: np.ndarray) -> list[float] | list[None]:

@@ -93,7 +93,8 @@ def edit_sheet(sheet: EditSheet, side: int = 176) -> Image.Image:
         change = f"{column.change.mean:.2f} levels on average, {column.change.share:.0%} of pixels"
         out = [f"outside the safe range: {column.out:.1f} times"] if column.picture_out else []
         out += ["beyond the training codes"] if any(move.beyond for move in column.moves) else []
-        caption = [*moves, change, *out]
+        reads = [f"{name} reads {now}, before {then}" for name, (then, now) in column.reads.items()]
+        caption = [*moves, change, *reads, *out]
         cells.append(Cell(column.picture if column.plain is None else column.plain, caption))
         headings.append(column.label)
         if column.plain is not None:
