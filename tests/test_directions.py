@@ -496,6 +496,13 @@ def test_labels_from_a_file_make_directions_that_edits_use_and_keep(
     assert set(found["pca1"]["side"]) == set(found["area"]["side"])
     assert main(["directions", str(run)]) == 0
     assert f"bright.yes {found['bright.yes']['side']['bright.yes']:+.1f}" in capsys.readouterr().out
+    assert main(["dimensions", str(run), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["dimensions"]
+    sides = {row["dimension"]: found[str(row["dimension"])]["side"] for row in rows}
+    for row in rows:
+        side = sides[row["dimension"]]
+        assert len(row["reads"]) == sum(abs(change) >= 0.1 for change in side.values())
+        assert all(f"{side[name]:+.1f}" == change for name, change in (one.split() for one in row["reads"]))
     assert main(["directions", str(run), "--top", "1", "--out", str(tmp_path / "sheet.png")]) == 0
     said = capsys.readouterr().out
     assert sum(line.split()[:1] == [name] for line in said.splitlines() for name in found) == 2

@@ -155,9 +155,17 @@ def _dimensions(options: Namespace) -> None:
     if options.json:
         _print_json({"run": options.run, "codes": table.codes, "active": table.active, "dimensions": table.as_dicts()})
         return
+    reads = any(row.reads for row in table.rows)
     _print_table(
         f"{options.run}: {table.active} of {codec.latent} dimensions active; effect over {table.codes} real codes",
-        ["dimension", "effect (levels for +-1 sd)", "sd", "KL (nats)", "active"],
+        [
+            "dimension",
+            "effect (levels for +-1 sd)",
+            "sd",
+            "KL (nats)",
+            "active",
+            *(["+1 sd reads (sd)"] if reads else []),
+        ],
         [
             [
                 row.dimension,
@@ -165,6 +173,7 @@ def _dimensions(options: Namespace) -> None:
                 f"{row.sd:.3f}",
                 "-" if row.kl is None else f"{row.kl:.2f}",
                 _yes(row.active),
+                *([", ".join(row.reads)] if reads else []),
             ]
             for row in table.rows[: options.top]
         ],

@@ -19,7 +19,10 @@ NORMAL_95 = 1.96
 
 @dataclass(frozen=True)
 class Dimension:
-    """One latent dimension: its effect in levels of 255 for +-1 sd, and the statistics of its training codes."""
+    """One latent dimension: its effect in levels of 255 for +-1 sd, and the statistics of its training codes.
+
+    `reads` is how attributes change for +1 sd, where the run has measured it.
+    """
 
     dimension: int
     effect: float
@@ -27,6 +30,7 @@ class Dimension:
     mean: float
     active: bool
     kl: float | None = None  # nats
+    reads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ def dimensions(
     start = real_codes(codec, codes)
     before = codec.levels(start)
     rows = []
+    reads = {direction.name: tuple(direction.reads()) for direction in codec.directions}
     for axis in range(codec.latent):
         direction = axis_direction(codec, axis)
         rows.append(
@@ -61,6 +66,7 @@ def dimensions(
                 direction.mean,
                 bool(direction.sd**2 > ACTIVE_VARIANCE),
                 None if codec.kl is None else float(codec.kl[axis]),
+                reads.get(str(axis), ()),
             )
         )
         progress(axis + 1, codec.latent)

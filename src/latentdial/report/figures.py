@@ -118,6 +118,7 @@ def dimension_sheet(codec: Codec, table: DimensionTable, code: np.ndarray, top: 
         pictures.append(heat_map(pictures[0], pictures[-1]))
         label = [f"dimension {row.dimension}", f"{row.effect:.1f} levels for 1 sd"]
         label += [] if row.kl is None else [f"KL {row.kl:.2f} nats"]
+        label += [", ".join(row.reads[:2])] if row.reads else []
         rows.append(Row([Cell(picture) for picture in pictures], label, row.effect / strongest))
     return Sheet(
         rows,
