@@ -18,7 +18,7 @@ from latentdial.latent.steering import steer
 from latentdial.latent.support import MIN_CODES
 from latentdial.measure.change import Change, change
 
-TOLD = 3  # attributes
+MOST_READS = 3  # attributes that an edit tells of beside those edited
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def _reads(codec: Codec, before: np.ndarray, after: np.ndarray, moves: list[Move
         return {}
     start, end = codec.encode(np.stack([before, after]))
     edited = {name for move in moves for name in known.beside(move.edit.target)}
-    names = [name for name in known.changed(start, end) if name not in edited][:TOLD]
+    names = [name for name in known.changed(start, end) if name not in edited][:MOST_READS]
     then, now = known.said(start), known.said(end)
     return {name: (then[name], now[name]) for name in names}
 
