@@ -386,6 +386,7 @@ def test_a_direction_tells_what_it_does_to_attributes_strongest_first():
     direction = Direction("d", "pca", np.ones(1), side=side)
     assert direction.reads() == ["beard -0.8", "age +0.3", "smile -0.2"]
     assert Direction("hat", "attribute", np.ones(1), side=side).reads() == ["hat +0.1", "beard -0.8", "age +0.3"]
+    assert Direction("cap", "attribute", np.ones(1), side={"cap": -0.04}).reads() == ["cap +0.0"]
     assert Direction("d", "pca", np.ones(1)).reads() == []
 
 

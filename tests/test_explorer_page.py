@@ -365,6 +365,7 @@ def test_attribute_directions_have_a_tab_of_their_own(visit, codec, discs, tmp_p
     one.get_by_role("tab", name="Attributes").click()
     assert one.locator(".dial").count() == 1
     assert one.locator(".dial .reads").text_content() == "+1 sd: smile +0.6, age -0.3"
+    assert one.get_by_text("The line below tells how attributes change").is_visible()
     before = codec.encode(discs[:1])[0]
     own = (before @ smile.vector - smile.mean) / smile.sd
     assert float(number(one).input_value()) == pytest.approx(own, abs=0.006)

@@ -537,7 +537,8 @@ class App {
     const few = rows.slice(0, FEW + made.length);
     const list = h("div.dials", {}, ...few.map((row) => row.element));
     const more = h("button", { type: "button", onclick: () => { list.append(...rows.slice(few.length).map((row) => row.element)); few.splice(0, few.length, ...rows); more.remove(); this.#showRows(); this.freshThumbnails(); } }, `Show ${rows.length - few.length} more`);
-    const about = h("p.soft", {}, "Strongest first. The bar tells how far 1 sd changes the picture, in levels of 255; the tick on a track is this picture's own value, and the tinted part is its safe range: how far pictures can typically go and stay among the real ones.");
+    const about = h("p.soft", {}, "Strongest first. The bar tells how far 1 sd changes the picture, in levels of 255; the tick on a track is this picture's own value, and the tinted part is its safe range: how far pictures can typically go and stay among the real ones." +
+      (dials.some((dial) => dial.reads?.length) ? " The line below tells how attributes change for +1 sd, in their own sd." : ""));
     return { element: h("div", {}, about, list, rows.length > few.length ? more : null), rows: () => few };
   }
 

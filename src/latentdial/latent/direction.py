@@ -60,7 +60,8 @@ class Direction:
         others = sorted(self.side.keys() - {self.name}, key=lambda name: -abs(self.side[name]))
         told = [name for name in others if abs(self.side[name]) >= LEAST_READ]
         own = [self.name] if self.name in self.side else []
-        return [f"{name} {self.side[name]:+.1f}" for name in [*own, *told][:most]]
+        rounded = {name: round(self.side[name], 1) + 0.0 for name in [*own, *told][:most]}  # no -0.0
+        return [f"{name} {change:+.1f}" for name, change in rounded.items()]
 
     @property
     def normal(self) -> np.ndarray:
