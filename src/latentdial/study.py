@@ -93,8 +93,12 @@ def _ranked(codec: Codec, directions: Sequence[Direction], progress: Progress) -
     """The directions by rank, each with what it does to the attributes that are known."""
     attributes = [one for one in directions if one.kind == "attribute"]
     fresh = [one for one in directions if one.side.keys() != {other.name for other in attributes}]
-    sided = with_side_effects(codec, fresh, attributes, lambda done, total: progress("reading attributes", done, total))
-    ranking = rank(codec, merged(directions, sided))
+    if fresh:
+        told = with_side_effects(
+            codec, fresh, attributes, lambda done, total: progress("reading attributes", done, total)
+        )
+        directions = merged(directions, told)
+    ranking = rank(codec, directions)
     return Stored(tuple(ranking.directions), tuple(ranking.shares), codec.support)
 
 

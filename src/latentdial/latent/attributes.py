@@ -64,11 +64,14 @@ class Attributes(nn.Module):
         reads = self.reader((codes + times[:, None, None] * change).flatten(0, 1))[:, column].view(len(times), -1)
         return times[(reads if wanted else 1 - reads).clamp(max=ENOUGH).argmax(0)]
 
-    def said(self, code: np.ndarray) -> dict[str, str]:
-        """What the reader says of every attribute of a code (D,): a probability, or sd from the mean of a number."""
-        values = self._read(code)
+    def read(self, codes: np.ndarray) -> np.ndarray:
+        """The readings (N, A) of codes (N, D): probabilities, and numbers in sd from their mean."""
+        return self.reader(torch.as_tensor(codes).to(self.reader.mean)).cpu().numpy()
+
+    def said(self, readings: np.ndarray) -> dict[str, str]:
+        """The readings (A,) of one code in words."""
         kinds = [self.reader.part(name).kind for name in self.columns]
-        texts = [f"{v:+.1f} sd" if kind == "number" else f"{v:.0%}" for v, kind in zip(values, kinds, strict=True)]
+        texts = [f"{v:+.1f} sd" if kind == "number" else f"{v:.0%}" for v, kind in zip(readings, kinds, strict=True)]
         return dict(zip(self.columns, texts, strict=True))
 
     def beside(self, name: str) -> tuple[str, ...]:
@@ -76,16 +79,10 @@ class Attributes(nn.Module):
         return self.reader.part(name).columns if name in self.columns else ()
 
     def changed(self, before: np.ndarray, after: np.ndarray) -> list[str]:
-        """The attributes that read otherwise from one code (D,) than from another, most first.
-
-        Told are changes of a quarter, in probability or in sd, of attributes that are read at least in part.
-        """
-        change = np.abs(self._read(after) - self._read(before))
+        """The attributes whose readings, each (A,), differ by a quarter, most first, of those that are read in part."""
+        change = np.abs(after - before)
         told = (change >= TOLD) & (self.reader.trust.cpu().numpy() >= TELLING)
         return [self.columns[i] for i in np.argsort(-change) if told[i]]
-
-    def _read(self, code: np.ndarray) -> np.ndarray:
-        return self.reader(torch.as_tensor(code[None]).to(self.reader.mean))[0].cpu().numpy()
 
     def error(self, start: Tensor, moved: Tensor, name: str) -> Callable[[Tensor], Tensor]:
         """How far codes (B, D) are from reading as `moved` in the attribute named and as `start` in all others, (B,).

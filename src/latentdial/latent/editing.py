@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from latentdial.errors import LatentdialError
+from latentdial.latent.attributes import Attributes
 from latentdial.latent.codec import Codec, Picture
 from latentdial.latent.detail import preserve
 from latentdial.latent.direction import Direction
@@ -138,14 +139,14 @@ def edit(
     kept = [direction_of(codec, name, len(code)) for name in keep]
     results = {label: apply_edits(codec, code, edits, kept) for label, edits in groups.items()}
     outs = _outs(codec, np.stack([code, *(edited for edited, _ in results.values())]))
+    afters = [codec.levels(edited[None])[0] for edited, _ in results.values()]
+    reads = _reads(codec, [before, *afters], [moves for _, moves in results.values()])
     columns = []
-    for (label, (edited, moves)), out in zip(results.items(), outs[1:], strict=True):
-        after = codec.levels(edited[None])[0]
+    for (label, (edited, moves)), after, out, read in zip(results.items(), afters, outs[1:], reads, strict=True):
         decoded = after.round().astype(np.uint8)
         shown = preserve(source, before, after).round().astype(np.uint8) if preserve_detail else decoded
         plain = decoded if preserve_detail else None
-        reads = _reads(codec, before.round().astype(np.uint8), decoded, moves)
-        columns.append(Edited(label, edited, shown, change(before, after), moves, out, outs[0], plain, reads))
+        columns.append(Edited(label, edited, shown, change(before, after), moves, out, outs[0], plain, read))
     return EditSheet(source, before.round().astype(np.uint8), code, columns)
 
 
@@ -179,20 +180,29 @@ def apply_edits(
 
 def _read(codec: Codec, name: str, start: np.ndarray, edited: np.ndarray) -> tuple[str, str] | None:
     """How the attribute of this name, where it is one that the codec knows, reads from the code before and after."""
-    if codec.attributes is None or name not in codec.attributes.columns:
+    known = codec.attributes
+    if known is None or name not in known.columns:
         return None
-    return codec.attributes.said(start)[name], codec.attributes.said(edited)[name]
+    before, after = known.read(np.stack([start, edited]))
+    return known.said(before)[name], known.said(after)[name]
 
 
-def _reads(codec: Codec, before: np.ndarray, after: np.ndarray, moves: list[Move]) -> dict[str, tuple[str, str]]:
-    """How the attributes that changed most, but for those edited, read from pictures (H, W, C) before and after."""
+def _reads(codec: Codec, levels: list[np.ndarray], done: list[list[Move]]) -> list[dict[str, tuple[str, str]]]:
+    """How the attributes that changed most read before and after each of the moves, but for those moved.
+
+    `levels` are the picture (H, W, C) before, and after each.
+    """
     known = codec.attributes
     if known is None:
-        return {}
-    start, end = codec.encode(np.stack([before, after]))
-    edited = {name for move in moves for name in known.beside(move.edit.target)}
-    names = [name for name in known.changed(start, end) if name not in edited][:MOST_READS]
-    then, now = known.said(start), known.said(end)
+        return [{} for _ in done]
+    before, *afters = known.read(codec.encode(np.stack(levels).round().astype(np.uint8)))
+    return [_changed(known, before, after, moves) for after, moves in zip(afters, done, strict=True)]
+
+
+def _changed(known: Attributes, before: np.ndarray, after: np.ndarray, moves: list[Move]) -> dict[str, tuple[str, str]]:
+    moved = {name for move in moves for name in known.beside(move.edit.target)}
+    names = [name for name in known.changed(before, after) if name not in moved][:MOST_READS]
+    then, now = known.said(before), known.said(after)
     return {name: (then[name], now[name]) for name in names}
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction
@@ -19,7 +18,7 @@ RANGE_CODES = 5
 GROUP = 16  # directions whose ranges are looked for together
 SHARE_CODES = 200
 SIDE_CODES, SPREAD_CODES = 48, 1000
-LEAST_SD = 0.05  # of a probability over real codes, below which a reading counts as never changing
+LEAST_SD = 0.05  # that a reading is taken to have over real codes, at least
 
 Progress = Callable[[int, int], None]
 
@@ -85,16 +84,12 @@ def attribute_reading(codec: Codec, attributes: Sequence[Direction]) -> Callable
     trusted = [i for i, one in enumerate(attributes) if known and one.name in known.columns and known.trusted(one.name)]
     if known is None or not trusted:
         return lambda codes: codes @ normals
-    reader, columns = known.reader, [known.columns.index(attributes[i].name) for i in trusted]
-
-    def learnt(codes: np.ndarray) -> np.ndarray:
-        return reader(torch.as_tensor(codes, dtype=torch.float32).to(reader.mean))[:, columns].cpu().double().numpy()
-
-    sds = np.maximum(learnt(real_codes(codec, SPREAD_CODES)).std(0), LEAST_SD)
+    columns = [known.columns.index(attributes[i].name) for i in trusted]
+    sds = np.maximum(known.read(real_codes(codec, SPREAD_CODES))[:, columns].std(0, dtype=np.float64), LEAST_SD)
 
     def read(codes: np.ndarray) -> np.ndarray:
         values = codes @ normals
-        values[:, trusted] = learnt(codes) / sds
+        values[:, trusted] = known.read(codes)[:, columns] / sds
         return values
 
     return read
