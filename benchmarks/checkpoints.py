@@ -20,10 +20,10 @@ from pathlib import Path
 import torch
 
 from latentdial.config import ModelSettings, TrainSettings
+from latentdial.machine.precision import choose_device, choose_precision
 from latentdial.recipes import build
 from latentdial.training.checkpoint import Checkpoints, State
 from latentdial.training.loop import Loop
-from latentdial.training.precision import choose_device, choose_precision
 
 EVERY = 300.0  # seconds between checkpoints by default
 

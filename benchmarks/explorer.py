@@ -68,7 +68,7 @@ import sys
 import gradio
 import numpy as np
 import latentdial
-from latentdial.latent.finding import pca_directions
+from latentdial.directions.finding import pca_directions
 
 codec = latentdial.load(sys.argv[1])
 vector = pca_directions(codec, 1)[0].vector

@@ -17,11 +17,11 @@ import numpy as np
 from skimage.feature import hog
 from sklearn.metrics import roc_auc_score
 
-from latentdial.latent.finding import axis_directions, jacobian_directions, pca_directions
-from latentdial.latent.labelled import run_pictures
+from latentdial.directions.finding import axis_directions, jacobian_directions, pca_directions
+from latentdial.directions.labelled import run_pictures
 from latentdial.latent.safe_range import reach
 from latentdial.latent.support import fit_support
-from latentdial.run import load
+from latentdial.runs.loading import load
 
 EDITS, REACH = 800, 8.0
 

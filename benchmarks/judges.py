@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from latentdial.config import DataSettings, Geometry
+from latentdial.directions.labelled import Attribute, make_attribute, read_labels
 from latentdial.images import ImageSet, open_images, split_images
 from latentdial.images.avatars import CHOICES, RANGES, draw_all, render
-from latentdial.latent.labelled import Attribute, make_attribute, read_labels
 
 PICTURES, EPOCHS, BATCH = 10_000, 16, 64
 FADED = 0.75  # of the batches

@@ -43,15 +43,15 @@ from judges import (
     train_judge,
     trait_of,
 )
+from latentdial.attributes.known import Attributes
+from latentdial.directions.finding import attribute_direction, axis_directions, linear_reader, pca_directions
+from latentdial.directions.labelled import Attribute, attributes_of, learn_attributes, run_pictures
 from latentdial.images import ImageSet
 from latentdial.images.avatars import CHOICES, RANGES, draw_all
-from latentdial.latent.attributes import Attributes
 from latentdial.latent.codec import Codec
-from latentdial.latent.finding import attribute_direction, axis_directions, linear_reader, pca_directions
-from latentdial.latent.labelled import Attribute, attributes_of, learn_attributes, run_pictures
 from latentdial.latent.naming import make_direction
 from latentdial.latent.steering import by_attributes, conditioned, refined
-from latentdial.run import load
+from latentdial.runs.loading import load
 
 AVATARS = ["skin.614335", "hair.bob", "hair_colour.c93305", "glasses.sunglasses", "beard.beardMedium"]
 AVATARS += ["clothes.ff5c5c", "background.ffd5dc", "x"]

@@ -25,8 +25,8 @@ from safetensors.torch import load_file
 
 from latentdial.config import DataSettings, Geometry, TrainSettings
 from latentdial.images import open_images, split_images
+from latentdial.machine.precision import choose_device, choose_precision
 from latentdial.training.loop import Loop
-from latentdial.training.precision import choose_device, choose_precision
 from nets import NETS, Net
 from pythae_worker import Contender
 

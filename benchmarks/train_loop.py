@@ -35,10 +35,10 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from latentdial.config import TrainSettings
+from latentdial.machine.precision import autocast, choose_device, choose_precision
 from latentdial.parts.objectives import total
 from latentdial.training.loop import Loop
 from latentdial.training.memory import kept_memory
-from latentdial.training.precision import autocast, choose_device, choose_precision
 from nets import NETS, Net, flops_a_picture, parameters
 from pythae_worker import Contender
 

@@ -12,15 +12,16 @@ import latentdial
 
 ROOT = Path(latentdial.__file__).parent
 FLOORS = [
-    {"errors", "types", "progress"},
-    {"config", "pixels"},
+    {"errors", "types", "progress", "version"},
+    {"config", "pixels", "machine"},
     {"images", "measure", "parts"},
     {"model"},
     {"recipes"},
+    {"attributes"},
     {"latent"},
-    {"run"},
-    {"training", "weights", "explorer", "study", "codes", "runs"},
-    {"report", "encoding"},
+    {"runs"},
+    {"training", "directions"},
+    {"explorer", "report", "codes"},
     {"cli"},
     {"__init__", "__main__"},
 ]
@@ -42,6 +43,9 @@ def imported_rooms(path: Path) -> set[str]:
             rooms.add(node.module.split(".")[1])
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path} imports relatively"
+            rooms |= {"__init__"} if node.module == "latentdial" else set()
+        elif isinstance(node, ast.Import):
+            rooms |= {"__init__" for one in node.names if one.name.split(".")[0] == "latentdial"}
     return rooms
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from latentdial.cli import main
+from latentdial.directions.file import MAX_BYTES, fingerprint, read_direction
 from latentdial.errors import LatentdialError
-from latentdial.latent.direction_file import MAX_BYTES, fingerprint, read_direction
 
 
 @pytest.fixture

@@ -10,15 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
+from latentdial.attributes.writer import train_writer
 from latentdial.cli import main
 from latentdial.config import Geometry
-from latentdial.errors import LatentdialError
-from latentdial.latent.codec import Codec
-from latentdial.latent.detail import preserve
-from latentdial.latent.direction import Direction, foremost
-from latentdial.latent.editing import Edited, EditSheet, apply_edits, edit
-from latentdial.latent.effect import measure_effect, traversal
-from latentdial.latent.finding import (
+from latentdial.directions.finding import (
     attribute_direction,
     axis_directions,
     examples_direction,
@@ -27,19 +22,30 @@ from latentdial.latent.finding import (
     pca_directions,
     without,
 )
+from latentdial.directions.labelled import (
+    attribute_directions,
+    learn_attributes,
+    make_attribute,
+    read_labels,
+    run_pictures,
+)
+from latentdial.directions.ranking import attribute_reading, explained_share, measure, rank, with_side_effects
+from latentdial.errors import LatentdialError
+from latentdial.latent.codec import Codec
+from latentdial.latent.detail import preserve
+from latentdial.latent.direction import Direction, foremost
+from latentdial.latent.editing import Edited, EditSheet, apply_edits, edit
+from latentdial.latent.effect import measure_effect, traversal
 from latentdial.latent.grammar import parse_edits
-from latentdial.latent.labelled import attribute_directions, learn_attributes, make_attribute, read_labels, run_pictures
 from latentdial.latent.naming import direction_of, make_direction
 from latentdial.latent.paths import analogy, interpolate, slerp
-from latentdial.latent.ranking import attribute_reading, explained_share, measure, rank, with_side_effects
 from latentdial.latent.safe_range import reach, safe_ranges
 from latentdial.latent.steering import conditioned, steer
 from latentdial.latent.stored import Stored
 from latentdial.latent.support import fit_support
-from latentdial.latent.writer import train_writer
 from latentdial.measure.change import change
 from latentdial.report.figures import edit_sheet
-from latentdial.run import load, save_directions
+from latentdial.runs.loading import load, save_directions
 from latentdial.training import train
 
 LATENT, SIDE = 5, 8

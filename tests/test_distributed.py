@@ -18,8 +18,8 @@ import pytest
 import torch
 
 import latentdial
+from latentdial.machine.world import World
 from latentdial.training.checkpoint import Checkpoints
-from latentdial.training.world import World
 
 SMALL = ["--size", "16", "--latent", "4", "--set", "widths=24", "--batch", "15"]
 CURVE = ["--steps", "60", "--holdout", "0.3", "--precision", "float32"]

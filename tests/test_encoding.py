@@ -18,8 +18,8 @@ from PIL import Image
 import latentdial
 from latentdial import LatentdialError, read_codes
 from latentdial.cli import main
+from latentdial.codes.writing import encode_pictures, world_of
 from latentdial.config import DataSettings
-from latentdial.encoding import encode_pictures, world_of
 
 COMMAND = [sys.executable, "-m", "latentdial", "encode"]
 
@@ -81,7 +81,7 @@ def test_labels_and_names_of_a_folder(run, discs, tmp_path):
 def test_killed_and_resumed_gives_the_same_bytes(run, many, whole, tmp_path):
     out = tmp_path / "codes"
     slow = (
-        "import sys, time, latentdial.encoding as e; put = e.write\n"
+        "import sys, time, latentdial.codes.writing as e; put = e.write\n"
         "def slow(path, data):\n"
         "    part = path.with_name(f'.{path.name}.1.part')\n"
         "    if path.name != 'job.json': part.write_bytes(bytes(data)[:40]); time.sleep(.5)\n"

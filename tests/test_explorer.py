@@ -20,6 +20,8 @@ from torch import nn
 
 import latentdial
 from latentdial.cli import main
+from latentdial.directions.finding import axis_directions, pca_directions
+from latentdial.directions.ranking import measure
 from latentdial.errors import LatentdialError
 from latentdial.explorer import (
     NotExportable,
@@ -41,9 +43,7 @@ from latentdial.explorer.rounding import large_weights, round_weights
 from latentdial.explorer.sources import gallery_of
 from latentdial.images import open_images, split_images
 from latentdial.latent.effect import real_codes
-from latentdial.latent.finding import axis_directions, pca_directions
 from latentdial.latent.naming import make_direction
-from latentdial.latent.ranking import measure
 from latentdial.latent.safe_range import safe_ranges
 
 pytest.importorskip("onnxruntime", reason="needs the extra: pip install 'latentdial[explorer]'")
@@ -117,7 +117,7 @@ def test_nets_hold_no_paths_and_no_outputs_that_nobody_reads(codec, traced):
 def test_every_recipe_and_grey_pictures_can_be_explored(recipe, size, colour):
     from latentdial.config import Geometry, ModelSettings, RunConfig
     from latentdial.recipes import build
-    from latentdial.run import codec_of
+    from latentdial.runs.loading import codec_of
 
     torch.manual_seed(0)
     config = RunConfig(ModelSettings(recipe, {"latent": 4}), Geometry(size=size, colour=colour))

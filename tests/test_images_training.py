@@ -15,7 +15,7 @@ from latentdial.config import AugmentSettings
 from latentdial.errors import LatentdialError
 from latentdial.images import Pictures, batch_order
 from latentdial.progress import Show
-from latentdial.run import load
+from latentdial.runs.loading import load
 from latentdial.training.augment import augment
 from latentdial.training.feed import DEPTH, Ahead, Streamed, feed
 from pictures import encoded, good_folder, photo, write_folder

@@ -13,8 +13,8 @@ from filelock import FileLock
 
 from latentdial import LatentdialError
 from latentdial.cli import main
-from latentdial.run import LOCK, METRICS, SUMMARY
-from latentdial.runs import list_runs, watch_runs
+from latentdial.runs.listing import list_runs, watch_runs
+from latentdial.runs.loading import LOCK, METRICS, SUMMARY
 
 
 @pytest.fixture

@@ -21,11 +21,11 @@ import torch
 import latentdial
 from latentdial import LatentdialError
 from latentdial.cli import main
+from latentdial.machine.world import World
 from latentdial.progress import Show
 from latentdial.training.checkpoint import Checkpoints, State
 from latentdial.training.folder import locked
 from latentdial.training.stopping import listening
-from latentdial.training.world import World
 
 SMALL = ["--size", "16", "--latent", "4", "--set", "widths=24", "--batch", "16"]
 OFTEN = ["--checkpoint", "0.0001"]

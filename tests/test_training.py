@@ -13,11 +13,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import latentdial
 from latentdial import LatentdialError
 from latentdial.config import ModelSettings, TrainSettings
+from latentdial.machine.precision import choose_device, choose_precision
 from latentdial.measure.reconstruction import reconstruction
 from latentdial.recipes import build
 from latentdial.training.checkpoint import Checkpoints, State
 from latentdial.training.loop import Loop
-from latentdial.training.precision import choose_device, choose_precision
 
 
 def make_loop(discs, recipe="fcn-vae", **settings) -> Loop:

@@ -6,19 +6,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from latentdial.errors import LatentdialError
+from latentdial.version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from latentdial.codes import read_codes
+    from latentdial.codes.reading import read_codes
     from latentdial.explorer import explore
     from latentdial.latent.codec import Codec, wrap
     from latentdial.latent.editing import edit
     from latentdial.latent.effect import dimensions
     from latentdial.report.compare import compare
-    from latentdial.run import load
+    from latentdial.runs.importing import import_weights
+    from latentdial.runs.loading import load
     from latentdial.training import train
-    from latentdial.weights import import_weights
 
-__version__ = "0.1.0"
 
 _HOMES = {
     "Codec": "latentdial.latent.codec",
@@ -26,9 +26,9 @@ _HOMES = {
     "dimensions": "latentdial.latent.effect",
     "edit": "latentdial.latent.editing",
     "explore": "latentdial.explorer",
-    "import_weights": "latentdial.weights",
-    "load": "latentdial.run",
-    "read_codes": "latentdial.codes",
+    "import_weights": "latentdial.runs.importing",
+    "load": "latentdial.runs.loading",
+    "read_codes": "latentdial.codes.reading",
     "train": "latentdial.training",
     "wrap": "latentdial.latent.codec",
 }
@@ -36,6 +36,7 @@ _HOMES = {
 __all__ = [
     "Codec",
     "LatentdialError",
+    "__version__",
     "compare",
     "dimensions",
     "edit",

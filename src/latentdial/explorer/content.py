@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from latentdial import __version__
+from latentdial.directions.file import fingerprint
+from latentdial.directions.finding import pca_directions
 from latentdial.explorer.dials import Dial, Progress, find_dials
 from latentdial.explorer.nets import Nets, NotExportable, Weights, export_nets
 from latentdial.latent.codec import Codec
-from latentdial.latent.direction_file import fingerprint
 from latentdial.latent.effect import real_codes
-from latentdial.latent.finding import pca_directions
+from latentdial.version import VERSION
 
 GALLERY = 60
 CLOUD = 400
@@ -86,7 +86,7 @@ def _about(codec: Codec, nets: Nets | None) -> dict[str, Any]:
     geometry = codec.geometry
     return {
         "format": 1,
-        "version": __version__,
+        "version": VERSION,
         "name": codec.name,
         "recipe": codec.config.model.recipe if codec.config else "wrapped nets",
         "source": codec.config.data.source if codec.config else "",

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from latentdial.directions.finding import axis_directions, pca_directions
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import NAMED, Direction
 from latentdial.latent.effect import effect_of, real_codes
-from latentdial.latent.finding import axis_directions, pca_directions
 from latentdial.latent.safe_range import safe_ranges
 from latentdial.latent.support import MIN_CODES
 

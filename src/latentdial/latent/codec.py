@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from latentdial.attributes.known import Attributes
 from latentdial.config import Geometry, RunConfig
 from latentdial.errors import LatentdialError
 from latentdial.images import fit_picture, read_picture
 from latentdial.images.geometry import fit_arrays
-from latentdial.latent.attributes import Attributes
 from latentdial.latent.direction import Direction
 from latentdial.latent.support import Support, fit_support
 from latentdial.pixels import Range, to_float, to_levels

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from latentdial.attributes.known import Attributes
 from latentdial.errors import LatentdialError
-from latentdial.latent.attributes import Attributes
 from latentdial.latent.codec import Codec, Picture
 from latentdial.latent.detail import preserve
 from latentdial.latent.direction import Direction

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentdial.latent.attributes import Attributes
+from latentdial.attributes.known import Attributes
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction
 

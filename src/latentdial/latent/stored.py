@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from latentdial.attributes.known import Attributes, blank_attributes
+from latentdial.attributes.reader import KINDS as PART_KINDS
+from latentdial.attributes.reader import Part
 from latentdial.config import Geometry
 from latentdial.errors import LatentdialError
-from latentdial.latent.attributes import Attributes, blank_attributes
 from latentdial.latent.direction import KINDS, NAME, Direction, Effect, check_name
-from latentdial.latent.reader import KINDS as PART_KINDS
-from latentdial.latent.reader import Part
 from latentdial.latent.support import Support, coarse_side
 
 FORMAT = 3

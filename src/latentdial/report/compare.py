@@ -19,7 +19,7 @@ from latentdial.measure.reconstruction import reconstruction
 from latentdial.progress import Show
 from latentdial.report.comparison import Comparison, Measured
 from latentdial.report.html import write_report
-from latentdial.run import load, read_metrics, read_summary
+from latentdial.runs.loading import load, read_metrics, read_summary
 
 MAX_TEST = 1_000
 CLASSIC_EDITS = ("1*=2", "0*=10")

@@ -7,7 +7,7 @@ from pathlib import Path
 from latentdial.config import RunConfig
 from latentdial.images import ImageSet
 from latentdial.recipes import RECIPES
-from latentdial.run import CARD
+from latentdial.runs.loading import CARD
 from latentdial.training.loop import Record
 
 TEXT = """# {name}

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from latentdial.errors import LatentdialError
-from latentdial.training.world import World
+from latentdial.machine.world import World
 
 FOLDER, STATE, BEST = "checkpoint", "state.json", "best.safetensors"
 UNFINISHED = ".tmp-"

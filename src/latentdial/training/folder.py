@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from latentdial.config import RunConfig
 from latentdial.errors import LatentdialError
-from latentdial.run import CONFIG, LOCK, METRICS, SUMMARY, TIMES, read_config
+from latentdial.runs.loading import CONFIG, LOCK, METRICS, SUMMARY, TIMES, read_config
 from latentdial.training.loop import Record
 
 FREE = {"epochs", "steps", "checkpoint", "device", "memory", "track", "patience", "time_budget", "compile"}

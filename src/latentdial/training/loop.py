@@ -16,6 +16,8 @@ from torch.optim import Optimizer
 from latentdial.config import AugmentSettings, TrainSettings
 from latentdial.errors import LatentdialError
 from latentdial.images import batch_order
+from latentdial.machine.precision import autocast
+from latentdial.machine.world import ASK_EVERY, World
 from latentdial.model import Autoencoder
 from latentdial.parts.objectives import total
 from latentdial.recipes import Recipe
@@ -23,9 +25,7 @@ from latentdial.training.augment import augment
 from latentdial.training.feed import Ahead, Feed
 from latentdial.training.memory import kept_memory
 from latentdial.training.optimizers import kl_schedule, lr_schedule, make_optimizers, warmup_steps
-from latentdial.training.precision import autocast
 from latentdial.training.sharding import average_numbers, like, local, share_out, whole
-from latentdial.training.world import ASK_EVERY, World
 
 LOGS = 200  # records of training terms in a whole run
 VALIDATIONS = 20  # records of validation terms

@@ -8,11 +8,11 @@ import torch
 
 from latentdial.config import RunConfig, TrainSettings
 from latentdial.images import ImageSet, Split
+from latentdial.machine.precision import choose_precision
+from latentdial.machine.world import World
 from latentdial.recipes import build
 from latentdial.training.feed import Feed, feed
 from latentdial.training.loop import Loop
-from latentdial.training.precision import choose_precision
-from latentdial.training.world import World
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from latentdial.measure.cost import peak_memory_mb
 from latentdial.model import Autoencoder
 from latentdial.progress import Show
 from latentdial.recipes import build
-from latentdial.run import MAX_CODES, MODEL, SUMMARY, codec_of, save_codes, save_model
+from latentdial.runs.loading import MAX_CODES, MODEL, SUMMARY, codec_of, save_codes, save_model
 from latentdial.training.best import Best
 from latentdial.training.card import write_card
 from latentdial.training.checkpoint import Checkpoints, State

@@ -10,7 +10,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
 from latentdial.errors import LatentdialError
-from latentdial.training.world import World
+from latentdial.machine.world import World
 
 
 def share_out(model: nn.Module, world: World) -> None:

@@ -10,16 +10,16 @@ from latentdial.config import AugmentSettings, DataSettings, Geometry, ModelSett
 from latentdial.errors import LatentdialError
 from latentdial.images import Check, ImageSet, Split, open_at_once, open_images, split_images
 from latentdial.latent.codec import Codec
+from latentdial.machine.precision import choose_device
+from latentdial.machine.world import World, join_world
 from latentdial.progress import Show
 from latentdial.recipes import build
-from latentdial.run import read_config
+from latentdial.runs.loading import read_config
 from latentdial.training.folder import check_folder, locked, start_folder
 from latentdial.training.material import Material, gather_material
 from latentdial.training.planning import largest_batch
-from latentdial.training.precision import choose_device
 from latentdial.training.session import Changed, Finished, Session
 from latentdial.training.stopping import listening
-from latentdial.training.world import World, join_world
 
 
 def train(

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from latentdial.codes import (
+from latentdial.codes.reading import (
     FORMAT,
     JOB,
     MANIFEST,
@@ -35,11 +35,11 @@ from latentdial.config import DataSettings
 from latentdial.errors import LatentdialError
 from latentdial.images import ImageSet, open_images
 from latentdial.latent.codec import Codec
+from latentdial.machine.precision import autocast, choose_device, choose_precision
+from latentdial.machine.world import own_device, world_of
 from latentdial.progress import Show
-from latentdial.run import MODEL, load
+from latentdial.runs.loading import MODEL, load
 from latentdial.training.folder import write
-from latentdial.training.precision import autocast, choose_device, choose_precision
-from latentdial.training.world import own_device, world_of
 
 SHARD_ROWS = 65_536
 BLOCK = 2048  # pictures read at once, a multiple of the codec's batch

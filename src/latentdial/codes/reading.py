@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from latentdial.errors import LatentdialError
-from latentdial.run import regular_file
+from latentdial.runs.loading import regular_file
 
 FORMAT = 1
 JOB, MANIFEST = "job.json", "manifest.json"

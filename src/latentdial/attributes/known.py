@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from latentdial.latent.reader import Part, Reader
-from latentdial.latent.writer import Writer
+from latentdial.attributes.reader import Part, Reader
+from latentdial.attributes.writer import Writer
 
 TRUSTED = 0.8  # share of its variance that is read right
 TIMES = (0.0, 1.0, 1.5, 2.0, 3.0, 4.0)  # of a whole change, which go on until it shows; none where it does already

@@ -8,20 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
+from latentdial.attributes.known import Attributes
 from latentdial.config import DataSettings
-from latentdial.errors import LatentdialError
-from latentdial.images import open_images
-from latentdial.latent.attributes import Attributes
-from latentdial.latent.codec import Codec
-from latentdial.latent.direction import Direction
-from latentdial.latent.finding import (
+from latentdial.directions.finding import (
     axis_directions,
     examples_direction,
     jacobian_directions,
     pca_directions,
     without,
 )
-from latentdial.latent.labelled import (
+from latentdial.directions.labelled import (
     Attribute,
     attribute_directions,
     attributes_of,
@@ -29,12 +25,16 @@ from latentdial.latent.labelled import (
     read_labels,
     run_pictures,
 )
+from latentdial.directions.ranking import measure, rank, with_side_effects
+from latentdial.errors import LatentdialError
+from latentdial.images import open_images
+from latentdial.latent.codec import Codec
+from latentdial.latent.direction import Direction
 from latentdial.latent.naming import direction_of
-from latentdial.latent.ranking import measure, rank, with_side_effects
 from latentdial.latent.stored import Stored, merged
 from latentdial.latent.support import Support, fit_support
 from latentdial.measure.disentanglement import binned, scores
-from latentdial.run import load, read_directions, save_directions
+from latentdial.runs.loading import load, read_directions, save_directions
 
 Progress = Callable[[str, int, int], None]
 

@@ -15,7 +15,7 @@ from latentdial.config import Geometry, ModelSettings, RunConfig
 from latentdial.errors import LatentdialError
 from latentdial.latent.codec import Codec
 from latentdial.recipes import build
-from latentdial.run import CODES, CONFIG, MAX_CODES, MODEL, codec_of, save_codes, save_model
+from latentdial.runs.loading import CODES, CONFIG, MAX_CODES, MODEL, codec_of, save_codes, save_model
 
 
 def import_weights(

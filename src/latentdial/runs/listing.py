@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from latentdial.errors import LatentdialError
 from latentdial.recipes import options_of
-from latentdial.run import CONFIG, LOCK, METRICS, TIMES, read_config, read_metrics, read_summary, read_times
+from latentdial.runs.loading import CONFIG, LOCK, METRICS, TIMES, read_config, read_metrics, read_summary, read_times
 
 PLACE = {"split", "step", "epoch"}
 

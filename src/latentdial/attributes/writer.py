@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentdial.latent.fitting import HELD_OUT, fit
+from latentdial.attributes.fitting import HELD_OUT, fit
 
 WIDTH, EPOCHS, RATE = 512, 40, 3e-3
 DECAY, DROPOUT = 0.05, 0.1

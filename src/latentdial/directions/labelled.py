@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from latentdial.attributes.known import Attributes
+from latentdial.attributes.reader import part_of, train_reader, truth_of
+from latentdial.attributes.writer import train_writer
+from latentdial.directions.finding import attribute_direction
 from latentdial.errors import LatentdialError
 from latentdial.images import ImageSet, open_images, split_images
-from latentdial.latent.attributes import Attributes
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction
-from latentdial.latent.finding import attribute_direction
-from latentdial.latent.reader import part_of, train_reader, truth_of
-from latentdial.latent.writer import train_writer
 
 MAX_CATEGORIES = 24
 MAX_PICTURES = 10_000

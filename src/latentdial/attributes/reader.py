@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from latentdial.latent.fitting import HELD_OUT, fit
+from latentdial.attributes.fitting import HELD_OUT, fit
 
 KINDS = ("classes", "yes", "number")
 WIDTH, EPOCHS, RATE = 256, 25, 3e-3

@@ -1,0 +1,94 @@
+"""The command line: parse, call, print. A command is a file here; it imports torch only when it runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+from jsonargparse import ArgumentParser, set_parsing_settings
+
+from latentdial.cli.shared import FAILED, INTERRUPTED
+from latentdial.errors import LatentdialError
+from latentdial.version import VERSION
+
+ABOUT = (
+    "Train an image autoencoder on a folder of pictures, then see, measure and steer what every latent dimension does. "
+    "latentdial COMMAND --help tells what a command takes."
+)
+LISTS = {"--track", "--decay_at", "--levels"}
+COMMANDS = {
+    "train": "train a recipe on pictures and write a run",
+    "dimensions": "rank every dimension by what it does to the picture",
+    "directions": "find, measure and name directions that change one thing",
+    "disentanglement": "score how far each dimension carries one known factor",
+    "edit": "change chosen dimensions of a picture's code and see what happens",
+    "interpolate": "go from one picture to another through the code space",
+    "average": "decode the mean code of groups of pictures",
+    "analogy": "make D so that A : B :: C : D",
+    "sample": "draw new pictures",
+    "encode": "write the codes of a whole set of pictures, resumable, shared by processes",
+    "runs": "list the runs below a directory with their settings and results, or follow them",
+    "compare": "compare runs in one HTML report",
+    "explore": "turn the dimensions in a page: served here, or written as one file",
+    "recipes": "list what can be trained, with its paper",
+    "look": "see what a set of pictures holds: sizes, labels, duplicates, skipped files",
+    "cache": "list or clear the decoded pictures",
+    "import": "make a run of weights trained elsewhere",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 done, 1 an error in one line, 2 usage, 75 preempted, 130 Ctrl-C."""
+    args = _forgiving(sys.argv[1:] if argv is None else argv)
+    parser = make_parser(args)
+    if not args:
+        parser.print_help()
+        return 2
+    options = parser.parse_args(args)
+    name = options.command
+    if options[name].get("cache"):
+        os.environ["LATENTDIAL_CACHE"] = options[name].cache
+    try:
+        return _module(name).run(options[name]) or 0
+    except LatentdialError as error:
+        print(f"latentdial {name}: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print(f"latentdial {name}: stopped by Ctrl-C", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - stays open until the process ends
+    return FAILED
+
+
+def make_parser(args: Sequence[str] = ()) -> ArgumentParser:
+    """The whole parser; only the command named in `args` gets its options, which keeps the start fast."""
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = ArgumentParser(prog="latentdial", description=ABOUT, version=VERSION)
+    commands = parser.add_subcommands(dest="command", title="commands", metavar="COMMAND")
+    for name, help_text in COMMANDS.items():
+        command = ArgumentParser(description=help_text)
+        if name in args[:1]:
+            _module(name).add_options(command)
+        commands.add_subcommand(name, command, help=help_text)
+    return parser
+
+
+def _module(name: str) -> Any:
+    """The file of a command: `add_options(parser)` and `run(options)`."""
+    return import_module(f"latentdial.cli.{'importing' if name == 'import' else name}")
+
+
+def _forgiving(argv: Sequence[str]) -> list[str]:
+    """Takes --time-budget for --time_budget, and --track a,b for --track [a,b]."""
+    args: list[str] = []
+    for word in argv:
+        name, equals, value = word.partition("=")
+        if name.startswith("--"):
+            word = name.replace("-", "_").replace("__", "--", 1) + equals + value
+        elif args and args[-1] in LISTS and not word.startswith("["):
+            word = f"[{word}]"
+        args.append(word)
+    return args

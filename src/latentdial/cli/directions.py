@@ -1,0 +1,97 @@
+"""`latentdial directions`: find, measure and name directions that change one thing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from latentdial.cli.shared import (
+    json_option,
+    load_run,
+    print_json,
+    print_table,
+    run_argument,
+    save_picture,
+    say_written,
+)
+from latentdial.errors import LatentdialError
+
+
+def add_options(parser: ArgumentParser) -> None:
+    run_argument(parser)
+    parser.add_argument("--labels", type=str | None, default=None, help="a CSV of file,attribute,...; or data: its own")
+    parser.add_argument("--data", type=str | None, default=None, help="the labelled pictures; default: the run's")
+    parser.add_argument("--method", type=str, default="mean", help="from labels by mean, ridge or svm")
+    parser.add_argument("--these", type=str | None, default=None, help="a folder of pictures that have something")
+    parser.add_argument("--those", type=str | None, default=None, help="a folder of pictures that have not")
+    parser.add_argument("--name", type=str | None, default=None, help="what --these have and --those have not")
+    parser.add_argument("--without", type=str, nargs="+", default=[], help="directions to take out of the new ones")
+    parser.add_argument("--out", type=str | None, default=None, help="PNG with a sheet of the first directions")
+    parser.add_argument("--top", type=int, default=8, help="of the strongest, and of those with a name, that are shown")
+    parser.add_argument("--show", type=str, nargs="+", default=[], help="names to show instead, such as 3 pca1 smile")
+    parser.add_argument("--again", action="store_true", help="measure again what the run holds already")
+    json_option(parser)
+
+
+def run(options: Namespace) -> None:
+    from latentdial.directions.study import Request, study
+    from latentdial.latent.direction import NAMED
+    from latentdial.progress import show_progress
+
+    request = Request(
+        options.labels, options.data, options.method, options.these, options.those, options.name, options.without
+    )
+    with show_progress() as show:
+        stored = study(options.run, request, options.again, show.advance)
+    shown = _shown(stored.directions, options)
+    if options.out:
+        from latentdial.report.direction_sheet import direction_sheet
+
+        save_picture(direction_sheet(load_run(options.run), shown), options.out)
+    if options.json:
+        from latentdial.latent.stored import pack
+
+        print_json({"run": options.run, **pack(stored)[0]})
+        return
+    count = min(8, len(stored.shares))
+    print_table(
+        f"{options.run}: {len(stored.directions)} directions; "
+        f"the first {count} explain {stored.shares[count - 1]:.0%} of the decoded variance",
+        ["direction", "kind", "levels for 1 sd", "95% interval", "sd", "linear", "safe range (sd)", "+1 sd reads (sd)"],
+        [_direction_row(direction) for direction in shown],
+    )
+    more = [one.name for one in stored.directions if one.kind in NAMED and one not in shown]
+    if more and not options.show:
+        print(f"more names (see them with --top {options.top + len(more)}): {', '.join(more)}")
+    say_written(options.out)
+
+
+def _shown(ranked: Sequence[Any], options: Namespace) -> list[Any]:
+    """The directions asked for by name; else the foremost, and the one that is new."""
+    from latentdial.latent.direction import foremost
+
+    by_name = {direction.name: direction for direction in ranked}
+    unknown = [name for name in options.show if name not in by_name]
+    if unknown:
+        known = ", ".join(list(by_name)[:12])
+        raise LatentdialError(f"{options.run} has no direction {unknown[0]!r}: it has {len(by_name)}, such as {known}")
+    if options.show:
+        return [by_name[name] for name in options.show]
+    shown = foremost(ranked, options.top)
+    return shown if options.name is None or by_name[options.name] in shown else [*shown, by_name[options.name]]
+
+
+def _direction_row(direction: Any) -> list[str]:
+    effect, (low, high) = direction.effect, direction.safe
+    return [
+        direction.name,
+        direction.kind,
+        f"{effect.levels:.2f}",
+        f"{effect.low:.2f} to {effect.high:.2f}",
+        f"{direction.sd:.3f}",
+        f"{effect.linearity:.0%}",
+        f"{low:+.1f} to {high:+.1f}",
+        ", ".join(direction.reads(2)),
+    ]

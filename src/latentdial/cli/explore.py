@@ -1,0 +1,73 @@
+"""`latentdial explore`: turn the dimensions in a page: served here, or written as one file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+from jsonargparse import ArgumentParser, Namespace
+
+from latentdial.cli.shared import json_option, load_run, print_json, run_argument
+from latentdial.errors import LatentdialError
+
+
+def add_options(parser: ArgumentParser) -> None:
+    run_argument(parser)
+    parser.add_argument("--out", type=str | None, default=None, help="write one HTML file in place of serving the page")
+    parser.add_argument(
+        "--data", type=str | None, default=None, help="pictures for the gallery; default: the run's own"
+    )
+    parser.add_argument(
+        "--weights",
+        type=Literal["auto", "int8", "fp16", "float32"],
+        default="auto",
+        help="as stored in it; auto: int8 as far as that is at most 2 levels of 255 off, else fp16",
+    )
+    parser.add_argument("--port", type=int, default=0, help="port of the local page; 0 takes a free one")
+    parser.add_argument("--open", type=bool, default=True, help="open a browser on the local page, where there is one")
+    json_option(parser)
+
+
+def run(options: Namespace) -> None:
+    from latentdial.explorer import make_content, write_page
+    from latentdial.progress import show_progress
+
+    codec = load_run(options.run)
+    with show_progress() as show:
+        content = make_content(
+            codec, None, options.data, options.weights, need_nets=options.out is not None, progress=show.advance
+        )
+    if options.out is None:
+        _serve(codec, content, options)
+        return
+    write_page(content, options.out)
+    if options.json:
+        keys = ("weights", "error", "fingerprint")
+        about = {key: content.manifest[key] for key in keys}
+        print_json({"run": options.run, "out": options.out, "bytes": Path(options.out).stat().st_size, **about})
+    else:
+        print(
+            f"wrote {options.out} ({Path(options.out).stat().st_size / 1e6:.1f} MB); it opens in any browser, offline"
+        )
+
+
+def _serve(codec: Any, content: Any, options: Namespace) -> None:
+    import webbrowser
+
+    from latentdial.explorer import address, make_server
+
+    try:
+        server = make_server(codec, content, options.port)
+    except (OSError, OverflowError) as error:
+        raise LatentdialError(f"cannot serve at port {options.port} ({error}): choose another --port") from None
+    if options.json:
+        print_json({"run": options.run, "address": address(server)})
+    else:
+        print(f"exploring {options.run} at {address(server)} - Ctrl-C ends it")
+    sys.stdout.flush()
+    if options.open and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform != "linux"):
+        webbrowser.open(address(server))
+    with server:
+        server.serve_forever()

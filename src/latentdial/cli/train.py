@@ -1,0 +1,70 @@
+"""`latentdial train`: train a recipe on pictures and write a run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from latentdial.cli.shared import (
+    DATA,
+    INTERRUPTED,
+    PREEMPTED,
+    cache_option,
+    json_option,
+    print_json,
+    recipe_options,
+    settings_of,
+)
+from latentdial.config import AugmentSettings, DataSettings, Geometry, ModelSettings, RunConfig, TrainSettings
+
+
+def add_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--config", action="config", help="settings from a YAML or JSON file")
+    parser.add_argument("recipe", type=str, help="what to train: see latentdial recipes")
+    parser.add_argument("data", type=str, help=DATA)
+    parser.add_argument("--out", type=str, required=True, help="directory of the run")
+    recipe_options(parser)
+    parser.add_class_arguments(Geometry)
+    parser.add_class_arguments(DataSettings, skip={"source"})
+    parser.add_class_arguments(TrainSettings)
+    parser.add_class_arguments(AugmentSettings)
+    cache_option(parser)
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out where there is one")
+    parser.add_argument("--overwrite", action="store_true", help="replace a run that is in --out already")
+    json_option(parser)
+
+
+def run(options: Namespace) -> int:
+    from latentdial.progress import show_progress
+    from latentdial.recipes import options_of, parse_options
+    from latentdial.training.start import train_run
+
+    options_of(options.recipe)
+    config = RunConfig(
+        ModelSettings(options.recipe, parse_options(options.set, options.latent)),
+        settings_of(Geometry, options),
+        replace(settings_of(DataSettings, options), source=options.data),
+        settings_of(TrainSettings, options),
+        settings_of(AugmentSettings, options),
+    )
+    with show_progress() as show:
+        finished = train_run(config, Path(options.out), options.resume, options.overwrite, show)
+    if finished.leads:
+        _say_trained(finished, options)
+    return {"": 0, "interrupted": INTERRUPTED, "preempted": PREEMPTED}[finished.stopped]
+
+
+def _say_trained(finished: Any, options: Namespace) -> None:
+    if options.json:
+        print_json({"run": options.out, **finished.summary, "stopped": finished.stopped})
+    elif finished.stopped == "preempted":
+        print(
+            f"told to stop at step {finished.summary['step']}: all is saved. Go on with the same command and --resume."
+        )
+    elif finished.stopped:
+        print(f"stopped early; the run in {options.out} is usable. Go on with the same command and --resume.")
+    else:
+        print(f"trained {options.out}. Next: latentdial dimensions {options.out} --out dims.png")

@@ -1,0 +1,1 @@
+"""Directions of a run: found, measured, ranked, named and kept."""

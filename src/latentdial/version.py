@@ -1,0 +1,3 @@
+"""The version of latentdial."""
+
+VERSION = "0.1.0"
