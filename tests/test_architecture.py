@@ -13,6 +13,7 @@ import latentdial
 ROOT = Path(latentdial.__file__).parent
 FLOORS = [
     {"errors", "types", "progress", "version"},
+    {"storage"},
     {"config", "pixels", "machine"},
     {"images", "measure", "parts"},
     {"model"},
@@ -27,7 +28,7 @@ FLOORS = [
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 MAY_SEE = {
-    "images": {"errors", "config"},
+    "images": {"errors", "storage", "config"},
     "measure": {"errors"},
 }
 
