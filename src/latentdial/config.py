@@ -29,7 +29,7 @@ class Geometry:
     background: str = "#ffffff"
     """what is put behind transparent pixels and used for padding"""
     levels: list[float] | None = None
-    """the values of float pictures that stand for black and white, such as [0, 1]"""
+    """the values that stand for black and white in pictures of floats or of more than 8 bits, such as [0, 1]"""
 
     def __post_init__(self) -> None:
         _need(4 <= self.size <= 1024, f"size {self.size} is out of range: use 4 to 1024 pixels")

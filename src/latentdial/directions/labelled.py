@@ -16,7 +16,7 @@ from latentdial.attributes.reader import part_of, train_reader, truth_of
 from latentdial.attributes.writer import train_writer
 from latentdial.directions.finding import attribute_direction
 from latentdial.errors import LatentdialError
-from latentdial.images import ImageSet, open_images, split_images
+from latentdial.images import ImageSet, open_images, split_images, spread
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction
 
@@ -54,7 +54,9 @@ def run_pictures(codec: Codec, data: str | None = None, progress: Progress | Non
     settings = config.data if data is None else replace(config.data, source=data, limit=None)
     images = open_images(settings, config.geometry, *([] if progress is None else [progress]))
     parts = split_images(images, config.data.holdout, config.train.seed)
-    return images.take(parts.train[:MAX_PICTURES]), images.take(np.concatenate([parts.validation, parts.test]))
+    return images.take(parts.train[spread(len(parts.train), MAX_PICTURES)]), images.take(
+        np.concatenate([parts.validation, parts.test])
+    )
 
 
 def attributes_of(images: ImageSet) -> list[Attribute]:

@@ -27,7 +27,7 @@ from latentdial.directions.labelled import (
 )
 from latentdial.directions.ranking import measure, rank, with_side_effects
 from latentdial.errors import LatentdialError
-from latentdial.images import open_images
+from latentdial.images import open_images, spread
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction
 from latentdial.latent.naming import direction_of
@@ -84,7 +84,7 @@ def disentanglement(run: str | Path, progress: Progress, pictures: int = 1000) -
         raise LatentdialError(
             f"the pictures of {run} have no known factors: the scores need a data set such as avatars"
         )
-    few = images.take(np.linspace(0, len(images) - 1, min(pictures, len(images))).astype(int))
+    few = images.take(spread(len(images), pictures))
     factors = [v if v.dtype.kind in "iu" else binned(v[:, None], 5)[:, 0] for v in few.factors.values()]
     return scores(codec.encode(few.pixels[:]), np.stack(factors, axis=1))
 

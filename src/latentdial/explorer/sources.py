@@ -9,7 +9,7 @@ import numpy as np
 from latentdial.errors import LatentdialError
 from latentdial.explorer.content import GALLERY
 from latentdial.explorer.dials import Progress
-from latentdial.images import ImageSet, open_images, split_images
+from latentdial.images import ImageSet, open_images, split_images, spread
 from latentdial.latent.codec import Codec
 
 
@@ -23,12 +23,12 @@ def gallery_of(codec: Codec, source: str | None, progress: Progress) -> tuple[np
         images = open_images(data, codec.geometry, progress)
         if source is None:
             parts = split_images(images, config.data.holdout, config.train.seed)
-            images = images.take(np.concatenate([parts.test, parts.validation])[:GALLERY])
+            images = images.take(np.concatenate([parts.test, parts.validation]))
     except LatentdialError:
         if source is not None:
             raise
         return None, [], ""
-    index = np.linspace(0, len(images) - 1, min(GALLERY, len(images))).astype(int)
+    index = spread(len(images), GALLERY)
     title = "Pictures held out from training" if source is None else f"Pictures of {source.rstrip('/').split('/')[-1]}"
     return np.ascontiguousarray(images.pixels[index]), _labels(images, index), title
 

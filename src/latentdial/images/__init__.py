@@ -5,7 +5,7 @@ from latentdial.images.geometry import fit_picture
 from latentdial.images.pictures import Pictures
 from latentdial.images.pool import read_picture
 from latentdial.images.sources import open_at_once, open_images
-from latentdial.images.splits import Split, batch_order, split, split_images
+from latentdial.images.splits import Split, batch_order, split, split_images, spread
 from latentdial.images.types import Columns, ImageSet
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "read_picture",
     "split",
     "split_images",
+    "spread",
 ]

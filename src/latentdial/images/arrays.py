@@ -104,8 +104,9 @@ def _read_header(path: Path) -> tuple[ArrayFile, dict[str, Any]]:
         return _npz(path)
     if start.startswith((b"\0\0", b"\x1f\x8b")):
         labels = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1"))
-        known = labels != path and labels.is_file()
-        return _idx(path), {"label": _values(_idx(labels))} if known else {}
+        pictures = _idx(path)
+        beside = _idx(labels) if labels != path and labels.is_file() else None
+        return pictures, {"label": _values(beside)} if beside and beside.shape == pictures.shape[:1] else {}
     raise ValueError("it is no .npy, .npz or IDX file")
 
 
@@ -214,22 +215,31 @@ def _in_place(file: ArrayFile, count: int, geometry: Geometry) -> Pictures | Non
 
 
 def _fitted(file: ArrayFile, count: int, geometry: Geometry) -> Iterator[np.ndarray]:
+    ends = _black_and_white(file, geometry)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for block in file.blocks(count):
-            pixels = _as_bytes(file, block, geometry)
+            pixels = _as_bytes(file, block, ends)
             parts = np.array_split(pixels, min(len(pixels), os.cpu_count() or 1))
             yield np.concatenate(list(threads.map(lambda part: fit_arrays(part, geometry), parts)))
 
 
-def _as_bytes(file: ArrayFile, block: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """uint8 from uint8, bool, 16 bits, whole numbers up to 255, or floats in 0..1 or `geometry.levels`."""
+def _black_and_white(file: ArrayFile, geometry: Geometry) -> tuple[float, float]:
+    """The values that stand for black and white, the same for every picture of the file whatever the limit."""
+    if geometry.levels is not None:
+        return geometry.levels[0], geometry.levels[1]
+    if file.dtype.kind == "f":
+        return 0.0, 1.0
+    sixteen = file.dtype.kind == "u" and file.dtype.itemsize == 2
+    return 0.0, 65535.0 if sixteen and any(block.max() > 255 for block in file.blocks(file.shape[0])) else 255.0
+
+
+def _as_bytes(file: ArrayFile, block: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
+    """uint8 from uint8, bool, or numbers from black to white."""
     if block.dtype == np.uint8:
         return np.ascontiguousarray(block)
     if block.dtype == bool:
         return block.astype(np.uint8) * np.uint8(255)
-    if block.dtype == np.uint16 and block.max() > 255:
-        return (block / 257).round().astype(np.uint8)
-    low, high = (0.0, 255.0) if block.dtype.kind in "ui" else (geometry.levels or (0.0, 1.0))
+    low, high = ends
     if not np.isfinite(block).all():
         raise LatentdialError(f"{file.path} holds values that are not finite (NaN or Inf): clean or remove them")
     if block.min() < low or block.max() > high:

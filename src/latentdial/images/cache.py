@@ -28,7 +28,7 @@ from latentdial.images.listing import Listing, Seen
 from latentdial.images.pictures import Pictures, hashes_of
 from latentdial.images.pool import decode_all
 
-FORMAT = 1
+FORMAT = 2
 INDEX, PIXELS, MANIFEST = "index.npz", "pixels.u8", "manifest.json"
 SAVE_SECONDS = 30.0
 SPARE = 100_000_000  # bytes that stay free on the disk

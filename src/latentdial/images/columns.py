@@ -50,9 +50,10 @@ def _chosen(columns: Mapping[str, Any], wanted: str | None, usual: tuple[str, ..
 
 
 def _coded(values: Sequence[Any], names: list[str] | None) -> tuple[np.ndarray, list[str]]:
-    """Values as indices into their sorted names."""
+    """Values as indices into their sorted names; indices that are none, such as -1, are unknown."""
     if names is not None:
-        return np.asarray(values, np.int64), names
+        codes = np.array([value if value in range(len(names)) else len(names) for value in values], np.int64)
+        return codes, [*names, "unknown"] if (codes == len(names)).any() else names
     found = np.asarray(values)
     kinds, codes = np.unique(found if found.dtype.kind in "iub" else found.astype(str), return_inverse=True)
     return codes, [str(kind) for kind in kinds]

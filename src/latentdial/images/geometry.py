@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageColor, ImageOps
 
 from latentdial.config import Geometry
+from latentdial.images.endings import ENDINGS
 
 MAX_PIXELS = 89_000_000
 TOO_LARGE = f"it has more than {MAX_PIXELS // 1_000_000} megapixels"
@@ -20,6 +21,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")  # no format that
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 GREY_MODES = {"1", "L", "LA", "I", "F"}
 NARROW = 20  # times longer than wide
+WHITE = 65535  # in pictures of 16 bits
 
 
 class Unreadable(Exception):
@@ -55,12 +57,10 @@ def decode(file: BinaryIO, geometry: Geometry) -> tuple[np.ndarray, Original]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            picture = Image.open(file, formats=FORMATS)
+            picture: Image.Image = Image.open(file, formats=FORMATS)
             original = _original(picture)
-            if picture.format == "PNG" and original.pixels <= MAX_PIXELS:
-                picture.verify()  # without it Pillow passes wrong checksums and a missing end
-                file.seek(0)
-                picture = Image.open(file, formats=FORMATS)
+            if original.pixels <= MAX_PIXELS:
+                picture = _whole(picture, file)
             return fit_picture(picture, geometry), original
     except Unreadable:
         raise
@@ -73,6 +73,18 @@ def decode(file: BinaryIO, geometry: Geometry) -> tuple[np.ndarray, Original]:
     except Exception as error:  # decoders raise nearly everything on damaged files
         alike = re.sub(r" \(\d+ bytes not processed\)", "", str(error))  # so that files can be counted by their reason
         raise Unreadable(alike or type(error).__name__) from None
+
+
+def _whole(picture: Image.Image, file: BinaryIO) -> Image.Image:
+    """The picture to decode; one that Pillow decodes although its file is cut short or damaged is `Unreadable`."""
+    if picture.format == "PNG":
+        picture.verify()  # without it Pillow passes wrong checksums
+    if picture.format in ENDINGS:
+        if not ENDINGS[picture.format](picture, file):
+            raise Unreadable("image file is truncated: its end is missing")
+        file.seek(0)
+        return Image.open(file, formats=FORMATS)
+    return picture
 
 
 def fit_picture(picture: Image.Image, geometry: Geometry) -> np.ndarray:
@@ -116,19 +128,17 @@ def _original(picture: Image.Image) -> Original:
 
 def _in_levels(picture: Image.Image, geometry: Geometry) -> Image.Image:
     """Pictures of more than 8 bits a pixel as 8-bit grey, not clipped."""
-    if picture.mode == "F":
-        if geometry.levels is None:
-            raise Unreadable("a float picture has no stated range: give --levels, such as [0,1]")
-        black, white = geometry.levels
-        values = np.asarray(picture)
-        if not np.isfinite(values).all():
-            raise Unreadable("it holds values that are not finite")
-        deep = (values - black) / (white - black) * 255
-    elif picture.mode.startswith("I"):
-        deep = np.asarray(picture) / 257
-    else:
+    if picture.mode != "F" and not picture.mode.startswith("I"):
         return picture
-    grey = Image.fromarray(deep.clip(0, 255).round().astype(np.uint8))
+    values = np.asarray(picture)
+    if picture.mode == "F" and geometry.levels is None:
+        raise Unreadable("a float picture has no stated range: give --levels, such as [0,1]")
+    if not np.isfinite(values).all():
+        raise Unreadable("it holds values that are not finite")
+    if geometry.levels is None and values.max() > WHITE:
+        raise Unreadable(f"it holds whole numbers above {WHITE}: give --levels, such as [0,1000000]")
+    black, white = geometry.levels or (0, WHITE)
+    grey = Image.fromarray(((values - black) / (white - black) * 255).clip(0, 255).round().astype(np.uint8))
     grey.info = dict(picture.info)
     return grey
 

@@ -34,12 +34,9 @@ def list_dataset(data: DataSettings) -> Listing:
         picture = raw[split][row][column]
         return picture["bytes"] if picture["bytes"] is not None else picture["path"]
 
-    features = next(iter(raw.values())).features
-    simple = [name for name, kind in features.items() if type(kind).__name__ in SIMPLE]
-    values: dict[str, list[Any]] = {name: [v for part in raw.values() for v in part[name]] for name in simple}
+    values, words = _columns(list(raw.values()))
     if isinstance(loaded, dict) and len(splits) > 1:
         values["split"] = [name for name, _ in places]
-    words = {name: features[name].names for name in simple if _is(features[name], "ClassLabel")}
     return Listing(
         source=os.path.abspath(data.source) if os.path.isdir(data.source) else data.source,
         names=[f"{name}/{i}" for name, i in places],
@@ -47,6 +44,31 @@ def list_dataset(data: DataSettings) -> Listing:
         locate=locate,
         columns=columns_of(values, data, len(places), words),
     )
+
+
+def _columns(parts: list[Any]) -> tuple[dict[str, list[Any]], dict[str, list[str]]]:
+    """The values of simple columns that all parts have, and the words for those that are indices in all of them.
+
+    Where parts have other words for a class, the values are the words themselves.
+    """
+    values: dict[str, list[Any]] = {}
+    words: dict[str, list[str]] = {}
+    for name in parts[0].features:
+        kinds = [part.features.get(name) for part in parts]
+        if any(type(kind).__name__ not in SIMPLE for kind in kinds):
+            continue
+        lists = [part[name] for part in parts]
+        if all(_is(kind, "ClassLabel") for kind in kinds):
+            if all(kind.names == kinds[0].names for kind in kinds):
+                words[name] = kinds[0].names
+            else:
+                lists = [[_word(kind.names, v) for v in part] for kind, part in zip(kinds, lists, strict=True)]
+        values[name] = [value for part in lists for value in part]
+    return values, words
+
+
+def _word(names: list[str], value: Any) -> str:
+    return names[value] if value in range(len(names)) else "unknown"
 
 
 def _load(datasets: Any, source: str) -> Any:

@@ -17,6 +17,7 @@ from latentdial.images.folder import list_folder, recall_folder
 from latentdial.images.geometry import settle_colour
 from latentdial.images.listing import Listing
 from latentdial.images.pictures import Pictures
+from latentdial.images.splits import spread
 from latentdial.images.types import ImageSet, readable
 
 LISTS = "a folder, an array (.npy, .npz, IDX), a table of paths (.csv, .parquet), hf:NAME"
@@ -88,7 +89,7 @@ def _saved_by_datasets(path: Path) -> bool:
 def _from_files(listing: Listing, geometry: Geometry, data: DataSettings, progress: Progress) -> ImageSet:
     wanted = np.arange(len(listing))
     if data.limit is not None and data.limit < len(listing):
-        wanted = np.linspace(0, len(listing) - 1, data.limit).astype(int)
+        wanted = spread(len(listing), data.limit)
     geometry = settle_colour(geometry, lambda: (listing.locate(listing.names[i], i) for i in wanted.tolist()))
     pictures, index = decoded(listing, wanted, geometry, progress)
     rows = index.table["row"]

@@ -64,4 +64,7 @@ def _read_csv(path: Path) -> dict[str, list[Any]]:
             rows = list(csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", restval=""))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise LatentdialError(f"cannot read the table {path} ({error}): save it as CSV in UTF-8") from None
+    longer = next((i for i, row in enumerate(rows) if None in row), None)
+    if longer is not None:
+        raise LatentdialError(f"line {longer + 2} of {path} has more cells than the first: put quotes around commas")
     return {name: [row[name] for row in rows] for name in (rows[0] if rows else {}) if name}

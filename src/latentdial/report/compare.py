@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from latentdial.errors import LatentdialError
-from latentdial.images import ImageSet, open_images, split_images
+from latentdial.images import ImageSet, open_images, split_images, spread
 from latentdial.latent.codec import Codec, Picture
 from latentdial.latent.editing import edit
 from latentdial.latent.effect import dimensions
@@ -69,13 +69,13 @@ def _test_pictures(codecs: list[Codec], data: str | None, show: Show) -> tuple[I
     notes = []
     if data:
         images = open_images(replace(config.data, source=data, limit=None), config.geometry, show.advance)
-        return images, images.pixels[:MAX_TEST], [f"Test pictures are from {data}."]
+        return images, images.pixels[spread(len(images), MAX_TEST)], [f"Test pictures are from {data}."]
     images = open_images(config.data, config.geometry, show.advance)
     parts = split_images(images, config.data.holdout, config.train.seed)
     for codec in codecs[1:]:
         if codec.config is None or (codec.config.data, codec.config.train.seed) != (config.data, config.train.seed):
             notes.append(f"{codec.name} was trained on other data or another split, and may have seen test pictures.")
-    return images, images.pixels[parts.test[:MAX_TEST]], notes
+    return images, images.pixels[parts.test[spread(len(parts.test), MAX_TEST)]], notes
 
 
 def _typical(codec: Codec, test: np.ndarray) -> int:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from latentdial.config import Geometry, ModelSettings, RunConfig
 from latentdial.errors import LatentdialError
+from latentdial.images import spread
 from latentdial.latent.codec import Codec
 from latentdial.recipes import build
 from latentdial.runs.loading import CODES, CONFIG, MAX_CODES, MODEL, codec_of, save_codes, save_model
@@ -41,7 +42,8 @@ def import_weights(
     model.eval().requires_grad_(False)
     codec = codec_of(model, config, out.name)
     if images is not None:
-        codec = replace(codec, training_codes=codec.encode(images[:MAX_CODES]))
+        codes = codec.encode(images)
+        codec = replace(codec, training_codes=codes[spread(len(codes), MAX_CODES)])
         save_codes(out, codec.codes, None)
     else:
         (out / CODES).unlink(missing_ok=True)
