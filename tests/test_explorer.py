@@ -6,9 +6,13 @@ import hashlib
 import http.client
 import json
 import re
+import socket
+import struct
 import sys
 import threading
+import time
 import warnings
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,6 +40,7 @@ from latentdial.explorer import (
 )
 from latentdial.explorer import content as content_room
 from latentdial.explorer import dials as dials_room
+from latentdial.explorer import server as server_module
 from latentdial.explorer.nets import largest_difference, run_net, trace
 from latentdial.explorer.notebook import answer, make_widget
 from latentdial.explorer.page import built_file
@@ -265,9 +270,10 @@ def server(codec, content):
     one.server_close()
 
 
-def ask(server, method, path, body=None, **headers):
+def ask(server, method, name, body=None, **headers):
+    """A request below the address; one that begins with / is below the root."""
     connection = http.client.HTTPConnection(*server.server_address, timeout=10)
-    connection.request(method, path, body, headers)
+    connection.request(method, name if name.startswith("/") else server.path + name, body, headers)
     reply = connection.getresponse()
     return reply.status, reply.read()
 
@@ -275,30 +281,130 @@ def ask(server, method, path, body=None, **headers):
 def test_the_server_gives_the_page_and_decodes(server, codec, discs):
     assert server.server_address[0] == "127.0.0.1"
     assert address(server).startswith("http://127.0.0.1:")
-    status, body = ask(server, "GET", "/")
+    status, body = ask(server, "GET", "")
     assert status == 200
     assert b"<!doctype html>" in body[:20]
-    status, body = ask(server, "POST", "/decode", codec.codes[:3].tobytes())
+    status, body = ask(server, "POST", "decode", codec.codes[:3].tobytes())
     assert np.array_equal(np.frombuffer(body, np.float32), codec.levels(codec.codes[:3]).ravel())
-    status, body = ask(server, "POST", "/encode", discs[:2].astype(np.float32).tobytes())
+    status, body = ask(server, "POST", "encode", discs[:2].astype(np.float32).tobytes())
     assert np.array_equal(np.frombuffer(body, np.float32), codec.encode(discs[:2]).ravel())
 
 
 @pytest.mark.parametrize(
     ("method", "path", "body", "headers", "status"),
     [
-        ("GET", "/../../etc/passwd", None, {}, 404),
-        ("GET", "/", None, {"Host": "evil.example"}, 404),
-        ("POST", "/decode", b"abc", {}, 400),
-        ("POST", "/decode", b"", {}, 400),
-        ("POST", "/decode", np.full(6, np.nan, np.float32).tobytes(), {}, 400),
-        ("POST", "/decode", b"\0" * 24, {"Origin": "http://evil.example"}, 404),
-        ("POST", "/decode", None, {"Content-Length": "99999999999"}, 400),
-        ("POST", "/train", b"\0" * 24, {}, 404),
+        ("GET", "/", None, {}, 404),
+        ("GET", "/arrays", None, {}, 404),
+        ("POST", "/decode", b"\0" * 24, {}, 404),
+        ("GET", "/wrong/", None, {}, 404),
+        ("GET", "../../etc/passwd", None, {}, 404),
+        ("GET", "", None, {"Host": "evil.example"}, 404),
+        ("GET", "", None, {"Sec-Fetch-Site": "cross-site"}, 404),
+        ("GET", "arrays", None, {"Sec-Fetch-Site": "same-site"}, 404),
+        ("GET", "", None, {"Origin": "null"}, 404),
+        ("DELETE", "", None, {}, 404),
+        ("POST", "decode", b"abc", {}, 400),
+        ("POST", "decode", b"", {}, 400),
+        ("POST", "decode", np.full(6, np.nan, np.float32).tobytes(), {}, 400),
+        ("POST", "decode", b"\0" * 24, {"Origin": "http://evil.example"}, 404),
+        ("POST", "decode", b"\0" * 24, {"Sec-Fetch-Site": "cross-site"}, 404),
+        ("POST", "decode", None, {"Content-Length": "99999999999"}, 400),
+        ("POST", "decode", None, {"Content-Length": "9" * 400}, 400),
+        ("POST", "decode", None, {"Content-Length": "-1"}, 400),
+        ("POST", "decode", b"\0" * 24 * 17, {}, 400),
+        ("POST", "encode", None, {"Content-Length": str(3 * 16 * 16 * 3 * 4)}, 400),
+        ("POST", "train", b"\0" * 24, {}, 404),
     ],
 )
 def test_the_server_refuses_what_is_not_its_own_page(server, method, path, body, headers, status):
     assert ask(server, method, path, body, **headers)[0] == status
+
+
+def test_no_site_may_frame_the_page_and_every_start_has_an_address_of_its_own(server, codec, content):
+    connection = http.client.HTTPConnection(*server.server_address, timeout=10)
+    connection.request("GET", server.path)
+    reply = connection.getresponse()
+    assert reply.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+    assert reply.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    with make_server(codec, content) as other:
+        assert len(other.path) > 20
+        assert other.path != server.path
+
+
+def opened_socket(server, data: bytes) -> socket.socket:
+    client = socket.create_connection(server.server_address, timeout=10)
+    client.sendall(data)
+    return client
+
+
+def is_left(client: socket.socket) -> bool:
+    """Whether the server ends the connection without a reply."""
+    try:
+        return client.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def in_time(server) -> None:
+    """The page is there within a second."""
+    start = time.monotonic()
+    assert ask(server, "GET", "")[0] == 200
+    assert time.monotonic() - start < 1
+
+
+@pytest.mark.parametrize("half", [b"", b"GET / HTT", b"GET / HTTP/1.1\r\nHost: x\r\n"])
+def test_slow_clients_cost_no_threads_and_stop_nobody(server, half):
+    in_time(server)
+    before = threading.active_count()
+    clients = [opened_socket(server, half) for _ in range(100)]
+    in_time(server)
+    assert threading.active_count() == before
+    assert len(server._waiting) <= server_module.MAX_WAITING
+    assert is_left(clients[0])  # who waited longest has made room
+    for client in clients:
+        client.close()
+    in_time(server)
+
+
+@pytest.mark.parametrize("name", ["", "decode"])
+def test_who_is_too_slow_is_left(server, monkeypatch, name):
+    monkeypatch.setattr(server_module, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(server_module, "BODY_SECONDS", 0.2)
+    head = f"POST {server.path}{name} HTTP/1.1\r\nHost: 127.0.0.1:{server.server_address[1]}\r\nContent-Length: 24\r\n"
+    client = opened_socket(server, (head + ("\r\nabc" if name else "")).encode())
+    start = time.monotonic()
+    assert is_left(client)
+    assert 0.1 < time.monotonic() - start < 3
+    client.close()
+
+
+def test_who_does_not_read_is_left(server, monkeypatch):
+    monkeypatch.setattr(server_module, "REPLY_SECONDS", 0.2)
+    monkeypatch.setitem(server._parts, "large", bytes(64_000_000))  # more than the system's buffers hold
+    host = f"Host: 127.0.0.1:{server.server_address[1]}"
+    client = opened_socket(server, f"GET {server.path}large HTTP/1.1\r\n{host}\r\n\r\n".encode())
+    time.sleep(0.6)
+    in_time(server)
+    read = 0
+    with suppress(ConnectionResetError):
+        while data := client.recv(1_000_000):
+            read += len(data)
+    assert 0 < read < 64_000_000
+    client.close()
+
+
+def test_who_goes_away_is_not_worth_a_word(server, capfd):
+    host = f"Host: 127.0.0.1:{server.server_address[1]}"
+    requests = [f"GET {server.path}runtime HTTP/1.1\r\n{host}\r\n\r\n", "GET /", ""]
+    requests += [f"POST {server.path}decode HTTP/1.1\r\n{host}\r\nContent-Length: 24\r\n\r\nabc", "x" * 40_000]
+    for request in requests:
+        client = opened_socket(server, b"")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, not an end
+        client.sendall(request.encode())
+        client.close()
+    in_time(server)
+    time.sleep(0.2)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_explore_writes_a_file_from_the_command_line(tiny_runs, tmp_path, capsys):
