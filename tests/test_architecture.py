@@ -18,7 +18,7 @@ FLOORS = [
     {"images", "measure", "parts"},
     {"model"},
     {"recipes"},
-    {"attributes"},
+    {"attributes", "priors"},
     {"latent"},
     {"runs"},
     {"training", "directions"},

@@ -77,9 +77,9 @@ def test_edit(runs, folder, tmp_path, capsys):
 
 
 def test_sample(runs, tmp_path):
-    for run, source in zip(runs, ("auto", "prior"), strict=True):
+    for run, prior in zip(runs, ("auto", "model"), strict=True):
         out = tmp_path / "new" / "samples.png"
-        assert main(["sample", str(run), "-n", "9", "--source", source, "--out", str(out)]) == 0
+        assert main(["sample", str(run), "-n", "9", "--prior", prior, "--out", str(out)]) == 0
         with Image.open(out) as picture:
             assert np.asarray(picture).std() > 1
 
@@ -161,7 +161,7 @@ def test_interruption_leaves_a_usable_run(folder, tmp_path):
         (["dimensions", "/nowhere"], "no run at"),
         (["edit", "{run}", "/nowhere.png", "1*=2"], "no picture file"),
         (["edit", "{run}", "{run}/config.json", "1*=2"], "cannot be read as a picture"),
-        (["sample", "{run}", "--source", "prior"], "no prior"),
+        (["sample", "{run}", "--prior", "model"], "no prior"),
         (["sample", "{run}", "-n", "0"], "-n must be"),
         (["sample", "{run}", "--out", "{tmp}/x.nothing"], "--out"),
         (["compare", "{run}", "--data", "/nowhere"], "no pictures at"),

@@ -96,7 +96,9 @@ class App {
 
   random() {
     const temperature = Number(this.temperature.value);
-    this.loadCode(randomCode(this.arrays, this.manifest.latent, temperature, this.manifest.prior), `Random, temperature ${temperature}`);
+    const { prior, note } = this.manifest.random;
+    this.loadCode(randomCode(this.arrays, this.manifest.latent, temperature), `Random (${prior}), temperature ${temperature}`);
+    if (note) this.say(note);
   }
 
   mean() {

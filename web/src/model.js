@@ -125,17 +125,8 @@ function readable(text) {
   }
 }
 
-export function gaussian() {
-  return Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
-}
-
-// A code of the standard normal prior; without one, about the mean: `sampler` (D, D) colours the noise.
-export function randomCode(arrays, latent, temperature, prior) {
-  const noise = Float32Array.from({ length: latent }, () => temperature * gaussian());
-  if (prior) return noise;
-  return Float32Array.from({ length: latent }, (_, i) => {
-    let value = arrays.mean[i];
-    for (let j = 0; j < latent; j++) value += arrays.sampler[i * latent + j] * noise[j];
-    return value;
-  });
+// One of the codes (N, D) drawn from the run's prior, moved from the mean in proportion to the temperature.
+export function randomCode({ drawn, mean }, latent, temperature) {
+  const row = latent * Math.floor((Math.random() * drawn.length) / latent);
+  return Float32Array.from({ length: latent }, (_, i) => mean[i] + temperature * (drawn[row + i] - mean[i]));
 }

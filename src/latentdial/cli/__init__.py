@@ -28,6 +28,7 @@ COMMANDS = {
     "interpolate": "go from one picture to another through the code space",
     "average": "decode the mean code of groups of pictures",
     "analogy": "make D so that A : B :: C : D",
+    "fit-prior": "fit densities to the codes of a run, so that it can be sampled",
     "sample": "draw new pictures",
     "encode": "write the codes of a whole set of pictures, resumable, shared by processes",
     "runs": "list the runs below a directory with their settings and results, or follow them",
@@ -78,7 +79,7 @@ def make_parser(args: Sequence[str] = ()) -> ArgumentParser:
 
 def _module(name: str) -> Any:
     """The file of a command: `add_options(parser)` and `run(options)`."""
-    return import_module(f"latentdial.cli.{'importing' if name == 'import' else name}")
+    return import_module(f"latentdial.cli.{'importing' if name == 'import' else name.replace('-', '_')}")
 
 
 def _forgiving(argv: Sequence[str]) -> list[str]:

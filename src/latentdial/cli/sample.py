@@ -7,30 +7,41 @@ from jsonargparse import ArgumentParser, Namespace
 from latentdial.cli.shared import json_option, load_run, print_json, run_argument, save_picture, say_written
 from latentdial.errors import LatentdialError
 
+PRIOR = (
+    "what codes are drawn from: model, the model's own prior; gaussian, mixture or flow, fitted to the training codes "
+    "(see fit-prior); codes, training codes as they are; auto: the one under which held-out codes are likeliest"
+)
+
 
 def add_options(parser: ArgumentParser) -> None:
     run_argument(parser)
     parser.add_argument("-n", type=int, default=64, help="how many pictures")
     parser.add_argument("--out", type=str, default="samples.png", help="PNG to write")
-    parser.add_argument("--source", type=str, default="auto", help="auto, prior, or codes: a Gaussian fitted to them")
+    parser.add_argument("--prior", type=str, default="auto", help=PRIOR)
     parser.add_argument("--temperature", type=float, default=1.0, help="spread of the codes; 0 gives the mean picture")
     parser.add_argument("--seed", type=int, default=0, help="seed of the draw")
     json_option(parser)
 
 
 def run(options: Namespace) -> None:
+    from dataclasses import asdict
+
+    from latentdial.latent.sampling import fit_of
     from latentdial.report.figures import picture_grid
 
     if not 1 <= options.n <= 10_000:
         raise LatentdialError("-n must be from 1 to 10000 pictures")
-    if options.source not in {"auto", "prior", "codes"}:
-        raise LatentdialError(f"there is no source {options.source!r}: use auto, prior or codes")
     if not 0 <= options.temperature <= 100:
         raise LatentdialError("--temperature must be from 0 to 100")
     codec = load_run(options.run)
-    pictures = codec.sample(options.n, options.seed, options.temperature, options.source)
+    pictures = codec.sample(options.n, options.seed, options.temperature, options.prior)
+    fit = fit_of(codec, options.prior)
     save_picture(picture_grid(pictures), options.out)
     if options.json:
-        print_json({"run": options.run, "n": options.n, "out": options.out})
-    else:
-        say_written(options.out)
+        spread = {"spread": asdict(fit), "fits": fit.good}
+        print_json({"run": options.run, "n": options.n, "prior": fit.prior, **spread, "out": options.out})
+        return
+    print(f"drawn from the prior {fit.prior!r}")
+    if not fit.good:
+        print(fit.sentence())
+    say_written(options.out)

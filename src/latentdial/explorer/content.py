@@ -13,10 +13,12 @@ from latentdial.explorer.dials import Dial, Progress, find_dials
 from latentdial.explorer.nets import Nets, NotExportable, Weights, export_nets
 from latentdial.latent.codec import Codec
 from latentdial.latent.effect import real_codes
+from latentdial.latent.sampling import fit_of
 from latentdial.version import VERSION
 
 GALLERY = 60
 CLOUD = 400
+DRAWN = 512  # codes that Random takes from
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ def gather(
             np.float32
         ),
         "sampler": _sampler(codec),
+        "drawn": codec.sample_codes(DRAWN),
         **_maps(codec, codes),
     }
     table, blob = _pack(arrays)
@@ -96,10 +99,16 @@ def _about(codec: Codec, nets: Nets | None) -> dict[str, Any]:
         "fit": geometry.fit,
         "background": geometry.background,
         "training_codes": len(codec.codes),
-        "prior": codec.prior is not None,
+        "random": _random(codec),
         "weights": nets.weights if nets else None,
         "error": nets.error if nets else None,
     }
+
+
+def _random(codec: Codec) -> dict[str, str]:
+    """What random codes are drawn from, and what is wrong with it where it does not fit."""
+    fit = fit_of(codec)
+    return {"prior": fit.prior, "note": fit.sentence()}
 
 
 def _dial(dial: Dial) -> dict[str, Any]:

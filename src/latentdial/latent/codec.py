@@ -21,8 +21,10 @@ from latentdial.images.geometry import fit_arrays
 from latentdial.latent.direction import Direction
 from latentdial.latent.support import Support, fit_support
 from latentdial.pixels import Range, to_float, to_levels
+from latentdial.priors.fitted import KINDS, FittedPriors, gaussian_of
 
 CHUNK = 128
+PRIORS = ("auto", *KINDS, "model", "codes")
 
 Picture = str | Path | Image.Image | np.ndarray
 
@@ -48,6 +50,7 @@ class Codec:
     directions: tuple[Direction, ...] = ()  # stored with the run
     stored_support: Support | None = None
     attributes: Attributes | None = None  # learnt from labels, for steering
+    fitted: FittedPriors | None = None  # to the training codes, stored with the run
 
     @cached_property
     def support(self) -> Support:
@@ -99,23 +102,47 @@ class Codec:
         """Pictures -> their reconstructions, uint8 (N, H, W, C)."""
         return self.decode(self.encode(given))
 
-    def sample(self, n: int, seed: int = 0, temperature: float = 1.0, source: str = "auto") -> np.ndarray:
+    def sample(self, n: int, seed: int = 0, temperature: float = 1.0, prior: str = "auto") -> np.ndarray:
         """Draw n new pictures, uint8 (n, H, W, C); see `sample_codes`."""
-        return self.decode(self.sample_codes(n, seed, temperature, source))
+        return self.decode(self.sample_codes(n, seed, temperature, prior))
 
-    def sample_codes(self, n: int, seed: int = 0, temperature: float = 1.0, source: str = "auto") -> np.ndarray:
-        """Draw n codes (n, D) from the model's "prior", or from a Gaussian fitted to the training "codes".
+    def sample_codes(self, n: int, seed: int = 0, temperature: float = 1.0, prior: str = "auto") -> np.ndarray:
+        """Draw n codes (n, D), float32, that spread from the mean in proportion to `temperature`.
 
-        "auto" takes the prior where there is one. Codes spread from the mean in proportion to `temperature`.
+        `prior`: "model" is the model's own; "gaussian", "mixture" and "flow" are fitted to the training codes;
+        "codes" takes training codes as they are; "auto" is what `prior_named` says. Others are a LatentdialError.
         """
-        if source == "prior" and self.prior is None:
-            raise LatentdialError(f"{self.name} has no prior to sample from: use codes instead of prior")
-        if source != "codes" and self.prior is not None:
-            generator = torch.Generator().manual_seed(seed)
-            return (temperature * self.prior(n, generator)).numpy()
-        mean, covariance = self.codes.mean(0), np.atleast_2d(np.cov(self.codes.T.astype(np.float64)))
-        drawn = np.random.default_rng(seed).multivariate_normal(mean, covariance * temperature**2, n, method="eigh")
-        return drawn.astype(np.float32)
+        kind = self.prior_named(prior)
+        if kind == "model" and self.prior is not None:
+            return (temperature * self.prior(n, torch.Generator().manual_seed(seed))).numpy()
+        if kind == "codes":
+            chosen = self.codes[np.random.default_rng(seed).integers(0, len(self.codes), n)]
+            mean = self.codes.mean(0)
+            return (mean + temperature * (chosen - mean)).astype(np.float32)
+        return self.priors[kind].sample(n, seed, temperature)
+
+    def prior_named(self, name: str = "auto") -> str:
+        """The prior that a name stands for: "auto" is the one under which held-out codes were likeliest.
+
+        Where none was fitted, "auto" is the model's own, or else a Gaussian. A name that the codec has no prior for is
+        a LatentdialError.
+        """
+        if name not in PRIORS:
+            raise LatentdialError(f"there is no prior {name!r}: use {', '.join(PRIORS)}")
+        if name == "model" and self.prior is None:
+            raise LatentdialError(f"{self.name} has no prior of its own to sample from: use auto or gaussian")
+        if name in ("mixture", "flow") and name not in self.priors.priors:
+            raise LatentdialError(f"{self.name} has no {name} prior yet: run latentdial fit-prior {self.name}")
+        if name != "auto":
+            return name
+        if self.fitted is None:
+            return "gaussian" if self.prior is None else "model"
+        return self.fitted.best if self.prior is not None or self.fitted.best != "model" else "gaussian"
+
+    @cached_property
+    def priors(self) -> FittedPriors:
+        """The priors fitted to the training codes: as stored with the run, else a Gaussian."""
+        return self.fitted or gaussian_of(self.codes)
 
     def fit(self, given: Picture | list[Picture]) -> Codec:
         """The same codec with the codes of these pictures as its training codes."""

@@ -79,10 +79,6 @@ class FittedPriors:
         return max(self.nats, key=lambda kind: self.nats[kind]) if self.nats else next(iter(self.priors))
 
     def __getitem__(self, kind: str) -> FittedPrior:
-        if kind not in self.priors:
-            raise LatentdialError(
-                f"there is no {kind} prior among those fitted ({', '.join(self.priors)}): fit it with --kind {kind}"
-            )
         return self.priors[kind]
 
 
@@ -120,6 +116,12 @@ def fit_priors(
     return FittedPriors(priors, nats, len(held_out))
 
 
+def gaussian_of(codes: np.ndarray) -> FittedPriors:
+    """The Gaussian of all of these codes (N, D), judged by none."""
+    codes = _checked(codes)
+    return FittedPriors({"gaussian": FittedPrior("gaussian", fit_whitening(codes), Standard(codes.shape[1]))}, {})
+
+
 def _fit(kind: str, white: np.ndarray, seed: int) -> Density:
     if kind == "mixture":
         return choose_mixture(white, seed)
@@ -132,6 +134,6 @@ def _checked(codes: np.ndarray) -> np.ndarray:
         raise LatentdialError(f"codes must be finite numbers (N, D), not {codes.shape}: train the run again")
     if codes.shape[1] > MAX_LATENT:
         raise LatentdialError(
-            f"{codes.shape[1]} dimensions are too many to fit a prior to: {MAX_LATENT} at most; train with less --latent"
+            f"{codes.shape[1]} dimensions are too many for a prior: train with --latent {MAX_LATENT} at most"
         )
     return codes

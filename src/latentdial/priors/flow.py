@@ -89,7 +89,7 @@ class Flow(nn.Module):
         return torch.cat([self.transport(chunk)[0] for chunk in noise.split(CHUNK)]).double().numpy()
 
 
-def fit_flow(white: np.ndarray, seed: int = 0, width: int = WIDTH) -> Flow:
+def fit_flow(white: np.ndarray, seed: int = 0, width: int = WIDTH, steps: int = STEPS) -> Flow:
     """The flow of white codes (N, D) as it was when every fifth of them, kept apart, was matched best."""
     generator = torch.Generator().manual_seed(seed)
     codes = torch.from_numpy(np.asarray(white, np.float32))
@@ -97,10 +97,10 @@ def fit_flow(white: np.ndarray, seed: int = 0, width: int = WIDTH) -> Flow:
     train, kept = codes[~apart], codes[apart].repeat(DRAWS, 1)
     flow = Flow(codes.shape[1], width).start(generator)
     optimizer = torch.optim.AdamW(flow.parameters(), RATE, weight_decay=DECAY)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     judged = _pairs(kept, generator)
     best, state, waited = float("inf"), {}, 0
-    for step in range(STEPS + 1):
+    for step in range(steps + 1):
         if step % EVERY == 0:
             with torch.no_grad():
                 loss = _loss(flow, *judged).item()

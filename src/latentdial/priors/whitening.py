@@ -10,6 +10,7 @@ from scipy.linalg import solve_triangular
 FLAT = 1e-6  # of the largest sd, or of the mean: dimensions are taken to vary no less
 LEAST = 1e-12  # sd where all codes are zero
 SHRINKAGES = (0.0, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)  # of correlations
+FOLDS, MANY = 5, 1000  # parts that are kept apart in turn, and codes from which one part is enough
 ROUNDING = 1e-6  # keeps a singular correlation positive definite
 
 
@@ -38,11 +39,14 @@ class Whitening:
 def fit_whitening(codes: np.ndarray) -> Whitening:
     """The mean and the covariance of codes (N, D), correlations shrunk as much as suits codes that are kept apart."""
     codes = np.asarray(codes, np.float64)
-    kept = np.arange(len(codes)) % 5 == 0
-    if (~kept).sum() < 2:
-        return _whitening(codes, 1.0)
-    tried = [_whitening(codes[~kept], shrinkage) for shrinkage in SHRINKAGES]
-    scores = [-0.5 * np.square(one.white(codes[kept])).sum(1).mean() - one.log_volume for one in tried]
+    if len(codes) < FOLDS:
+        return _whitening(codes, SHRINKAGES[-1])
+    scores = np.zeros(len(SHRINKAGES))
+    for fold in range(FOLDS if len(codes) < MANY else 1):
+        kept = np.arange(len(codes)) % FOLDS == fold
+        for i, shrinkage in enumerate(SHRINKAGES):
+            tried = _whitening(codes[~kept], shrinkage)
+            scores[i] -= 0.5 * np.square(tried.white(codes[kept])).sum() + kept.sum() * tried.log_volume
     return _whitening(codes, SHRINKAGES[int(np.argmax(scores))])
 
 

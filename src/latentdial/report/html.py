@@ -13,6 +13,7 @@ from markupsafe import Markup
 from latentdial.errors import LatentdialError
 from latentdial.latent.direction import foremost
 from latentdial.latent.effect import traversal
+from latentdial.latent.sampling import fit_of
 from latentdial.report.comparison import LINES, Comparison, Measured
 from latentdial.report.curves import logged_terms, loss_curves
 from latentdial.report.direction_sheet import SDS as TURNS
@@ -20,7 +21,7 @@ from latentdial.report.direction_sheet import headings, turned
 from latentdial.report.figures import HEAT_FULL, SDS, heat_map, to_picture
 
 RECONSTRUCTED, STRIPS, SAMPLES, SHOWN, DIRECTIONS = 8, 8, 24, 12, 6
-WIDE = 2.0  # standard deviations of the prior
+TITLES = {"gaussian": "Gaussian", "mixture": "mixture of Gaussians", "flow": "flow"}
 
 
 def write_report(comparison: Comparison, out: Path) -> None:
@@ -92,10 +93,7 @@ def _run_content(run: Measured, test: np.ndarray) -> dict:
         "active": run.dimensions.active,
         "latent": run.codec.latent,
         "directions": turned(run.codec, foremost(run.codec.directions, DIRECTIONS)) if run.codec.directions else [],
-        "samples": [
-            {"title": title, "note": note, "pictures": run.codec.sample(SAMPLES, seed=1, source=source)}
-            for title, source, note in _samplers(run)
-        ],
+        "samples": [_samples(run, prior) for prior in _priors(run)],
     }
 
 
@@ -105,24 +103,20 @@ def _strip(run: Measured, dimension: int) -> list[np.ndarray]:
     return [*pictures, heat_map(pictures[0], pictures[-1])]
 
 
-def _samplers(run: Measured) -> list[tuple[str, str, str]]:
-    """Title, source and remark of every way to draw new codes."""
-    fitted = ("from a Gaussian fitted to its training codes", "codes", "")
-    if run.codec.prior is None:
-        return [fitted]
-    return [("from its prior, N(0, I)", "prior", _prior_gap(run)), fitted]
+def _priors(run: Measured) -> list[str]:
+    """The model's own prior where there is one, and the best of those fitted to its codes."""
+    best = run.codec.prior_named()
+    return ([] if run.codec.prior is None else ["model"]) + [best if best != "model" else "gaussian"]
 
 
-def _prior_gap(run: Measured) -> str:
-    """What to think of prior samples, where the codes do not follow the prior."""
-    widest = float(np.sqrt(np.linalg.eigvalsh(np.cov(run.codec.codes.T.astype(np.float64))).max()))
-    if widest < WIDE:
-        return ""
-    return (
-        f"Along their widest direction the codes have a standard deviation of {widest:.1f}, the prior has 1: samples "
-        "from it stay near the average picture. Longer training brings the codes to the prior; until then, sample "
-        "from the codes."
-    )
+def _samples(run: Measured, prior: str) -> dict:
+    title = "from its prior" if prior == "model" else f"from a {TITLES[prior]} fitted to its training codes"
+    note = fit_of(run.codec, prior).sentence()
+    return {
+        "title": title,
+        "note": note and f"{note[0].upper()}{note[1:]}.",
+        "pictures": run.codec.sample(SAMPLES, seed=1, prior=prior),
+    }
 
 
 def _about(run: Measured) -> str:

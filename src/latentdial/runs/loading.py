@@ -22,6 +22,7 @@ from latentdial.latent import stored
 from latentdial.latent.codec import Codec
 from latentdial.latent.support import AXES
 from latentdial.model import Autoencoder
+from latentdial.priors.stored import read_priors
 from latentdial.recipes import build
 
 CONFIG, MODEL, CODES, CARD = "config.json", "model.safetensors", "codes.safetensors", "README.md"
@@ -94,6 +95,8 @@ def load(folder: str | Path, device: str = "cpu") -> Codec:
     model.eval().requires_grad_(False).to(device)
     codes, kl = _read_codes(folder, model.latent)
     codec = codec_of(model, config, folder.name, device, codes, kl)
+    if codes is not None:
+        codec = replace(codec, fitted=read_priors(folder, codes))
     kept = read_directions(folder, model.latent, config.geometry)
     if kept is None:
         return codec

@@ -1,0 +1,46 @@
+"""`latentdial fit-prior`: fit densities to the codes of a run, so that it can be sampled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from latentdial.cli.shared import json_option, load_run, print_json, print_table, run_argument
+
+
+def add_options(parser: ArgumentParser) -> None:
+    run_argument(parser)
+    parser.add_argument(
+        "--kind", type=str, default="auto", help="gaussian, mixture or flow; auto: all, and sample takes the best"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the fit")
+    json_option(parser)
+
+
+def run(options: Namespace) -> None:
+    from latentdial.latent.sampling import fit_prior, validation_codes
+    from latentdial.priors.fitted import KINDS
+    from latentdial.priors.stored import save_priors
+    from latentdial.progress import show_progress
+
+    kinds = KINDS if options.kind == "auto" else (options.kind,)
+    codec = load_run(options.run)
+    with show_progress() as show:
+        held_out = validation_codes(codec, show.advance)
+        fitted = fit_prior(codec, held_out, kinds, options.seed, show.advance)
+    save_priors(Path(options.run), fitted, codec.codes)
+    if options.json:
+        print_json({"run": options.run, "best": fitted.best, "held_out": fitted.held_out, "nats": dict(fitted.nats)})
+        return
+    best = max(fitted.nats.values(), default=0.0)
+    print_table(
+        f"{options.run}: priors judged on {fitted.held_out:,} held-out codes",
+        ["prior", "log likelihood (nats)", "against the best"],
+        [[kind, f"{nats:.1f}", f"{nats - best:+.1f}"] for kind, nats in sorted(fitted.nats.items(), key=_falling)],
+    )
+    print(f"sample and explore draw from: {fitted.best}. Next: latentdial sample {options.run}")
+
+
+def _falling(pair: tuple[str, float]) -> float:
+    return -pair[1]

@@ -1,0 +1,95 @@
+"""Priors of a codec: fitting them to its codes, and whether samples from one look like reconstructions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latentdial.errors import LatentdialError
+from latentdial.images import open_images, split_images
+from latentdial.latent.codec import Codec
+from latentdial.latent.effect import real_codes
+from latentdial.priors.fitted import KINDS, FittedPriors, Progress, fit_priors
+
+PICTURES = 128
+MIN_HELD_OUT = 20  # codes, below which some training codes judge instead
+NARROW, WIDE = 0.8, 1.25  # of the reconstructions' spread
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How far pictures differ from each other, in levels of 255: the root of their mean variance.
+
+    `sampled` over pictures drawn from a prior, `reconstructed` over decoded training codes.
+    """
+
+    prior: str
+    sampled: float
+    reconstructed: float
+
+    @property
+    def good(self) -> bool:
+        """Whether samples vary about as much as reconstructions do."""
+        return NARROW * self.reconstructed <= self.sampled <= WIDE * self.reconstructed
+
+    def sentence(self) -> str:
+        """What is wrong with the prior; empty where nothing is."""
+        if self.good:
+            return ""
+        seen = f"samples vary by {self.sampled:.0f} levels of 255, reconstructions by {self.reconstructed:.0f}"
+        if self.sampled < self.reconstructed:
+            return f"the prior {self.prior!r} does not fit the codes: {seen}, so samples stay near the average picture"
+        return f"the prior {self.prior!r} does not fit the codes: {seen}, so samples leave what the decoder has learnt"
+
+
+def fit_prior(
+    codec: Codec,
+    held_out: np.ndarray | None = None,
+    kinds: Sequence[str] = KINDS,
+    seed: int = 0,
+    progress: Progress = lambda what, done, total: None,
+) -> FittedPriors:
+    """Fit priors to the training codes of a codec, judged on codes (M, D) of pictures that it was not trained on.
+
+    Without held-out codes every fifth training code is kept apart for that. The model's own prior is judged beside
+    them. `dataclasses.replace(codec, fitted=...)` gives the codec that samples from the best.
+    """
+    own = getattr(getattr(codec.model, "prior", None), "log_prob", None)
+    judge = None if own is None else partial(_log_prob, own, codec.device)
+    return fit_priors(codec.codes, held_out, kinds, seed, judge, progress)
+
+
+def validation_codes(codec: Codec, progress: Progress = lambda what, done, total: None) -> np.ndarray | None:
+    """Codes (M, D) of the validation pictures of a run; None where they are gone or fewer than 20.
+
+    Test pictures are left for figures of the samples.
+    """
+    if codec.config is None:
+        return None
+    try:
+        images = open_images(codec.config.data, codec.geometry, progress)
+    except LatentdialError:
+        return None
+    rows = split_images(images, codec.config.data.holdout, codec.config.train.seed).validation
+    return codec.encode(images.pixels[rows]) if len(rows) >= MIN_HELD_OUT else None
+
+
+def fit_of(codec: Codec, prior: str = "auto", seed: int = 0) -> Fit:
+    """How far samples of a prior spread, against decoded training codes."""
+    kind = codec.prior_named(prior)
+    sampled = codec.levels(codec.sample_codes(PICTURES, seed, prior=kind))
+    return Fit(kind, _spread(sampled), _spread(codec.levels(real_codes(codec, PICTURES))))
+
+
+@torch.inference_mode()
+def _log_prob(own: Callable[[Tensor], Tensor], device: str, codes: np.ndarray) -> np.ndarray:
+    return own(torch.tensor(codes, dtype=torch.float32, device=device)[None])[0].cpu().double().numpy()
+
+
+def _spread(levels: np.ndarray) -> float:
+    return float(np.sqrt(levels.var(0, dtype=np.float64).mean()))

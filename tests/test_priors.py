@@ -1,0 +1,280 @@
+"""Priors fitted to codes, against closed forms and on odd codes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import multivariate_normal
+
+import latentdial
+from latentdial import LatentdialError, storage
+from latentdial.cli import main
+from latentdial.latent.sampling import fit_of, fit_prior
+from latentdial.priors import fitted as fitted_module
+from latentdial.priors.fitted import KINDS, FittedPriors, fit_priors, gaussian_of
+from latentdial.priors.flow import Flow, fit_flow
+from latentdial.priors.mixture import Mixture, choose_mixture, fit_mixture
+from latentdial.priors.stored import FILES, read_priors, save_priors
+
+MEANS = np.array([[-4.0, 0.0], [3.0, 2.0], [2.0, -4.0]])
+WEIGHTS = np.array([0.5, 0.3, 0.2])
+
+BLOBS = list(zip(WEIGHTS, MEANS, strict=True))
+
+
+def normal(n: int, latent: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Codes (n, D) of a Gaussian, its mean and its covariance."""
+    rng = np.random.default_rng(seed)
+    root = np.tril(rng.normal(size=(latent, latent))) / np.sqrt(latent) + np.eye(latent)
+    mean = rng.normal(size=latent)
+    return mean + rng.standard_normal((n, latent)) @ root.T, mean, root @ root.T
+
+
+def three_blobs(n: int, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return MEANS[rng.choice(3, n, p=WEIGHTS)] + 0.7 * rng.standard_normal((n, 2))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_flows():
+    """Flows of few numbers, enough for the plane."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitted_module, "fit_flow", partial(fit_flow, width=64, steps=600))
+        yield
+
+
+@pytest.fixture(scope="module")
+def blobs(_small_flows) -> FittedPriors:
+    """All kinds, fitted to three blobs in the plane."""
+    return fit_priors(three_blobs(3000), three_blobs(2000, 1))
+
+
+def test_a_gaussian_gives_held_out_codes_the_likelihood_of_the_closed_form():
+    codes, mean, covariance = normal(4000, 6)
+    held_out, *_ = normal(4000, 6, seed=0)
+    fitted = fit_priors(codes, held_out, ["gaussian"])
+    own = multivariate_normal(codes.mean(0), np.cov(codes.T, bias=True)).logpdf(held_out)
+    assert fitted.nats["gaussian"] == pytest.approx(own.mean(), abs=1e-2)
+    fresh = mean + np.random.default_rng(7).standard_normal((4000, 6)) @ np.linalg.cholesky(covariance).T
+    entropy = 0.5 * np.linalg.slogdet(2 * np.pi * np.e * covariance)[1]
+    assert fitted["gaussian"].log_prob(fresh).mean() == pytest.approx(-entropy, abs=0.1)
+
+
+def test_with_few_codes_shrunk_correlations_are_likelier_than_the_plain_covariance():
+    codes, mean, covariance = normal(60, 40)
+    fresh = multivariate_normal(mean, covariance).rvs(500, random_state=1)
+    plain = multivariate_normal(codes.mean(0), np.cov(codes.T), allow_singular=True).logpdf(fresh).mean()
+    assert gaussian_of(codes)["gaussian"].log_prob(fresh).mean() > plain + 10
+
+
+def test_a_mixture_is_recovered(blobs):
+    mixture = blobs["mixture"]
+    whitening, density = mixture.whitening, mixture.density
+    assert isinstance(density, Mixture)
+    means, weights = whitening.colour(density.means), density.weights
+    blob = np.argmin(np.linalg.norm(means[:, None] - MEANS, axis=2), axis=1)
+    for k in range(3):
+        mine = blob == k
+        assert np.allclose(np.average(means[mine], axis=0, weights=weights[mine]), MEANS[k], atol=0.1)
+        assert weights[mine].sum() == pytest.approx(WEIGHTS[k], abs=0.03)
+    truth = sum(w * multivariate_normal(m, 0.49 * np.eye(2)).pdf(three_blobs(2000, 1)) for w, m in BLOBS)
+    assert blobs.nats["mixture"] == pytest.approx(np.log(truth).mean(), abs=0.05)
+
+
+def test_one_component_of_white_codes_is_the_gaussian():
+    white = np.random.default_rng(0).standard_normal((2000, 3))
+    one = fit_mixture(white, 1)
+    own = multivariate_normal(white.mean(0), np.cov(white.T)).logpdf(white)
+    assert np.allclose(one.log_prob(white), own, atol=0.02)
+    assert len(choose_mixture(white[:200]).weights) <= 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_densities_integrate_to_one(blobs, kind):
+    line = np.linspace(-14, 14, 181)
+    grid = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
+    total = np.exp(blobs[kind].log_prob(grid)).sum() * (line[1] - line[0]) ** 2
+    assert total == pytest.approx(1, abs=0.01)
+
+
+def test_a_flow_fits_what_a_gaussian_cannot(blobs):
+    truth = sum(w * multivariate_normal(m, 0.49 * np.eye(2)).pdf(three_blobs(2000, 1)) for w, m in BLOBS)
+    assert np.log(truth).mean() - 0.15 < blobs.nats["flow"] < np.log(truth).mean() + 0.02
+    assert blobs.nats["gaussian"] < np.log(truth).mean() - 0.3
+    drawn = blobs["flow"].sample(3000)
+    nearest = np.argmin(np.linalg.norm(drawn[:, None] - MEANS, axis=2), axis=1)
+    assert np.allclose(np.bincount(nearest) / 3000, WEIGHTS, atol=0.05)
+
+
+def test_a_flow_starts_as_the_gaussian_and_its_divergence_is_exact():
+    generator = torch.Generator().manual_seed(0)
+    flow = Flow(5, 16).start(generator)
+    white = np.random.default_rng(0).standard_normal((9, 5))
+    assert np.allclose(flow.log_prob(white), multivariate_normal(np.zeros(5), np.eye(5)).logpdf(white), atol=1e-4)
+    torch.nn.init.normal_(flow.leave.weight, generator=generator)
+    x, t = torch.randn(4, 5, generator=generator), torch.full((1, 1), 0.3)
+    jacobian = torch.autograd.functional.jacobian(lambda one: flow(one, t).sum(0), x).permute(1, 0, 2)
+    assert torch.allclose(flow.with_divergence(x, t)[1], jacobian.diagonal(dim1=1, dim2=2).sum(1), atol=1e-5)
+    assert torch.equal(flow.with_divergence(x, t)[0], flow(x, t))
+
+
+def test_a_flow_is_invertible(blobs):
+    flow = blobs["flow"].density
+    assert isinstance(flow, Flow)
+    noise = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    codes, there = flow.transport(noise)
+    again, back = flow.transport(codes, forward=False)
+    assert (again - noise).abs().max() < 0.02
+    assert (there + back).abs().max() < 0.05
+    assert (codes - noise).abs().mean() > 0.2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_variance_scales_with_the_square_of_the_temperature(blobs, kind):
+    warm, cool = (blobs[kind].sample(500, seed=3, temperature=t).astype(np.float64) for t in (1.0, 0.5))
+    assert np.allclose(np.cov(cool.T), 0.25 * np.cov(warm.T), rtol=1e-4)
+    assert np.allclose(blobs[kind].sample(3, temperature=0.0), blobs[kind].whitening.mean)
+
+
+def test_the_best_is_the_one_of_highest_held_out_likelihood(blobs):
+    assert blobs.best == max(blobs.nats, key=lambda kind: blobs.nats[kind])
+    assert blobs.best in ("mixture", "flow")
+    assert blobs.held_out == 2000
+    codes, *_ = normal(300, 4)
+    assert fit_priors(codes, codes[:50], ["gaussian"], model=lambda codes: np.zeros(len(codes))).best == "model"
+
+
+def test_fits_repeat(blobs):
+    again = fit_priors(three_blobs(3000), three_blobs(2000, 1))
+    assert again.nats == blobs.nats
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [
+        np.random.default_rng(0).normal(size=(5, 3)),
+        np.random.default_rng(0).normal(size=(1, 3)),
+        np.full((40, 3), 2.5),
+        np.random.default_rng(0).normal(size=(30, 50)),
+        np.random.default_rng(0).normal(size=(60, 3)) * [1, 0, 1e-3] + [0, 7, 1e4],
+        np.repeat(np.random.default_rng(0).normal(size=(60, 1)), 4, axis=1),
+        np.random.default_rng(0).normal(size=(60, 1)),
+    ],
+    ids=["five codes", "one code", "constant", "more dimensions than codes", "scales", "collinear", "one dimension"],
+)
+def test_odd_codes_have_priors(codes, tmp_path):
+    codes = codes.astype(np.float32)
+    fitted = fit_priors(codes)
+    assert set(fitted.priors) == set(KINDS if len(codes) * 4 // 5 >= 20 else ["gaussian"])
+    for prior in fitted.priors.values():
+        drawn = prior.sample(200)
+        assert np.isfinite(drawn).all()
+        assert np.isfinite(prior.log_prob(codes)).all()
+        assert np.abs(drawn.mean(0) - codes.mean(0)).max() < 0.5 * (codes.std() + 1)
+        flat = codes.std(0) == 0
+        assert np.allclose(drawn[:, flat], codes[0, flat], rtol=1e-4, atol=1e-4)
+    save_priors(tmp_path, fitted, codes)
+    assert read_priors(tmp_path, codes) is not None
+
+
+def test_bad_codes_and_kinds_are_told():
+    with pytest.raises(LatentdialError, match="no prior 'typo'"):
+        fit_priors(np.zeros((30, 2)), kinds=["typo"])
+    with pytest.raises(LatentdialError, match="finite"):
+        fit_priors(np.full((30, 2), np.nan))
+    with pytest.raises(LatentdialError, match="too many"):
+        fit_priors(np.zeros((30, 5000)))
+
+
+def test_saved_priors_are_the_same_to_the_last_bit(blobs, tmp_path):
+    codes = three_blobs(3000).astype(np.float32)
+    save_priors(tmp_path, blobs, codes)
+    loaded = read_priors(tmp_path, codes)
+    assert loaded is not None
+    assert (loaded.nats, loaded.held_out, loaded.best) == (blobs.nats, blobs.held_out, blobs.best)
+    for kind in KINDS:
+        assert np.array_equal(loaded[kind].sample(20, seed=4), blobs[kind].sample(20, seed=4))
+        assert np.array_equal(loaded[kind].log_prob(codes[:50]), blobs[kind].log_prob(codes[:50]))
+    assert read_priors(tmp_path, codes + 1) is None, "priors of other codes"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kinds": []},
+        {"kinds": ["flow", "gaussian"]},
+        {"components": 10**9},
+        {"width": -3},
+        {"nats": {"gaussian": "high"}},
+        {"nats": {"gaussian": 1.0}},
+        {"held_out": None},
+    ],
+)
+def test_hostile_priors_are_refused(blobs, tmp_path, change):
+    codes = three_blobs(3000).astype(np.float32)
+    save_priors(tmp_path, blobs, codes)
+    storage.write_json(tmp_path / FILES[0], storage.read_json(tmp_path / FILES[0]) | change)
+    with pytest.raises(LatentdialError, match="fit-prior again"):
+        read_priors(tmp_path, codes)
+
+
+def test_a_root_that_is_no_root_is_refused(blobs, tmp_path):
+    codes = three_blobs(3000).astype(np.float32)
+    save_priors(tmp_path, blobs, codes)
+    held = tmp_path / FILES[1]
+    arrays = storage.read_tensors(held, storage.tensor_shapes(held))
+    storage.save_tensors(held, arrays | {"root": -arrays["root"]})
+    with pytest.raises(LatentdialError, match="above zero"):
+        read_priors(tmp_path, codes)
+
+
+def test_a_codec_samples_from_the_prior_that_is_named(tiny_runs):
+    vae = latentdial.load(tiny_runs["fcn-vae"])
+    assert vae.prior_named() == "model"
+    fitted = replace(vae, fitted=fit_prior(vae))
+    assert fitted.fitted is not None
+    assert fitted.prior_named() == fitted.fitted.best
+    assert set(fitted.fitted.nats) == {*KINDS, "model"}
+    taken = vae.sample_codes(5, prior="codes")
+    assert np.abs(taken[:, None] - vae.codes).max(2).min(1).max() < 1e-5
+    drawn = [fitted.sample_codes(4, prior=kind) for kind in (*KINDS, "model")]
+    assert len({one.tobytes() for one in drawn}) == 4
+    for codec, name, reason in [
+        (vae, "typo", "no prior 'typo'"),
+        (vae, "flow", "fit-prior"),
+        (latentdial.load(tiny_runs["fcn-ae"]), "model", "no prior of its own"),
+    ]:
+        with pytest.raises(LatentdialError, match=reason):
+            codec.sample(1, prior=name)
+
+
+def test_a_prior_that_does_not_fit_is_told(tiny_runs):
+    codec = latentdial.load(tiny_runs["fcn-ae"])
+    assert fit_of(codec, "codes").good
+    assert fit_of(codec, "codes").sentence() == ""
+    narrow = replace(codec, prior=lambda n, generator: torch.zeros(n, codec.latent))
+    assert "near the average picture" in fit_of(narrow, "model").sentence()
+    wide = replace(codec, prior=lambda n, generator: 100 * torch.randn(n, codec.latent, generator=generator))
+    assert "leave what the decoder has learnt" in fit_of(wide, "model").sentence()
+
+
+def test_the_command_keeps_priors_with_the_run(tiny_runs, tmp_path, capsys):
+    import json
+    import shutil
+
+    run = tmp_path / "run"
+    shutil.copytree(tiny_runs["fcn-vae"], run)
+    assert main(["fit-prior", str(run), "--kind", "mixture", "--json"]) == 0
+    assert set(json.loads(capsys.readouterr().out)["nats"]) == {"gaussian", "mixture", "model"}
+    assert main(["fit-prior", str(run)]) == 0
+    assert "log likelihood" in capsys.readouterr().out
+    codec = latentdial.load(run)
+    assert codec.fitted is not None
+    assert main(["sample", str(run), "-n", "4", "--prior", "flow", "--out", str(tmp_path / "s.png"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["prior"] == "flow"
+    assert main(["fit-prior", str(run), "--kind", "typo"]) == 1
+    assert "no prior 'typo'" in capsys.readouterr().err
