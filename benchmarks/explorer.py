@@ -68,13 +68,12 @@ import sys
 import gradio
 import numpy as np
 import latentdial
-from latentdial.directions.finding import pca_directions
+from latentdial.latent.naming import direction_of
 
 codec = latentdial.load(sys.argv[1])
-vector = pca_directions(codec, 1)[0].vector
+step = direction_of(codec, "c0").step
 base = codec.codes[0]
-sd = float((codec.codes @ vector).std())
-show = lambda sds: codec.decode(base + float(sds) * sd * vector)[0]
+show = lambda sds: codec.decode(base + float(sds) * step)[0]
 with gradio.Blocks() as app:
     slider = gradio.Slider(-3, 3, value=0, step=0.01)
     picture = gradio.Image(show(0), format="png")

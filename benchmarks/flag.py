@@ -17,8 +17,8 @@ import numpy as np
 from skimage.feature import hog
 from sklearn.metrics import roc_auc_score
 
-from latentdial.directions.finding import axis_directions, jacobian_directions, pca_directions
 from latentdial.directions.labelled import run_pictures
+from latentdial.latent.naming import axis_directions, canonical_directions
 from latentdial.latent.safe_range import reach
 from latentdial.latent.support import fit_support
 from latentdial.runs.loading import load
@@ -59,7 +59,7 @@ def main() -> None:
     starts = codec.encode(held_out.pixels[half:]).astype(float)
     real = features(training.pixels[:])
     limits = np.quantile(judged(codec.decode(starts), judge, real), 0.99, axis=0)
-    kinds = [axis_directions(codec), pca_directions(codec), jacobian_directions(codec)]
+    kinds = [axis_directions(codec), canonical_directions(codec)[: codec.canonical.telling]]
     kinds += [[d for d in codec.directions if d.kind == "attribute"] or kinds[1]]
     rows = []
     for seed in range(options.seeds):
@@ -68,14 +68,14 @@ def main() -> None:
         amounts = rng.uniform(-REACH, REACH, EDITS)
         codes = starts[rng.integers(0, len(starts), EDITS)] + amounts[:, None] * np.stack([d.step for d in picks])
         broken = (judged(codec.decode(codes), judge, real) / limits).max(1) > 1
-        sds = np.abs([(z @ d.vector - d.mean) / d.sd for z, d in zip(codes, picks, strict=True)])
+        sds = np.abs([(d.along(z) - d.mean) / d.sd for z, d in zip(codes, picks, strict=True)])
         raw = support.raw(codec, codes)
         flag = support.excess(raw).sum(1) / support.limit
         scores = {"flag": flag, "3 sd rule": sds > 3, "sd as a score": sds}
         scores |= {f"score {i} alone": raw[:, i] for i in range(raw.shape[1])}
         row = {f"AUROC {name}": roc_auc_score(broken, values) for name, values in scores.items()}
-        ends = np.array([reach(codec, d.vector) for d in picks])
-        along = np.einsum("nd,nd->n", codes, np.stack([d.vector for d in picks]))
+        ends = np.array([reach(codec, d) for d in picks])
+        along = np.array([d.along(z) for z, d in zip(codes, picks, strict=True)])
         either = (flag > 1) | (along < ends[:, 0]) | (along > ends[:, 1])
         row |= {"share broken": broken.mean()}
         for name, warned in (("flag", flag > 1), ("flag or beyond the codes", either), ("3 sd rule", sds > 3)):

@@ -44,12 +44,12 @@ from judges import (
     trait_of,
 )
 from latentdial.attributes.known import Attributes
-from latentdial.directions.finding import attribute_direction, axis_directions, linear_reader, pca_directions
+from latentdial.directions.finding import attribute_direction, linear_reader
 from latentdial.directions.labelled import Attribute, attributes_of, learn_attributes, run_pictures
 from latentdial.images import ImageSet
 from latentdial.images.avatars import CHOICES, RANGES, draw_all
 from latentdial.latent.codec import Codec
-from latentdial.latent.naming import make_direction
+from latentdial.latent.naming import axis_directions, canonical_directions, make_direction
 from latentdial.latent.steering import by_attributes, conditioned, refined
 from latentdial.runs.loading import load
 
@@ -158,7 +158,7 @@ def edits(title: str, known: Setting, seed: int) -> Iterator[tuple[str, list[Poi
     held = conditioned(balanced.step, np.cov(codes.T), readers, balanced.normal)
     steps = {
         "raw axis": closest(axis_directions(codec), codes, values),
-        "PCA": closest(pca_directions(codec, 64), codes, values),
+        "canonical": closest(canonical_directions(codec)[:64], codes, values),
         "mean difference": plain.step,
         "ridge normal": attribute_direction(codec, title, codes, values, method="ridge").step,
         "balanced difference": balanced.step,
@@ -184,7 +184,7 @@ def drawn(known: Setting, picks: np.ndarray, title: str) -> np.ndarray:
 
 def closest(found, codes: np.ndarray, values: np.ndarray) -> np.ndarray:
     """The step along the direction whose coordinate correlates most with the attribute, turned to increase it."""
-    correlations = [np.corrcoef(codes @ d.vector, values)[0, 1] for d in found]
+    correlations = [np.corrcoef(d.along(codes), values)[0, 1] for d in found]
     best = int(np.argmax(np.abs(correlations)))
     return found[best].step * np.sign(correlations[best])
 

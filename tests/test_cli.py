@@ -54,7 +54,11 @@ def test_dimensions(runs, tmp_path, capsys):
     for run in runs:
         assert main(["dimensions", str(run), "--out", str(tmp_path / "dims.png"), "--json"]) == 0
         rows = printed(capsys)["dimensions"]
-        assert sorted(row["dimension"] for row in rows) == [0, 1, 2, 3]
+        assert [row["name"] for row in rows] == ["c0", "c1", "c2", "c3"]
+        assert rows[-1]["share"] == pytest.approx(1)
+        assert main(["dimensions", str(run), "--raw", "--out", str(tmp_path / "raw.png"), "--json"]) == 0
+        rows = printed(capsys)["dimensions"]
+        assert sorted(row["name"] for row in rows) == ["0", "1", "2", "3"]
         assert rows[0]["effect"] == max(row["effect"] for row in rows) > 0
         assert (rows[0]["kl"] is None) == (run.name == "fcn-ae")
         with Image.open(tmp_path / "dims.png") as picture:

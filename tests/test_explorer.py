@@ -24,8 +24,7 @@ from torch import nn
 
 import latentdial
 from latentdial.cli import main
-from latentdial.directions.finding import axis_directions, pca_directions
-from latentdial.directions.ranking import measure
+from latentdial.directions.measuring import measure
 from latentdial.errors import LatentdialError
 from latentdial.explorer import (
     NotExportable,
@@ -47,8 +46,9 @@ from latentdial.explorer.page import built_file
 from latentdial.explorer.rounding import large_weights, round_weights
 from latentdial.explorer.sources import gallery_of
 from latentdial.images import open_images, split_images
+from latentdial.latent import effect as effect_room
 from latentdial.latent.effect import real_codes
-from latentdial.latent.naming import make_direction
+from latentdial.latent.naming import axis_directions, canonical_directions, make_direction
 from latentdial.latent.safe_range import safe_ranges
 
 pytest.importorskip("onnxruntime", reason="needs the extra: pip install 'latentdial[explorer]'")
@@ -184,25 +184,28 @@ def test_a_linear_decoder_has_known_effects():
     for dial in find_dials(small):
         expected = np.abs(weight @ dial.vector).mean() * dial.sd * 127.5
         assert dial.effect == pytest.approx(expected, rel=1e-3)
-        assert np.linalg.norm(dial.vector) == pytest.approx(1, abs=1e-5)
+        assert dial.vector @ dial.reader == pytest.approx(1, abs=1e-5)
 
 
 def test_dials_are_ranked_and_their_ranges_are_the_safe_ones(codec):
     dials = find_dials(codec)
-    for kind in ("pca", "axis"):
-        effects = [dial.effect for dial in dials if dial.kind == kind]
-        assert effects == sorted(effects, reverse=True)
+    effects = [dial.effect for dial in dials if dial.kind == "axis"]
+    assert effects == sorted(effects, reverse=True)
+    count = codec.canonical.telling
+    assert [dial.name for dial in dials[:count]] == [f"c{i}" for i in range(count)]
     assert {dial.name for dial in dials if dial.kind == "axis"} == {str(i) for i in range(codec.latent)}
     few = real_codes(codec, 3).astype(np.float64)
-    steps = {one.name: one.step[None] for one in [*axis_directions(codec), *pca_directions(codec)]}
+    turned = {one.name: [one] for one in [*axis_directions(codec), *canonical_directions(codec)]}
     for dial in dials:
-        (expected,) = np.median(safe_ranges(codec, few, steps[dial.name]), axis=1)
+        (expected,) = np.median(safe_ranges(codec, few, turned[dial.name]), axis=1)
         assert (dial.low, dial.high) == pytest.approx(expected)
 
 
 def test_what_the_run_has_measured_is_not_measured_again(codec, monkeypatch):
-    directions = measure(codec, [*axis_directions(codec), *pca_directions(codec)])
-    monkeypatch.setattr(dials_room, "_measured", None)
+    told = canonical_directions(codec)[: codec.canonical.telling]
+    directions = measure(codec, [*axis_directions(codec), *told])
+    monkeypatch.setattr(dials_room, "_ranges", None)
+    monkeypatch.setattr(effect_room, "effect_of", None)
     dials = find_dials(replace(codec, directions=tuple(directions)))
     by_name = {direction.name: direction for direction in directions}
     assert len(dials) == len(directions)

@@ -348,7 +348,7 @@ def test_names_are_kept_and_can_be_used_in_edits(page):
 
 
 def test_dimensions_are_all_there_and_found_by_number(page, codec):
-    page.get_by_role("tab", name="Dimensions").click()
+    page.get_by_role("tab", name="Raw").click()
     assert page.get_by_text(f"{codec.latent} of {codec.latent}").is_visible()
     page.get_by_label("Find a dimension").fill("3")
     assert page.locator(".dial").count() == 1
@@ -375,7 +375,7 @@ def test_attribute_directions_have_a_tab_of_their_own(visit, codec, discs, tmp_p
     assert float(number(one).input_value()) == pytest.approx(own + 1.5, abs=0.006)
     set_to(one, "9")
     until(one, "document.querySelector('.warning').textContent.startsWith('Outside the safe range: smile moved by')")
-    one.get_by_role("tab", name="Directions").click()
+    one.get_by_role("tab", name="Dimensions").click()
     until(one, "!document.querySelector('.warning').textContent.startsWith('Outside the safe range: smile')")
 
 
@@ -384,7 +384,7 @@ def test_of_many_dimensions_only_those_in_view_are_in_the_page(visit, tmp_path):
     many = latentdial.wrap(nn.Sequential(nn.Flatten(), nn.Linear(768, 300)), nn.Linear(300, 768), 16, images=pixels_in)
     latentdial.explore(many, out=tmp_path / "many.html")
     one = visit((tmp_path / "many.html").as_uri())
-    one.get_by_role("tab", name="Dimensions (300)").click()
+    one.get_by_role("tab", name="Raw (300)").click()
     one.get_by_label("Order").select_option("By number")
     assert 5 < one.locator(".dial").count() < 30
     one.locator(".viewport").evaluate("list => list.scrollTo(0, list.scrollHeight)")
@@ -484,7 +484,7 @@ def test_accessibility_rules_hold(visit, file, scheme):
     set_to(one, "9")  # outside the safe range, and then locked
     one.locator(".warning").wait_for()
     one.locator(".dial").first.get_by_role("button").click()
-    for tab in ("Directions", "Dimensions", "A to B", "Map"):
+    for tab in ("Dimensions", "Raw", "A to B", "Map"):
         one.get_by_role("tab", name=tab).click()
         one.mouse.move(0, 0)
         one.wait_for_timeout(200)
@@ -519,10 +519,10 @@ def test_nothing_moves_by_itself_where_motion_is_reduced(visit, file, motion, mo
 
 
 def test_tabs_are_walked_with_arrows_and_the_theme_is_kept(page):
-    page.get_by_role("tab", name="Directions").focus()
+    page.get_by_role("tab", name="Dimensions").focus()
     page.keyboard.press("ArrowRight")
     assert page.evaluate("document.activeElement.id") == "tab-axis"
-    assert page.get_by_role("tab", name="Dimensions").get_attribute("aria-selected") == "true"
+    assert page.get_by_role("tab", name="Raw").get_attribute("aria-selected") == "true"
     page.get_by_role("button", name="Light or dark").click()
     page.reload()
     page.wait_for_selector(".ld.dark[data-ready]")

@@ -28,13 +28,13 @@ def linear():
 
 def test_effect_of_a_linear_decoder(linear):
     codec, basis = linear
-    table = latentdial.dimensions(codec)
+    table = latentdial.dimensions(codec, raw=True)
     sds = codec.moments[1]
     for row in table.rows:
-        expected = 127.5 * sds[row.dimension] * np.abs(basis[row.dimension]).mean()
+        expected = 127.5 * sds[int(row.name)] * np.abs(basis[int(row.name)]).mean()
         assert row.effect == pytest.approx(expected, rel=1e-4, abs=1e-6)
     assert [row.effect for row in table.rows] == sorted((row.effect for row in table.rows), reverse=True)
-    assert [row.active for row in sorted(table.rows, key=lambda row: row.dimension)] == [True, False, False]
+    assert [row.active for row in sorted(table.rows, key=lambda row: row.name)] == [True, False, False]
 
 
 def test_edits_do_what_they_say(linear):
@@ -89,7 +89,7 @@ def test_wrap_takes_pictures_flat_vectors_tuples_and_spatial_codes():
         codec = latentdial.wrap(encoder, decoder, size=8, value_range=(0, 1), images=picture)
         assert codec.encode(picture).shape == (2, 8)
         assert codec.reconstruct(picture).shape == picture.shape
-        assert len(latentdial.dimensions(codec).rows) == 8
+        assert len(latentdial.dimensions(codec, raw=True).rows) == 8
         assert len(latentdial.edit(codec, picture[0], "1*=2", "0*=10").columns) == 3
 
 

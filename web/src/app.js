@@ -141,12 +141,12 @@ class App {
   find(target) {
     const named = this.dials.find((dial) => dial.kind !== "axis" && [dial.name, this.names[dial.name]].includes(target));
     const dial = named ?? this.dials.find((one) => one.kind === "axis" && one.name === target);
-    if (!dial) throw new Error(`There is no “${target}”: dimensions are 0 to ${this.manifest.latent - 1}, or use a direction's name.`);
+    if (!dial) throw new Error(`There is no “${target}”: use c0, c1, …, a raw dimension from 0 to ${this.manifest.latent - 1}, or a direction's name.`);
     return dial;
   }
 
   nameOf(dial) {
-    const plain = dial.kind === "axis" ? `Dimension ${dial.name}` : dial.name.replace(/^pca(\d+)$/, "Direction $1");
+    const plain = dial.kind === "axis" ? `Raw dimension ${dial.name}` : dial.name;
     return this.names[dial.name] || plain;
   }
 
@@ -195,7 +195,7 @@ class App {
     const step = base.map((value, i) => code[i] - value);
     const length = Math.hypot(...step);
     if (!(length > 0)) return void this.say("Turn something first: a direction is the change you have made.");
-    if (!/^[A-Za-z_][\w.-]{0,39}$/.test(name)) return void this.say("A name starts with a letter and has letters, digits, _ . or -");
+    if (!/^(?!c\d+$)[A-Za-z_][\w.-]{0,39}$/.test(name)) return void this.say("A name starts with a letter and has letters, digits, _ . or -; c0, c1, … are taken");
     if (this.dials.some((dial) => [dial.name, this.names[dial.name]].includes(name))) return void this.say(`There is a “${name}” already: choose another name.`);
     const vector = step.map((value) => value / length);
     const sd = Math.sqrt(this.#variance(vector));
@@ -204,7 +204,7 @@ class App {
     download(`${name}.json`, new Blob([JSON.stringify(file)], { type: "application/json" }));
     const reach = Math.max(3, sd > 0 ? length / sd : 3);
     const about = { name, kind: "made", mean, sd: sd || length, low: -reach, high: reach, effect: await this.#effect(vector, sd || length) };
-    this.dials.push(new Dial(about, vector, -1, this.dials.length));
+    this.dials.push(new Dial(about, vector, vector, -1, this.dials.length));
     this.#buildPanel();
     this.say(`Saved ${name}.json, and added ${name} to the sliders.`);
     return true;
@@ -480,7 +480,7 @@ class App {
   }
 
   #editLine() {
-    const line = h("input", { type: "text", placeholder: "1*=2; pca1+=2s", "aria-label": "Edit", spellcheck: false, autocomplete: "off", onkeydown: (event) => { if (event.key === "Enter" && this.edit(line.value)) line.value = ""; } });
+    const line = h("input", { type: "text", placeholder: "c0+=2; 1*=2", "aria-label": "Edit", spellcheck: false, autocomplete: "off", onkeydown: (event) => { if (event.key === "Enter" && this.edit(line.value)) line.value = ""; } });
     return h("div.line", {}, line, h("button", { type: "button", onclick: () => { if (this.edit(line.value)) line.value = ""; } }, "Apply edit"));
   }
 
@@ -498,9 +498,9 @@ class App {
   #buildPanel() {
     const kinds = [...new Set(this.dials.map((dial) => dial.kind))].filter((kind) => kind !== "axis" && kind !== "attribute");
     const tabs = [
-      kinds.length && ["directions", "Directions"],
+      kinds.length && ["directions", "Dimensions"],
       this.dials.some((dial) => dial.kind === "attribute") && ["attribute", "Attributes"],
-      ["axis", `Dimensions (${this.manifest.latent})`], ["mix", "A to B"], ["map", "Map"],
+      ["axis", `Raw (${this.manifest.latent})`], ["mix", "A to B"], ["map", "Map"],
     ].filter(Boolean);
     const tabList = h("div.tabs", { role: "tablist", "aria-label": "What to turn" }, ...tabs.map(([id, label]) => h("button", {
       type: "button", role: "tab", id: `tab-${id}`, "aria-selected": String(id === this.tab), "aria-controls": "ld-panel", tabIndex: id === this.tab ? 0 : -1,
@@ -539,7 +539,7 @@ class App {
     const few = rows.slice(0, FEW + made.length);
     const list = h("div.dials", {}, ...few.map((row) => row.element));
     const more = h("button", { type: "button", onclick: () => { list.append(...rows.slice(few.length).map((row) => row.element)); few.splice(0, few.length, ...rows); more.remove(); this.#showRows(); this.freshThumbnails(); } }, `Show ${rows.length - few.length} more`);
-    const about = h("p.soft", {}, "Strongest first. The bar tells how far 1 sd changes the picture, in levels of 255; the tick on a track is this picture's own value, and the tinted part is its safe range: how far pictures can typically go and stay among the real ones." +
+    const about = h("p.soft", {}, (tab === "attribute" ? "Strongest first. " : "In order of what they do to pictures: c0 first, each uncorrelated with the others, in standard deviations; edits know them by these names. ") + "The bar tells how far 1 sd changes the picture, in levels of 255; the tick on a track is this picture's own value, and the tinted part is its safe range: how far pictures can typically go and stay among the real ones." +
       (dials.some((dial) => dial.reads?.length) ? " The line below tells how attributes change for +1 sd, in their own sd." : ""));
     return { element: h("div", {}, about, list, rows.length > few.length ? more : null), rows: () => few };
   }

@@ -1,4 +1,4 @@
-// The edit grammar of the command line: `1*=2`, `0+=3`, `5=0`, `pca1+=2s`, several joined by `;`.
+// The edit grammar of the command line: `1*=2`, `0+=3`, `5=0`, `c0+=2`, several joined by `;`.
 const NUMBER = "[+-]?(?:\\d+\\.?\\d*|\\.\\d+)(?:[eE][+-]?\\d+)?";
 const EDIT = new RegExp(`^\\s*([A-Za-z0-9_][\\w.-]*?)\\s*(\\*=|\\+=|-=|=)\\s*(${NUMBER})\\s*(s?)\\s*$`);
 

@@ -2,9 +2,11 @@
 import { fromBase64Url, toBase64Url } from "./binary.js";
 
 export class Dial {
-  constructor(about, vector, axis, id) {
+  constructor(about, vector, reader, axis, id) {
     Object.assign(this, about);
-    this.vector = vector; // null for an axis
+    this.vector = vector; // what one unit adds to a code; null for an axis
+    this.reader = reader; // what a code's coordinate is read with: blind to other canonical coordinates
+    this.origin ??= 0;
     this.axis = axis;
     this.id = id;
     this.locked = false;
@@ -15,8 +17,8 @@ export class Dial {
   along(code) {
     if (!this.vector) return code[this.axis];
     let sum = 0;
-    for (let i = 0; i < code.length; i++) sum += code[i] * this.vector[i];
-    return sum;
+    for (let i = 0; i < code.length; i++) sum += code[i] * this.reader[i];
+    return sum - this.origin;
   }
 
   // In standard deviations from the mean of the training codes.
@@ -52,9 +54,10 @@ export function makeDials(manifest, arrays) {
   const { latent } = manifest;
   let next = 0;
   return manifest.dials.map((about, id) => {
-    if (about.kind === "axis") return new Dial(about, null, Number(about.name), id);
+    if (about.kind === "axis") return new Dial(about, null, null, Number(about.name), id);
     const start = latent * next++;
-    return new Dial(about, arrays.vectors.subarray(start, start + latent), -1, id);
+    const [vector, reader] = [arrays.vectors, arrays.readers].map((rows) => rows.subarray(start, start + latent));
+    return new Dial(about, vector, reader, -1, id);
   });
 }
 

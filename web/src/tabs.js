@@ -70,7 +70,7 @@ export function mapTab(app) {
   app.mapKind ??= kinds[0];
   const map = h("div.map", { role: "group", "aria-label": "Map of the gallery" });
   const choose = h("select", { "aria-label": "Kind of map", onchange: () => { app.mapKind = choose.value; fill(); } },
-    ...kinds.map((kind) => h("option", { value: kind, selected: kind === app.mapKind }, kind.toUpperCase())));
+    ...kinds.map((kind) => h("option", { value: kind, selected: kind === app.mapKind }, kind === "canonical" ? "c0 and c1" : kind.toUpperCase())));
   const dots = h("canvas", { "aria-hidden": "true", width: 800, height: 600 });
   let buttons = [];
   function fill() {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from jsonargparse import ArgumentParser, Namespace
 
 from latentdial.cli.shared import (
@@ -18,6 +20,7 @@ from latentdial.cli.shared import (
 
 def add_options(parser: ArgumentParser) -> None:
     run_argument(parser)
+    parser.add_argument("--raw", action="store_true", help="the net's own dimensions in place of c0, c1, ...")
     parser.add_argument("--out", type=str | None, default=None, help="PNG with a traversal strip of the strongest")
     parser.add_argument("--top", type=int, default=12, help="rows in the table and the picture")
     parser.add_argument(
@@ -27,40 +30,34 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> None:
-    from latentdial.latent.effect import dimensions, real_codes
+    from latentdial.latent.effect import active_units, dimensions, real_codes
     from latentdial.progress import show_progress
-    from latentdial.report.figures import dimension_sheet
+    from latentdial.report.figures import dimension_sheet, said_of
 
     codec = load_run(options.run)
     with show_progress() as show:
-        table = dimensions(codec, progress=lambda done, total: show.advance("measuring dimensions", done, total))
+        table = dimensions(codec, options.raw, lambda done, total: show.advance("measuring dimensions", done, total))
     if options.out:
         code = real_codes(codec, 2)[0] if options.picture is None else codec.encode(options.picture)[0]
         save_picture(dimension_sheet(codec, table, code, options.top), options.out)
     if options.json:
-        print_json({"run": options.run, "codes": table.codes, "active": table.active, "dimensions": table.as_dicts()})
+        about = {"run": options.run, "codes": table.codes, "active": active_units(codec)}
+        print_json({**about, "dimensions": table.as_dicts()})
         return
-    reads = any(row.reads for row in table.rows)
+    columns = [column for column in COLUMNS if any(column[1](row) not in (None, "") for row in table.rows)]
+    rows = [[cell(row) or "-" for _, cell in columns] for row in table.rows[: options.top]]
     print_table(
-        f"{options.run}: {table.active} of {codec.latent} dimensions active; effect over {table.codes} real codes",
-        [
-            "dimension",
-            "effect (levels for +-1 sd)",
-            "sd",
-            "KL (nats)",
-            "active",
-            *(["+1 sd reads (sd)"] if reads else []),
-        ],
-        [
-            [
-                row.dimension,
-                f"{row.effect:.2f}",
-                f"{row.sd:.3f}",
-                "-" if row.kl is None else f"{row.kl:.2f}",
-                yes(row.active),
-                *([", ".join(row.reads)] if reads else []),
-            ]
-            for row in table.rows[: options.top]
-        ],
+        f"{options.run}: {said_of(codec, table)}; effect over {table.codes} real codes", [c[0] for c in columns], rows
     )
     say_written(options.out)
+
+
+COLUMNS: list[tuple[str, Any]] = [
+    ("dimension", lambda row: row.name),
+    ("effect (levels for +-1 sd)", lambda row: f"{row.effect:.2f}"),
+    ("share so far", lambda row: None if row.share is None else f"{row.share:.1%}"),
+    ("sd", lambda row: f"{row.sd:.3f}"),
+    ("KL (nats)", lambda row: None if row.kl is None else f"{row.kl:.2f}"),
+    ("active", lambda row: None if row.active is None else yes(row.active)),
+    ("+1 sd reads (sd)", lambda row: ", ".join(row.reads)),
+]

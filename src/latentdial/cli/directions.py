@@ -16,7 +16,6 @@ from latentdial.cli.shared import (
     save_picture,
     say_written,
 )
-from latentdial.errors import LatentdialError
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -30,7 +29,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--without", type=str, nargs="+", default=[], help="directions to take out of the new ones")
     parser.add_argument("--out", type=str | None, default=None, help="PNG with a sheet of the first directions")
     parser.add_argument("--top", type=int, default=8, help="of the strongest, and of those with a name, that are shown")
-    parser.add_argument("--show", type=str, nargs="+", default=[], help="names to show instead, such as 3 pca1 smile")
+    parser.add_argument("--show", type=str, nargs="+", default=[], help="names to show instead, such as c3 17 smile")
     parser.add_argument("--again", action="store_true", help="measure again what the run holds already")
     json_option(parser)
 
@@ -73,12 +72,14 @@ def _shown(ranked: Sequence[Any], options: Namespace) -> list[Any]:
     from latentdial.latent.direction import foremost
 
     by_name = {direction.name: direction for direction in ranked}
-    unknown = [name for name in options.show if name not in by_name]
-    if unknown:
-        known = ", ".join(list(by_name)[:12])
-        raise LatentdialError(f"{options.run} has no direction {unknown[0]!r}: it has {len(by_name)}, such as {known}")
     if options.show:
-        return [by_name[name] for name in options.show]
+        from latentdial.directions.measuring import measure
+        from latentdial.latent.naming import direction_of
+
+        codec = load_run(options.run)
+        asked = [direction_of(codec, name) for name in options.show]
+        fresh = {one.name: one for one in measure(codec, [one for one in asked if one.name not in by_name])}
+        return [fresh.get(one.name) or by_name[one.name] for one in asked]
     shown = foremost(ranked, options.top)
     return shown if options.name is None or by_name[options.name] in shown else [*shown, by_name[options.name]]
 

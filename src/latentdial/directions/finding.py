@@ -1,73 +1,16 @@
-"""Where directions come from: the codes alone, the decoder, labels, or two groups of pictures."""
+"""Where directions with a name come from: labels, or two groups of pictures."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
-
 import numpy as np
-import torch
-from torch import Tensor
-from torch.func import jvp, vjp, vmap
 
 from latentdial.errors import LatentdialError
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction
-from latentdial.latent.effect import real_codes
-from latentdial.latent.naming import axis_direction, make_direction
+from latentdial.latent.naming import make_direction
 
-COUNT = 16  # of PCA and Jacobian directions
-OVERSAMPLING, ROUNDS = 8, 3  # of the randomised SVD (Halko, Martinsson & Tropp, arXiv 0909.4061, algorithm 4.4)
-FLAT = 1e-10  # of the largest variance of the codes: what varies less is rounding
 RIDGE = 1e-3
 METHODS = ("mean", "ridge", "svm")
-
-
-def axis_directions(codec: Codec) -> list[Direction]:
-    """Every dimension of the code."""
-    return [axis_direction(codec, axis) for axis in range(codec.latent)]
-
-
-def pca_directions(codec: Codec, count: int = COUNT) -> list[Direction]:
-    """Principal directions in which the training codes vary, `pca1` first (GANSpace, arXiv 2004.02546)."""
-    centred = codec.codes.astype(np.float64) - codec.codes.mean(0, dtype=np.float64)
-    values, vectors = np.linalg.eigh(centred.T @ centred)
-    kept = [k for k in np.argsort(-values)[:count] if values[k] > FLAT * values.max()]
-    return [make_direction(codec, f"pca{i + 1}", "pca", _signed(vectors[:, k])) for i, k in enumerate(kept)]
-
-
-def jacobian_directions(codec: Codec, count: int = COUNT, codes: int = 16, seed: int = 0) -> list[Direction]:
-    """Directions that change the picture most for a step of given length, `jac1` first.
-
-    They are the leading eigenvectors of J'J averaged over real codes, J the decoder Jacobian, found by subspace
-    iteration with products J'(J v) alone: neither J nor J'J is ever formed.
-    """
-    start = torch.from_numpy(real_codes(codec, codes)).to(codec.device)
-    width = min(codec.latent, count + OVERSAMPLING)
-    generator = torch.Generator().manual_seed(seed)
-    basis = torch.linalg.qr(torch.randn(codec.latent, width, generator=generator).to(start))[0]
-    for _ in range(ROUNDS if width < codec.latent else 0):
-        basis = torch.linalg.qr(_mean_gram(codec, start, basis))[0]
-    small = (basis.T @ _mean_gram(codec, start, basis)).double().cpu()
-    vectors = basis.double().cpu() @ torch.linalg.eigh((small + small.T) / 2).eigenvectors.flip(1)
-    columns = vectors[:, :count].T.numpy()
-    return [make_direction(codec, f"jac{i + 1}", "jacobian", _signed(v)) for i, v in enumerate(columns)]
-
-
-def _mean_gram(codec: Codec, start: Tensor, basis: Tensor) -> Tensor:
-    """J'J basis, averaged over the codes `start`; (D, width)."""
-    return torch.stack([_gram(codec.decoder, code, basis) for code in start]).mean(0)
-
-
-def _gram(decoder: Callable[[Tensor], Tensor], code: Tensor, basis: Tensor) -> Tensor:
-    def decode(z: Tensor) -> Tensor:
-        return decoder(z[None]).flatten()
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", DeprecationWarning)  # torch's own use
-        pushed = vmap(lambda v: jvp(decode, (code,), (v,))[1])(basis.T)
-    pull = vjp(decode, code)[1]
-    return vmap(lambda u: pull(u)[0])(pushed).T.detach()
 
 
 def attribute_direction(
@@ -138,8 +81,3 @@ def _svm_normal(name: str, codes: np.ndarray, values: np.ndarray) -> np.ndarray:
     if len(np.unique(values)) > 2:
         raise LatentdialError(f"attribute {name} is not yes or no: use --method mean or ridge")
     return LinearSVC(C=0.1, dual=False).fit(codes, values > values.mean()).coef_[0]
-
-
-def _signed(vector: np.ndarray) -> np.ndarray:
-    """The vector, turned so that its largest component is positive: eigenvectors have no sign of their own."""
-    return vector * np.sign(vector[np.argmax(np.abs(vector))])

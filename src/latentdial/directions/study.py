@@ -10,13 +10,7 @@ import numpy as np
 
 from latentdial.attributes.known import Attributes
 from latentdial.config import DataSettings
-from latentdial.directions.finding import (
-    axis_directions,
-    examples_direction,
-    jacobian_directions,
-    pca_directions,
-    without,
-)
+from latentdial.directions.finding import examples_direction, without
 from latentdial.directions.labelled import (
     Attribute,
     attribute_directions,
@@ -25,12 +19,12 @@ from latentdial.directions.labelled import (
     read_labels,
     run_pictures,
 )
-from latentdial.directions.ranking import measure, rank, with_side_effects
+from latentdial.directions.measuring import TOP, explained_shares, measure, ordered, with_side_effects
 from latentdial.errors import LatentdialError
 from latentdial.images import open_images, spread
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction
-from latentdial.latent.naming import direction_of
+from latentdial.latent.naming import canonical_directions, direction_of
 from latentdial.latent.stored import Stored, merged
 from latentdial.latent.support import Support, fit_support
 from latentdial.measure.disentanglement import binned, scores
@@ -58,19 +52,22 @@ def study(run: str | Path, request: Request, again: bool, progress: Progress) ->
     Raises LatentdialError for a run without codes, labels that name no pictures, or groups that do not differ.
     """
     folder, codec = Path(run), load(run)
+    codec = replace(codec, stored_canonical=codec.canonical)
     kept = None if again else read_directions(folder, codec.latent, codec.geometry)
     if kept is None:
         codec = replace(codec, directions=(), attributes=None, stored_support=_support(codec, progress))
-        found = axis_directions(codec) + pca_directions(codec) + jacobian_directions(codec)
+        found = canonical_directions(codec)[: codec.canonical.telling]
+        if not found:
+            raise LatentdialError(f"{codec.name} gives all pictures one code: there is nothing to find, train it anew")
         measured = measure(codec, found, lambda done, total: progress("measuring directions", done, total))
-        kept = _ranked(codec, measured, progress)
+        kept = _ordered(codec, measured, progress)
         save_directions(folder, kept)
     added, learnt = _asked_for(replace(codec, directions=kept.directions), request, progress)
     if added:
         measured = measure(codec, added, lambda done, total: progress("measuring new directions", done, total))
         before = [replace(one, side={}) for one in kept.directions] if learnt else kept.directions
         codec = replace(codec, attributes=learnt or codec.attributes)
-        fresh = _ranked(codec, merged(before, measured), progress)
+        fresh = _ordered(codec, merged(before, measured), progress)
         kept = replace(fresh, support=codec.support, attributes=codec.attributes)
         save_directions(folder, kept)
     return kept
@@ -89,8 +86,8 @@ def disentanglement(run: str | Path, progress: Progress, pictures: int = 1000) -
     return scores(codec.encode(few.pixels[:]), np.stack(factors, axis=1))
 
 
-def _ranked(codec: Codec, directions: Sequence[Direction], progress: Progress) -> Stored:
-    """The directions by rank, each with what it does to the attributes that are known."""
+def _ordered(codec: Codec, directions: Sequence[Direction], progress: Progress) -> Stored:
+    """The directions in order, each with what it does to the attributes that are known."""
     attributes = [one for one in directions if one.kind == "attribute"]
     fresh = [one for one in directions if one.side.keys() != {other.name for other in attributes}]
     if fresh:
@@ -98,8 +95,9 @@ def _ranked(codec: Codec, directions: Sequence[Direction], progress: Progress) -
             codec, fresh, attributes, lambda done, total: progress("reading attributes", done, total)
         )
         directions = merged(directions, told)
-    ranking = rank(codec, directions)
-    return Stored(tuple(ranking.directions), tuple(ranking.shares), codec.support)
+    found = ordered(directions)
+    first = [one for one in found if one.kind == "canonical"][:TOP]
+    return Stored(tuple(found), tuple(explained_shares(codec, first)), codec.support)
 
 
 def _support(codec: Codec, progress: Progress) -> Support:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from latentdial.directions.file import fingerprint
-from latentdial.directions.finding import pca_directions
 from latentdial.explorer.dials import Dial, Progress, find_dials
 from latentdial.explorer.nets import Nets, NotExportable, Weights, export_nets
 from latentdial.latent.codec import Codec
@@ -67,9 +66,7 @@ def gather(
         "pictures": shown,
         "mean": mean.astype(np.float32),
         "sd": sd.astype(np.float32),
-        "vectors": np.stack([dial.vector for dial in dials if dial.kind != "axis"] or [np.zeros(codec.latent)]).astype(
-            np.float32
-        ),
+        **_vectors(dials, codec.latent),
         "sampler": _sampler(codec),
         "drawn": codec.sample_codes(DRAWN),
         **_maps(codec, codes),
@@ -83,6 +80,13 @@ def gather(
         "arrays": table,
     }
     return Content(manifest, blob, nets)
+
+
+def _vectors(dials: list[Dial], latent: int) -> dict[str, np.ndarray]:
+    """Vectors and readers of the dials that are no bare dimensions, in their order, each (K, D)."""
+    turned = [dial for dial in dials if dial.kind != "axis"]
+    rows = {"vectors": [dial.vector for dial in turned], "readers": [dial.reader for dial in turned]}
+    return {name: np.array(some or [np.zeros(latent)], np.float32) for name, some in rows.items()}
 
 
 def _about(codec: Codec, nets: Nets | None) -> dict[str, Any]:
@@ -115,6 +119,7 @@ def _dial(dial: Dial) -> dict[str, Any]:
     return {
         "name": dial.name,
         "kind": dial.kind,
+        "origin": dial.origin,
         "mean": dial.mean,
         "sd": dial.sd,
         "effect": dial.effect,
@@ -126,16 +131,15 @@ def _dial(dial: Dial) -> dict[str, Any]:
 
 def _sampler(codec: Codec) -> np.ndarray:
     """A matrix (D, D) that turns standard normal noise into deviations with the covariance of the training codes."""
-    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(codec.codes.T.astype(np.float64), bias=True)))
+    values, vectors = np.linalg.eigh(codec.covariance)
     return (vectors * np.sqrt(values.clip(0))).astype(np.float32)
 
 
 def _maps(codec: Codec, codes: np.ndarray) -> dict[str, np.ndarray]:
-    """2-D positions of the gallery and of a cloud of training codes: PCA, and UMAP where it is installed."""
+    """2-D positions of the gallery and of a cloud of training codes: c0 and c1, and UMAP where it is installed."""
     cloud = real_codes(codec, CLOUD)
-    axes = np.stack([direction.vector for direction in pca_directions(codec, 2)], axis=1)
-    centre = codec.codes.mean(0)
-    maps = {"map_pca": (codes - centre) @ axes, "cloud_pca": (cloud - centre) @ axes}
+    place = codec.canonical.coordinates
+    maps = {"map_canonical": place(codes)[:, :2], "cloud_canonical": place(cloud)[:, :2]}
     try:
         from umap import UMAP
     except ImportError:

@@ -18,6 +18,7 @@ from latentdial.config import Geometry, RunConfig
 from latentdial.errors import LatentdialError
 from latentdial.images import fit_picture, read_picture
 from latentdial.images.geometry import fit_arrays
+from latentdial.latent.canonical import Canonical, find_canonical
 from latentdial.latent.direction import Direction
 from latentdial.latent.support import Support, fit_support
 from latentdial.pixels import Range, to_float, to_levels
@@ -49,6 +50,7 @@ class Codec:
     model: nn.Module | None = None
     directions: tuple[Direction, ...] = ()  # stored with the run
     stored_support: Support | None = None
+    stored_canonical: Canonical | None = None
     attributes: Attributes | None = None  # learnt from labels, for steering
     fitted: FittedPriors | None = None  # to the training codes, stored with the run
 
@@ -56,6 +58,23 @@ class Codec:
     def support(self) -> Support:
         """Where in the code space the data lie: as stored with the run, else fitted to the training codes."""
         return self.stored_support or fit_support(self)
+
+    @cached_property
+    def canonical(self) -> Canonical:
+        """The canonical coordinates of the code: as stored with the run, else found from the training codes."""
+        if self.stored_canonical is not None:
+            return self.stored_canonical
+        return find_canonical(lambda z: to_levels(self.decoder(z), self.value_range), self.codes, self.device)
+
+    @cached_property
+    def covariance(self) -> np.ndarray:
+        """The covariance (D, D) of the training codes, float64, normalised by their number."""
+        return np.atleast_2d(np.cov(self.codes.T.astype(np.float64), bias=True))
+
+    @cached_property
+    def measured(self) -> dict[str, float]:
+        """Effects of dimensions by name that have been measured already; see `latent.effect.effects`."""
+        return {}
 
     @property
     def codes(self) -> np.ndarray:
@@ -146,7 +165,7 @@ class Codec:
 
     def fit(self, given: Picture | list[Picture]) -> Codec:
         """The same codec with the codes of these pictures as its training codes."""
-        return replace(self, training_codes=self.encode(given))
+        return replace(self, training_codes=self.encode(given), stored_canonical=None, fitted=None)
 
     def _run(self, function: Callable[[Tensor], Tensor], batch: np.ndarray) -> np.ndarray:
         chunks = (torch.tensor(batch[i : i + CHUNK], device=self.device) for i in range(0, len(batch), CHUNK))

@@ -10,7 +10,7 @@ import numpy as np
 
 from latentdial.errors import LatentdialError
 
-KINDS = ("axis", "pca", "jacobian", "attribute", "examples")
+KINDS = ("canonical", "axis", "attribute", "examples")
 NAMED = ("attribute", "examples")  # that a person has named
 LEAST_READ = 0.1  # sd of an attribute, below which a side effect is not told
 NAME = re.compile(r"[A-Za-z_][\w.-]{0,59}", re.ASCII)
@@ -30,9 +30,11 @@ class Effect:
 
 @dataclass(frozen=True, eq=False)
 class Direction:
-    """A named unit vector (D,) in the code space, and the training codes' mean and sd along it.
+    """A named direction in the code space, and the training codes' mean and sd along it.
 
-    `reader` (D,) reads an attribute from a code; a direction without one is read along its own vector.
+    `vector` (D,) is what one unit adds to a code, of length one but for canonical directions, whose unit is one sd.
+    `reader` (D,) reads an attribute, or a canonical coordinate, from a code; others are read along their own vector.
+    `origin` is what the reader reads where a canonical coordinate is zero.
     `safe` is how many sd a real code can typically move down and up and still lie among the data.
     """
 
@@ -45,6 +47,7 @@ class Direction:
     effect: Effect | None = None
     safe: tuple[float, float] | None = None
     side: dict[str, float] = field(default_factory=dict)  # attribute -> change in its sd for +1 sd along this
+    origin: float = 0.0
 
     @property
     def title(self) -> str:
@@ -54,6 +57,15 @@ class Direction:
     def step(self) -> np.ndarray:
         """One standard deviation along the direction, (D,)."""
         return self.sd * self.vector
+
+    @property
+    def dual(self) -> np.ndarray:
+        """What the coordinate is read with, (D,): a canonical one by its reader, so that it is blind to all others."""
+        return self.vector if self.reader is None or self.kind != "canonical" else self.reader
+
+    def along(self, codes: np.ndarray) -> np.ndarray:
+        """The coordinate (...) of codes (..., D)."""
+        return codes @ self.dual - self.origin
 
     def reads(self, most: int = 3) -> list[str]:
         """How +1 sd reads, in sd of each attribute: "age +0.8". Its own attribute, then those it changes most."""
@@ -69,7 +81,7 @@ class Direction:
 
 
 def foremost(directions: Sequence[Direction], count: int) -> list[Direction]:
-    """Of directions by rank the first `count`, and of the others the first `count` that a person has named."""
+    """Of directions in order the first `count`, and of the others the first `count` that a person has named."""
     named = [direction for direction in directions[count:] if direction.kind in NAMED]
     return [*directions[:count], *named[:count]]
 

@@ -160,18 +160,18 @@ def apply_edits(
         direction = direction_of(codec, one.target, len(code))
         if codec.training_codes is None and one.in_sd:
             codec.codes  # noqa: B018 - raises the error that says how to get training codes
-        before = float(edited @ direction.vector)
+        before = float(direction.along(edited))
         after = one.apply(before, direction.mean, direction.sd)
         if not abs(after) <= FLOAT32_MAX:
             raise LatentdialError(f"edit {one} takes {direction.title} to {after:g}: stay within +-{FLOAT32_MAX:g}")
         start = edited
         if keep:
             edited = steer(codec, edited, direction, after - before, keep)
-            after = float(edited @ direction.vector)
+            after = float(direction.along(edited))
         else:
             edited = edited + (after - before) * direction.vector
         sds = (after - direction.mean) / direction.sd if direction.sd > 0 else 0.0
-        low, high = (None, None) if codec.training_codes is None else reach(codec, direction.vector)
+        low, high = (None, None) if codec.training_codes is None else reach(codec, direction)
         moves.append(Move(one, before, after, sds, low, high, _read(codec, direction.name, start, edited)))
     if not np.abs(edited).max() <= FLOAT32_MAX:
         raise LatentdialError(f"the edits leave the range of numbers: stay within +-{FLOAT32_MAX:g}")

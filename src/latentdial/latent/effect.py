@@ -2,81 +2,117 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction, Effect
-from latentdial.latent.naming import axis_direction
+from latentdial.latent.naming import axis_direction, axis_directions, canonical_directions
 
 ACTIVE_VARIANCE = 0.01  # of the posterior mean over the data (arXiv 1509.00519, section 5.2)
-CODES = 48
+CODES = 24  # real codes that every effect is averaged over, wherever it is shown
 CURVE = (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0)  # sd
 NORMAL_95 = 1.96
+REACHES, VISIBLE = (2.0, 3.0, 4.0), 24.0  # sd of a strip; levels of 255 by which its ends should differ
+
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Dimension:
-    """One latent dimension: its effect in levels of 255 for +-1 sd, and the statistics of its training codes.
+    """One coordinate of the code, `c0` or a raw dimension: its effect in levels of 255 for +-1 sd, and its statistics.
 
-    `reads` is how attributes change for +1 sd, where the run has measured it.
+    `share` is what a canonical coordinate and those above it make up of the variance of decoded pictures; `active` and
+    `kl` are known of raw dimensions. `reads` is how attributes change for +1 sd, where the run has measured it.
     """
 
-    dimension: int
+    name: str
     effect: float
     sd: float
     mean: float
-    active: bool
+    share: float | None = None
+    active: bool | None = None
     kl: float | None = None  # nats
     reads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class DimensionTable:
-    """All dimensions, strongest first, and how many real codes the effects are averaged over."""
+    """All coordinates, strongest first, and how many real codes the effects are averaged over."""
 
     rows: list[Dimension]
     codes: int
 
-    @property
-    def active(self) -> int:
-        return sum(row.active for row in self.rows)
-
     def as_dicts(self) -> list[dict]:
         return [asdict(row) for row in self.rows]
 
+    def needed(self, share: float) -> int:
+        """How many canonical coordinates make up a share of the variance of decoded pictures."""
+        return 1 + sum(row.share is not None and row.share < share for row in self.rows[:-1])
 
-def dimensions(
-    codec: Codec, codes: int = CODES, progress: Callable[[int, int], None] = lambda done, total: None
-) -> DimensionTable:
-    """Rank the dimensions of a codec by the mean absolute change of the decoded picture for +-1 sd over real codes."""
-    start = real_codes(codec, codes)
-    before = codec.levels(start)
-    rows = []
+
+def dimensions(codec: Codec, raw: bool = False, progress: Progress = lambda done, total: None) -> DimensionTable:
+    """The canonical coordinates of a codec, or its raw dimensions, with what they do to the decoded picture.
+
+    Effects are mean absolute changes for +-1 sd over real codes; raw dimensions are ranked by them.
+    """
+    directions = axis_directions(codec) if raw else canonical_directions(codec)
     reads = {direction.name: tuple(direction.reads()) for direction in codec.directions}
-    for axis in range(codec.latent):
-        direction = axis_direction(codec, axis)
-        rows.append(
-            Dimension(
-                axis,
-                effect_of(codec, start, before, direction.step),
-                direction.sd,
-                direction.mean,
-                bool(direction.sd**2 > ACTIVE_VARIANCE),
-                None if codec.kl is None else float(codec.kl[axis]),
-                reads.get(str(axis), ()),
-            )
-        )
-        progress(axis + 1, codec.latent)
-    return DimensionTable(sorted(rows, key=lambda row: -row.effect), len(start))
+    found = zip(directions, effects(codec, directions, progress), strict=True)
+    rows = [
+        Dimension(one.name, effect, one.sd, one.mean, reads=reads.get(one.name, ()), **_known(codec, raw, i))
+        for i, (one, effect) in enumerate(found)
+    ]
+    rows = sorted(rows, key=lambda row: -row.effect) if raw else rows
+    return DimensionTable(rows, len(real_codes(codec, CODES)))
+
+
+def _known(codec: Codec, raw: bool, index: int) -> dict[str, Any]:
+    if not raw:
+        return {"share": float(codec.canonical.shares[index])}
+    kl = None if codec.kl is None else float(codec.kl[index])
+    return {"active": bool(codec.moments[1][index] ** 2 > ACTIVE_VARIANCE), "kl": kl}
+
+
+def active_units(codec: Codec) -> int:
+    """How many raw dimensions vary over the data (arXiv 1509.00519, section 5.2)."""
+    return int((codec.moments[1] ** 2 > ACTIVE_VARIANCE).sum())
+
+
+def effects(
+    codec: Codec, directions: Sequence[Direction], progress: Progress = lambda done, total: None
+) -> list[float]:
+    """The mean absolute change in levels of 255 for +-1 sd along each direction, over the same real codes everywhere.
+
+    What the run has measured, or the codec before, is not measured again.
+    """
+    kept = {one.name: one.effect.levels for one in codec.directions if one.effect} | codec.measured
+    start = real_codes(codec, CODES).astype(np.float64)
+    before = None
+    found = []
+    for one in directions:
+        if one.name not in kept:
+            before = codec.levels(start) if before is None else before
+            kept[one.name] = effect_of(codec, start, before, one.step)
+            if one.kind in ("axis", "canonical"):
+                codec.measured[one.name] = kept[one.name]
+        found.append(kept[one.name])
+        progress(len(found), len(directions))
+    return found
 
 
 def effect_of(codec: Codec, start: np.ndarray, before: np.ndarray, step: np.ndarray) -> float:
     """Mean absolute change in levels of 255 when `step` (D,) is added to and taken from the codes (N, D)."""
     after = codec.levels(np.concatenate([start + step, start - step]))
     return float(np.abs(after - np.concatenate([before, before])).mean())
+
+
+def strip_reach(effect: float) -> float:
+    """How many sd a strip goes either way so that its change can be seen, for an effect of 1 sd in levels."""
+    return next((sds for sds in REACHES if 2 * sds * effect >= VISIBLE), REACHES[-1])
 
 
 def measure_effect(codec: Codec, direction: Direction, start: np.ndarray, before: np.ndarray) -> Effect:
@@ -110,6 +146,5 @@ def traversal(codec: Codec, code: np.ndarray, direction: Direction | int, sds: n
     """Pictures (len(sds), H, W, C) of a code set to the training mean plus `sds` sd along a direction or dimension."""
     if isinstance(direction, int | np.integer):
         direction = axis_direction(codec, int(direction))
-    coordinates = direction.mean + np.asarray(sds) * direction.sd
-    offsets = coordinates - float(code @ direction.vector)
+    offsets = direction.mean + np.asarray(sds) * direction.sd - direction.along(code)
     return codec.decode(code + offsets[:, None] * direction.vector)

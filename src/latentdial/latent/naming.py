@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from latentdial.errors import LatentdialError
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction, check_name
 
+CANONICAL = re.compile(r"c\d{1,9}", re.ASCII)
+
 
 def make_direction(codec: Codec, name: str, kind: str, vector: np.ndarray, reader: np.ndarray | None = None):
     """A direction along `vector` (D,) of any length but zero, with the statistics of the training codes along it."""
     check_name(name)
+    if CANONICAL.fullmatch(name):
+        raise LatentdialError(f"{name} is the name of a canonical coordinate: choose another")
     vector = np.asarray(vector, np.float64)
     length = np.linalg.norm(vector)
     if not np.isfinite(length) or length == 0:
@@ -33,14 +39,43 @@ def axis_direction(codec: Codec, axis: int, latent: int | None = None) -> Direct
     return Direction(str(axis), "axis", unit, float(mean[axis]), float(sd[axis]))
 
 
+def canonical_direction(codec: Codec, index: int) -> Direction:
+    """One canonical coordinate, `c0` the strongest; its unit is one standard deviation, and zero is the mean."""
+    found = codec.canonical
+    if not index < len(found.steps):
+        raise LatentdialError(f"there is no c{index}: this code has {_canonical_names(codec)}")
+    step, reader = found.steps[index], found.readers[index]
+    return Direction(f"c{index}", "canonical", step, 0.0, 1.0, reader, origin=float(found.centre @ reader))
+
+
+def canonical_directions(codec: Codec) -> list[Direction]:
+    """All canonical coordinates, strongest first."""
+    return [canonical_direction(codec, index) for index in range(len(codec.canonical.steps))]
+
+
+def axis_directions(codec: Codec) -> list[Direction]:
+    """Every dimension of the code."""
+    return [axis_direction(codec, axis) for axis in range(codec.latent)]
+
+
 def direction_of(codec: Codec, name: str, latent: int | None = None) -> Direction:
-    """Resolve a name: a stored direction, else a bare number is a dimension; anything else is a LatentdialError."""
+    """Resolve a name: a stored direction, a canonical coordinate as `c0`, or a bare number for a raw dimension."""
     for direction in codec.directions:
         if direction.name == name:
             return direction
     if name.isdigit() and len(name) < 10:
         return axis_direction(codec, int(name), latent)
+    if CANONICAL.fullmatch(name):
+        return canonical_direction(codec, int(name[1:]))
     latent = codec.latent if latent is None else latent
-    known = [direction.name for direction in codec.directions if direction.kind != "axis"]
+    known = [direction.name for direction in codec.directions if direction.kind not in ("axis", "canonical")]
     also = f", and directions {', '.join(known[:12])}" if known else "; latentdial directions RUN finds more"
-    raise LatentdialError(f"there is no dimension {name!r}: this code has dimensions 0 to {latent - 1}{also}")
+    coordinates = "" if codec.training_codes is None else f", {_canonical_names(codec)}"
+    raise LatentdialError(
+        f"there is no dimension or direction {name!r}: this code has dimensions 0 to {latent - 1}{coordinates}{also}"
+    )
+
+
+def _canonical_names(codec: Codec) -> str:
+    count = len(codec.canonical.steps)
+    return f"canonical coordinates c0 to c{count - 1}" if count else "no canonical coordinates: its codes do not vary"

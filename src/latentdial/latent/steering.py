@@ -35,7 +35,7 @@ def steer(codec: Codec, code: np.ndarray, target: Direction, amount: float, keep
     if not keep:
         return code + amount * target.vector
     readers = [direction.normal for direction in keep]
-    step = conditioned(amount * target.vector, np.cov(codec.codes.T.astype(np.float64)), readers, target.normal)
+    step = conditioned(amount * target.vector, codec.covariance, readers, target.normal)
     return refined(codec, code[None], (code + step)[None], np.stack([target.normal, *readers]))[0]
 
 
@@ -84,7 +84,7 @@ def optimise(codec: Codec, moved: Tensor, error: Error) -> np.ndarray:
     Minimises the error plus `CLOSENESS` times the squared distance in sd of the codes, with Adam on whitened offsets,
     so that the code keeps to directions in which real codes vary.
     """
-    covariance = np.atleast_2d(np.cov(codec.codes.T.astype(np.float64)))
+    covariance = codec.covariance
     ridge = FLOOR * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
     colour = torch.as_tensor(np.linalg.cholesky(covariance + ridge).T, dtype=torch.float32, device=codec.device)
     offset = torch.zeros_like(moved, requires_grad=True)

@@ -18,7 +18,7 @@ from latentdial.errors import LatentdialError
 from latentdial.latent.direction import KINDS, NAME, Direction, Effect, check_name
 from latentdial.latent.support import Support, coarse_side
 
-FORMAT = 3
+FORMAT = 4
 MAX_DIRECTIONS = 4096
 MAX_COMPONENTS = 16
 KEYS = ("format", "shares", "limit", "directions", "attributes")
@@ -27,7 +27,7 @@ SUPPORT = [field.name for field in fields(Support) if field.name != "limit"]
 
 @dataclass(frozen=True)
 class Stored:
-    """What a run holds beside its codes: directions by rank, shares they explain, the safe region, attributes."""
+    """What a run holds beside its codes: directions in order, shares they explain, the safe region, attributes."""
 
     directions: tuple[Direction, ...]
     shares: tuple[float, ...] = ()
@@ -134,6 +134,7 @@ def _record(direction: Direction) -> dict[str, Any]:
         "kind": direction.kind,
         "mean": direction.mean,
         "sd": direction.sd,
+        "origin": direction.origin,
         "reads": direction.reader is not None,
         "safe": None if direction.safe is None else list(direction.safe),
         "side": direction.side,
@@ -154,7 +155,7 @@ def _direction(one: Any, vector: np.ndarray, reader: np.ndarray, heats: Any) -> 
         check_name(one["name"])
         if one["kind"] not in KINDS:
             raise ValueError(f"there is no kind {one['kind']!r}")
-        if abs(np.linalg.norm(vector.astype(np.float64)) - 1) > 1e-3:
+        if one["kind"] != "canonical" and abs(np.linalg.norm(vector.astype(np.float64)) - 1) > 1e-3:
             raise ValueError(f"the vector of {one['name']} has not length one")
         return Direction(
             one["name"],
@@ -166,6 +167,7 @@ def _direction(one: Any, vector: np.ndarray, reader: np.ndarray, heats: Any) -> 
             _effect(one["effect"], heats),
             None if one["safe"] is None else (_number(one["safe"][0]), _number(one["safe"][1])),
             {str(name)[:60]: _number(value) for name, value in one["side"].items()},
+            _number(one["origin"]),
         )
     except (KeyError, TypeError, AttributeError, IndexError, LatentdialError) as error:
         raise ValueError(f"a direction is not as it should be ({error})") from None

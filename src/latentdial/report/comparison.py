@@ -9,7 +9,7 @@ import numpy as np
 from latentdial.images import ImageSet
 from latentdial.latent.codec import Codec
 from latentdial.latent.editing import EditSheet
-from latentdial.latent.effect import DimensionTable
+from latentdial.latent.effect import DimensionTable, active_units
 from latentdial.measure.reconstruction import Reconstruction
 
 
@@ -42,7 +42,7 @@ class Measured:
             "mse": self.quality.mse,
             "psnr": self.quality.psnr,
             "latent": self.codec.latent,
-            "active": self.dimensions.active,
+            "active": active_units(self.codec),
             "kl": self.kl,
             "parameters": self.summary.get("parameters"),
             "train_seconds": self.summary.get("seconds"),

@@ -11,12 +11,14 @@ from PIL import Image, ImageDraw, ImageFont
 
 from latentdial.latent.codec import Codec
 from latentdial.latent.editing import EditSheet, Move
-from latentdial.latent.effect import DimensionTable, traversal
+from latentdial.latent.effect import Dimension, DimensionTable, active_units, strip_reach, traversal
+from latentdial.latent.naming import direction_of
 
 PAPER, INK, SOFT, BAR, SAFE = "#ffffff", "#1c2230", "#667085", "#2f6fed", "#2e9e5b"
 MARGIN, GAP, LINE, LABEL = 28, 10, 20, 150
 HEAT_FULL = 64.0  # levels of 255
-SDS = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
+STEPS = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])  # of a strip's reach
+ENDS = ["lowest", "", "mean", "", "highest", "where"]
 
 
 @dataclass(frozen=True)
@@ -110,23 +112,43 @@ def _move_line(move: Move) -> str:
 
 
 def dimension_sheet(codec: Codec, table: DimensionTable, code: np.ndarray, top: int = 12) -> Image.Image:
-    """The strongest dimensions, a row each: effect bar, and the picture of `code` from -2 to +2 sd."""
-    strongest = max(table.rows[0].effect, 1e-9)
+    """The strongest coordinates, a row each: effect bar, and the picture of `code` turned until that can be seen."""
+    strongest = max(row.effect for row in table.rows)
     rows = []
     for row in table.rows[:top]:
-        pictures = list(traversal(codec, code, row.dimension, SDS))
-        pictures.append(heat_map(pictures[0], pictures[-1]))
-        label = [f"dimension {row.dimension}", f"{row.effect:.1f} levels for 1 sd"]
+        pictures, reach = dimension_strip(codec, row, code)
+        label = [row_title(row), f"{row.effect:.1f} levels for 1 sd", f"mean -{reach:.0f} to +{reach:.0f} sd"]
+        label += [] if row.share is None else [f"{row.share:.0%} so far"]
         label += [] if row.kl is None else [f"KL {row.kl:.2f} nats"]
         label += [", ".join(row.reads[:2])] if row.reads else []
-        rows.append(Row([Cell(picture) for picture in pictures], label, row.effect / strongest))
+        rows.append(Row([Cell(picture) for picture in pictures], label, row.effect / max(strongest, 1e-9)))
     return Sheet(
         rows,
         title=f"What the dimensions of {codec.name} do",
-        subtitle=f"{table.active} of {codec.latent} active. Each row sets one dimension of one face; where: "
-        f"change from -2 to +2 sd, white at {HEAT_FULL:.0f} levels of 255",
-        headings=[*(f"{sd:+.0f} sd" if sd else "mean" for sd in SDS), "where"],
+        subtitle=f"{said_of(codec, table)}. Each row sets one dimension of a picture; "
+        f"where: change between the ends, white at {HEAT_FULL:.0f} levels",
+        headings=ENDS,
     ).draw(104)
+
+
+def dimension_strip(codec: Codec, row: Dimension, code: np.ndarray) -> tuple[list[np.ndarray], float]:
+    """Pictures of a code with one coordinate set from low to high, then where they differ; and how many sd that is."""
+    reach = strip_reach(row.effect)
+    pictures = list(traversal(codec, code, direction_of(codec, row.name), reach * STEPS))
+    return [*pictures, heat_map(pictures[0], pictures[-1])], reach
+
+
+def row_title(row: Dimension) -> str:
+    """`c0` as it is, and a bare number as what it is."""
+    return f"dimension {row.name}" if row.name.isdigit() else row.name
+
+
+def said_of(codec: Codec, table: DimensionTable) -> str:
+    """What a table of dimensions says in a line."""
+    if not any(row.share is not None for row in table.rows):
+        return f"{active_units(codec)} of {codec.latent} raw dimensions active"
+    count = table.needed(0.95)
+    return f"{'the first makes' if count == 1 else f'the first {count} make'} up 95% of what decoded pictures vary by"
 
 
 def heat_map(before: np.ndarray, after: np.ndarray) -> np.ndarray:

@@ -12,13 +12,13 @@ from markupsafe import Markup
 
 from latentdial.errors import LatentdialError
 from latentdial.latent.direction import foremost
-from latentdial.latent.effect import traversal
+from latentdial.latent.effect import active_units
 from latentdial.latent.sampling import fit_of
 from latentdial.report.comparison import LINES, Comparison, Measured
 from latentdial.report.curves import logged_terms, loss_curves
 from latentdial.report.direction_sheet import SDS as TURNS
 from latentdial.report.direction_sheet import headings, turned
-from latentdial.report.figures import HEAT_FULL, SDS, heat_map, to_picture
+from latentdial.report.figures import ENDS, HEAT_FULL, dimension_strip, to_picture
 
 RECONSTRUCTED, STRIPS, SAMPLES, SHOWN, DIRECTIONS = 8, 8, 24, 12, 6
 TITLES = {"gaussian": "Gaussian", "mixture": "mixture of Gaussians", "flow": "flow"}
@@ -64,7 +64,7 @@ def _content(comparison: Comparison) -> dict:
         "findings": _findings(comparison),
         "originals": test[:RECONSTRUCTED],
         "source_picture": runs[0].edits.source,
-        "sds": [*(f"{sd:+.0f} sd" if sd else "mean" for sd in SDS), "where"],
+        "ends": ENDS,
         "turns": headings(),
         "reach": float(TURNS[-1]),
         "heat_full": HEAT_FULL,
@@ -73,7 +73,7 @@ def _content(comparison: Comparison) -> dict:
 
 
 def _run_content(run: Measured, test: np.ndarray) -> dict:
-    strongest = max(run.dimensions.rows[0].effect, 1e-9)
+    strongest = max(1e-9, *(row.effect for row in run.dimensions.rows))
     return {
         "name": run.name,
         "about": _about(run),
@@ -82,25 +82,16 @@ def _run_content(run: Measured, test: np.ndarray) -> dict:
         "reconstructions": run.codec.reconstruct(test[:RECONSTRUCTED]),
         "edits": run.edits,
         "strips": [
-            {
-                "row": row,
-                "share": row.effect / strongest,
-                "pictures": _strip(run, row.dimension),
-            }
+            {"row": row, "share": row.effect / strongest, "pictures": pictures, "reach": reach}
             for row in run.dimensions.rows[:STRIPS]
+            for pictures, reach in [dimension_strip(run.codec, row, run.edits.code)]
         ],
         "effects": [row.effect / strongest for row in run.dimensions.rows],
-        "active": run.dimensions.active,
+        "needed": run.dimensions.needed(0.95),
         "latent": run.codec.latent,
         "directions": turned(run.codec, foremost(run.codec.directions, DIRECTIONS)) if run.codec.directions else [],
         "samples": [_samples(run, prior) for prior in _priors(run)],
     }
-
-
-def _strip(run: Measured, dimension: int) -> list[np.ndarray]:
-    """The edited face with one dimension from -2 to +2 sd, and where it changes."""
-    pictures = list(traversal(run.codec, run.edits.code, dimension, SDS))
-    return [*pictures, heat_map(pictures[0], pictures[-1])]
 
 
 def _priors(run: Measured) -> list[str]:
@@ -153,10 +144,11 @@ def _findings(comparison: Comparison) -> list[str]:
         )
     for run in runs:
         information = "" if run.kl is None else f", which carry {run.kl:.0f} nats of KL about a picture"
-        top = sum(row.effect for row in run.dimensions.rows[:8]) / sum(row.effect for row in run.dimensions.rows)
+        rows = run.dimensions.rows
         found.append(
-            f"{run.name} uses {run.dimensions.active} of its {run.codec.latent} dimensions{information}; "
-            f"the eight strongest make up {top:.0%} of the summed effect."
+            f"{run.name} uses {active_units(run.codec)} of its {run.codec.latent} raw dimensions{information}; "
+            f"in order of what they do, {run.dimensions.needed(0.95)} make up 95% of what its pictures vary by, "
+            f"and {rows[0].name} alone changes a picture by {rows[0].effect:.1f} levels for 1 sd."
         )
     for run in runs:
         words = "; ".join(

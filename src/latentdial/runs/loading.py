@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import struct
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from torch import nn
 from latentdial.config import Geometry, RunConfig, from_json
 from latentdial.errors import LatentdialError
 from latentdial.latent import stored
+from latentdial.latent.canonical import Canonical
 from latentdial.latent.codec import Codec
 from latentdial.latent.support import AXES
 from latentdial.model import Autoencoder
@@ -28,7 +29,9 @@ from latentdial.recipes import build
 CONFIG, MODEL, CODES, CARD = "config.json", "model.safetensors", "codes.safetensors", "README.md"
 METRICS, TIMES, SUMMARY = "metrics.jsonl", "times.jsonl", "summary.json"
 LOCK = ".lock"
+CANONICAL = "canonical.safetensors"
 DIRECTIONS = "directions.json", "directions.safetensors"
+CANONICAL_ARRAYS = [field.name for field in fields(Canonical)]
 MAX_DIRECTIONS_BYTES = 32_000_000
 MAX_CONFIG_BYTES = 1_000_000
 MAX_HEADER_BYTES = 1_000_000
@@ -49,6 +52,17 @@ def save_codes(folder: Path, codes: np.ndarray, kl: np.ndarray | None) -> None:
     unfinished = folder / f".{CODES}.part"
     save_numpy(arrays, unfinished)
     os.replace(unfinished, folder / CODES)
+
+
+def save_canonical(folder: Path, found: Canonical) -> None:
+    """Write the canonical coordinates, whole or not at all; codes that do not vary have none."""
+    path = folder / CANONICAL
+    if not len(found.steps):
+        path.unlink(missing_ok=True)
+        return
+    unfinished = folder / f".{CANONICAL}.part"
+    save_numpy({name: getattr(found, name).astype(np.float32) for name in CANONICAL_ARRAYS}, unfinished)
+    os.replace(unfinished, path)
 
 
 def save_directions(folder: Path, kept: stored.Stored) -> None:
@@ -95,6 +109,7 @@ def load(folder: str | Path, device: str = "cpu") -> Codec:
     model.eval().requires_grad_(False).to(device)
     codes, kl = _read_codes(folder, model.latent)
     codec = codec_of(model, config, folder.name, device, codes, kl)
+    codec = replace(codec, stored_canonical=_read_canonical(folder, model.latent))
     if codes is not None:
         codec = replace(codec, fitted=read_priors(folder, codes))
     kept = read_directions(folder, model.latent, config.geometry)
@@ -200,6 +215,20 @@ def _read_codes(folder: Path, latent: int) -> tuple[np.ndarray | None, np.ndarra
     shapes = {"codes": [rows, latent], "kl": [latent]}
     arrays = _read_arrays(path, {name: shapes[name] for name in names})
     return arrays["codes"], arrays.get("kl")
+
+
+def _read_canonical(folder: Path, latent: int) -> Canonical | None:
+    path = folder / CANONICAL
+    if not path.exists():
+        return None
+    count = _rows(_header(regular_file(path)), "levels")
+    if not 1 <= count <= latent:
+        raise _broken(path, f"it must hold 1 to {latent} coordinates")
+    shapes = {"centre": [latent], "steps": [count, latent], "readers": [count, latent], "levels": [count]}
+    found = Canonical(**{name: array.astype(np.float64) for name, array in _read_arrays(path, shapes).items()})
+    if not np.allclose(found.readers @ found.steps.T, np.eye(count), atol=1e-2) or found.levels.min() < 0:
+        raise _broken(path, "its readers do not read its steps")
+    return found
 
 
 def _read_arrays(path: Path, shapes: dict[str, list[int]]) -> dict[str, np.ndarray]:

@@ -22,7 +22,7 @@ from latentdial.measure.cost import peak_memory_mb
 from latentdial.model import Autoencoder
 from latentdial.progress import Show
 from latentdial.recipes import build
-from latentdial.runs.loading import MAX_CODES, MODEL, SUMMARY, codec_of, save_codes, save_model
+from latentdial.runs.loading import MAX_CODES, MODEL, SUMMARY, codec_of, save_canonical, save_codes, save_model
 from latentdial.training.best import Best
 from latentdial.training.card import write_card
 from latentdial.training.checkpoint import Checkpoints, State
@@ -306,6 +306,8 @@ class Session:
             for tracker in self.trackers:
                 tracker.finish(summary)
         codec = codec_of(model.requires_grad_(False), self.config, self.out.name, self.loop.device, codes, kl)
+        if self.world.leads and np.isfinite(codes).all():
+            save_canonical(self.out, codec.canonical)
         return Finished(summary, codec, stopped, self.world.leads)
 
     def _summary(self, interrupted: bool) -> Record:

@@ -1,0 +1,218 @@
+"""Canonical coordinates: known ones of a linear decoder, the same for every basis of a code, and used by name."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import latentdial
+from latentdial.cli import main
+from latentdial.directions.measuring import measure
+from latentdial.errors import LatentdialError
+from latentdial.explorer import find_dials
+from latentdial.latent.canonical import find_canonical, whitening
+from latentdial.latent.codec import Codec
+from latentdial.latent.editing import apply_edits, edit
+from latentdial.latent.effect import dimensions, real_codes, traversal
+from latentdial.latent.grammar import parse_edits
+from latentdial.latent.naming import canonical_directions, direction_of
+from latentdial.runs.loading import CANONICAL, load
+
+PIXELS, LATENT = 30, 4
+WEIGHT = torch.randn(LATENT, PIXELS, generator=torch.Generator().manual_seed(3))
+
+
+@pytest.fixture(scope="module")
+def pictures() -> np.ndarray:
+    """Pictures (300, 30) in levels, of four factors that are correlated."""
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(300, LATENT)) @ rng.normal(size=(LATENT, PIXELS)) * [9.0, *[3.0] * (PIXELS - 1)] + 128
+
+
+@pytest.fixture(scope="module")
+def principal(pictures) -> tuple[np.ndarray, np.ndarray]:
+    """Principal components (4, 30) of the pictures and their standard deviations, by SVD."""
+    _, roots, axes = np.linalg.svd(pictures - pictures.mean(0), full_matrices=False)
+    return axes[:LATENT], roots[:LATENT] / np.sqrt(len(pictures))
+
+
+def bent(z: torch.Tensor) -> torch.Tensor:
+    """A smooth decoder of 4 numbers that is not linear."""
+    return 128 + 100 * torch.tanh(0.4 * z @ WEIGHT)
+
+
+def test_of_a_linear_decoder_they_are_the_principal_components_of_its_pictures(pictures, principal):
+    axes, sds = principal
+    mix = np.random.default_rng(1).normal(size=(LATENT, LATENT))
+    codes = ((pictures - pictures.mean(0)) @ axes.T @ mix + 7).astype(np.float32)
+    back = torch.tensor(np.linalg.inv(mix) @ axes, dtype=torch.float32)
+    found = find_canonical(lambda z: (z - 7) @ back, codes)
+    assert found.levels == pytest.approx(sds / np.sqrt(PIXELS), rel=1e-4)
+    assert found.shares == pytest.approx(np.cumsum(sds**2) / np.sum(sds**2), abs=1e-6)
+    changes = found.steps @ back.numpy()
+    assert np.abs(changes @ axes.T) == pytest.approx(np.diag(sds), abs=1e-3 * sds[0])
+    coordinates = found.coordinates(codes)
+    assert coordinates.mean(0) == pytest.approx(np.zeros(LATENT), abs=1e-5)
+    assert np.cov(coordinates.T, bias=True) == pytest.approx(np.eye(LATENT), abs=1e-4)
+    assert found.codes(coordinates) == pytest.approx(codes, abs=1e-3)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_they_are_the_same_for_every_basis_of_the_code_signs_included(seed):
+    rng = np.random.default_rng(seed)
+    codes = rng.normal(size=(200, LATENT)) * [1.0, 2.0, 0.5, 1.5]
+    change, shift = rng.normal(size=(LATENT, LATENT)), rng.normal(size=LATENT)
+    back = torch.tensor(np.linalg.inv(change), dtype=torch.float64)
+    plain = find_canonical(lambda z: bent(z.float()), codes)
+    other = find_canonical(lambda z: bent(((z.double() - torch.tensor(shift)) @ back).float()), codes @ change + shift)
+    assert other.levels == pytest.approx(plain.levels, rel=1e-3)
+    assert other.coordinates(codes @ change + shift) == pytest.approx(plain.coordinates(codes), abs=1e-2)
+
+
+def test_effects_are_orthogonal_on_average_and_in_order():
+    codes = np.random.default_rng(2).normal(size=(24, LATENT)).astype(np.float32)
+    found = find_canonical(bent, codes)
+    gram = np.zeros((LATENT, LATENT))
+    for code in torch.tensor(codes):
+        change = torch.autograd.functional.jacobian(bent, code).double().numpy() @ found.steps.T
+        gram += change.T @ change / len(codes) / PIXELS
+    assert gram == pytest.approx(np.diag(found.levels**2), abs=1e-4 * found.levels[0] ** 2)
+    assert (np.diff(found.levels) <= 0).all()
+
+
+def test_a_decoder_without_derivatives_is_seen_by_differences():
+    codes = np.random.default_rng(2).normal(size=(50, LATENT)).astype(np.float32)
+    plain, stepped = find_canonical(bent, codes), find_canonical(lambda z: bent((z * 64).round() / 64), codes)
+    assert stepped.levels == pytest.approx(plain.levels, rel=0.1)
+    assert np.abs(stepped.steps[0] @ plain.readers[0]) == pytest.approx(1, abs=0.02)
+
+
+def test_a_code_of_lower_rank_few_codes_one_dimension_and_none_that_varies():
+    rng = np.random.default_rng(4)
+    flat = rng.normal(size=(100, 2)) @ rng.normal(size=(2, LATENT))
+    found = find_canonical(bent, flat.astype(np.float32))
+    assert found.steps.shape == (2, LATENT)
+    assert found.codes(found.coordinates(flat)) == pytest.approx(flat, abs=1e-4)
+    few = find_canonical(bent, rng.normal(size=(3, LATENT)).astype(np.float32))
+    assert few.steps.shape == (2, LATENT)
+    assert few.readers @ few.steps.T == pytest.approx(np.eye(2), abs=1e-9)
+    line = find_canonical(lambda z: z * torch.tensor([1.0, -3.0]), rng.normal(size=(40, 1)).astype(np.float32))
+    assert line.levels == pytest.approx(np.sqrt(5) / line.readers[0, 0], rel=1e-5) or line.readers[0, 0] < 0
+    still = find_canonical(bent, np.ones((9, LATENT), np.float32))
+    assert still.steps.shape == (0, LATENT)
+    assert still.shares.shape == (0,)
+    assert still.coordinates(flat).shape == (100, 0)
+    steps, readers = whitening(np.pad(flat - flat.mean(0), ((0, 0), (0, 200))))  # fewer codes than dimensions
+    assert steps.shape == (2, LATENT + 200)
+    assert readers @ steps.T == pytest.approx(np.eye(2), abs=1e-9)
+
+
+def test_plus_makes_the_picture_brighter(codec):
+    found = canonical_directions(codec)
+    start = real_codes(codec, 24).astype(float)
+    for one in found[:2]:
+        change = (codec.levels(start + 0.1 * one.step) - codec.levels(start - 0.1 * one.step)).mean(0)
+        if abs(change.mean()) > 0.2 * np.sqrt(np.square(change).mean()):
+            assert change.mean() > 0
+
+
+def test_a_coordinate_is_set_and_the_others_stay(codec):
+    code = codec.codes[5]
+    names = [one.name for one in canonical_directions(codec)]
+    before = codec.canonical.coordinates(code)
+    for text, wanted in (("c1=0", 0.0), ("c1+=2", before[1] + 2), ("c1-=2s", before[1] - 2), ("c1=1.5s", 1.5)):
+        edited, (move,) = apply_edits(codec, code, parse_edits(text))
+        after = codec.canonical.coordinates(edited)
+        assert after[1] == pytest.approx(wanted, abs=1e-3)
+        assert np.delete(after, 1) == pytest.approx(np.delete(before, 1), abs=1e-3)
+        assert (move.before, move.after) == pytest.approx((before[1], wanted), abs=1e-3)
+        assert move.sds == pytest.approx(wanted, abs=1e-3)
+        low, high = np.quantile(codec.canonical.coordinates(codec.codes)[:, 1], [0.0005, 0.9995])
+        assert (move.low, move.high) == pytest.approx((low, high), abs=1e-3)
+    assert "c1 goes from" in edit(codec, codec.decode(code)[0], "c1=0").sentences()[0]
+    with pytest.raises(LatentdialError, match=f"canonical coordinates c0 to {names[-1]}"):
+        apply_edits(codec, code, parse_edits("c99+=1"))
+
+
+def test_a_coordinate_that_is_kept_stays_while_a_raw_dimension_moves(codec):
+    code = codec.codes[5]
+    kept = [direction_of(codec, "c0")]
+    plain, _ = apply_edits(codec, code, parse_edits("2+=1s"))
+    held, _ = apply_edits(codec, code, parse_edits("2+=1s"), kept)
+    moved = [abs(kept[0].along(some) - kept[0].along(code)) for some in (plain, held)]
+    assert moved[1] < 0.5 * moved[0]
+
+
+def test_traversals_pass_through_the_mean(codec):
+    code = codec.codes[3]
+    pictures = traversal(codec, code, direction_of(codec, "c0"), np.array([-2.0, 0.0, 2.0]))
+    middle = code - codec.canonical.coordinates(code)[0] * codec.canonical.steps[0]
+    assert np.array_equal(pictures[1], codec.decode(middle)[0])
+
+
+def test_effects_are_one_measurement_wherever_they_are_shown(codec):
+    table = {row.name: row.effect for row in [*dimensions(codec).rows, *dimensions(codec, raw=True).rows]}
+    fresh = replace(codec)
+    assert {dial.name: dial.effect for dial in find_dials(fresh)}.items() <= {**table}.items()
+    for one in measure(fresh, canonical_directions(fresh)):
+        assert one.effect.levels == pytest.approx(table[one.name], rel=1e-4)
+    assert [row.name for row in dimensions(codec).rows] == [f"c{i}" for i in range(len(codec.canonical.steps))]
+    assert dimensions(codec).rows[-1].share == pytest.approx(1)
+
+
+def test_they_are_kept_with_the_run_and_found_where_it_has_none(tiny_runs, tmp_path):
+    for folder in tiny_runs.values():
+        kept = load(folder)
+        assert kept.stored_canonical is not None
+        found = replace(kept, stored_canonical=None).canonical
+        assert kept.canonical.levels == pytest.approx(found.levels, rel=1e-3)
+        assert kept.canonical.coordinates(kept.codes) == pytest.approx(found.coordinates(kept.codes), abs=1e-2)
+
+
+def test_a_file_that_is_no_basis_is_refused(tiny_runs, tmp_path):
+    import shutil
+
+    from safetensors.numpy import load_file, save_file
+
+    run = tmp_path / "run"
+    shutil.copytree(tiny_runs["fcn-ae"], run)
+    arrays = load_file(run / CANONICAL)
+    for spoilt in (
+        arrays | {"readers": arrays["readers"] * 2},
+        arrays | {"levels": -arrays["levels"]},
+        arrays | {"centre": arrays["centre"] * np.float32(np.nan)},
+        {**arrays, "more": arrays["levels"]},
+    ):
+        save_file(spoilt, run / CANONICAL)
+        with pytest.raises(LatentdialError, match=CANONICAL):
+            load(run)
+
+
+def test_wrapped_nets_and_grey_pictures_have_them_too():
+    rng = np.random.default_rng(5)
+    pixels = rng.integers(0, 255, (60, 4, 4, 1), np.uint8)
+    codec = latentdial.wrap(
+        torch.nn.Linear(16, 3), torch.nn.Linear(3, 16), size=4, colour="grey", value_range=(0, 1), images=pixels
+    )
+    assert [row.name for row in dimensions(codec).rows] == ["c0", "c1", "c2"]
+    assert codec.fit(pixels[:2]).canonical.steps.shape == (1, 3)
+    assert isinstance(codec, Codec)
+
+
+def test_a_name_of_a_coordinate_cannot_name_anything_else(codec):
+    from latentdial.latent.naming import make_direction
+
+    with pytest.raises(LatentdialError, match="choose another"):
+        make_direction(codec, "c3", "examples", np.ones(codec.latent))
+
+
+def test_commands_know_them(tiny_runs, discs, tmp_path, capsys):
+    from PIL import Image
+
+    Image.fromarray(discs[0]).save(tmp_path / "disc.png")
+    run = str(tiny_runs["fcn-ae"])
+    assert main(["edit", run, str(tmp_path / "disc.png"), "c0+=2", "--keep", "c1"]) == 0
+    assert "c0 goes from" in capsys.readouterr().out
+    assert main(["dimensions", run]) == 0
+    assert "share so far" in capsys.readouterr().out
