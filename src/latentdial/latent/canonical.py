@@ -65,8 +65,8 @@ def find_canonical(decode: Decode, codes: np.ndarray, device: str = "cpu") -> Ca
 
     >>> codes = np.random.default_rng(0).normal(size=(500, 2)) * [1.0, 3.0]
     >>> found = find_canonical(lambda z: z @ torch.tensor([[9.0, 0.0], [0.0, 1.0]]), codes.astype(np.float32))
-    >>> found.levels.round() * 2**0.5 // 1
-    array([9., 2.])
+    >>> (found.levels * 2**0.5).round()  # root mean square over the two pixels
+    array([9., 3.])
     """
     centre = codes.mean(0, dtype=np.float64)
     steps, readers = whitening(codes.astype(np.float64) - centre)

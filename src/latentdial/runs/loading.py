@@ -25,6 +25,7 @@ from latentdial.latent.support import AXES
 from latentdial.model import Autoencoder
 from latentdial.priors.stored import read_priors
 from latentdial.recipes import build
+from latentdial.storage import Missing, read_tensors, remove, save_tensors, tensor_shapes
 
 CONFIG, MODEL, CODES, CARD = "config.json", "model.safetensors", "codes.safetensors", "README.md"
 METRICS, TIMES, SUMMARY = "metrics.jsonl", "times.jsonl", "summary.json"
@@ -56,13 +57,11 @@ def save_codes(folder: Path, codes: np.ndarray, kl: np.ndarray | None) -> None:
 
 def save_canonical(folder: Path, found: Canonical) -> None:
     """Write the canonical coordinates, whole or not at all; codes that do not vary have none."""
-    path = folder / CANONICAL
-    if not len(found.steps):
-        path.unlink(missing_ok=True)
-        return
-    unfinished = folder / f".{CANONICAL}.part"
-    save_numpy({name: getattr(found, name).astype(np.float32) for name in CANONICAL_ARRAYS}, unfinished)
-    os.replace(unfinished, path)
+    if len(found.steps):
+        arrays = {name: getattr(found, name).astype(np.float32) for name in CANONICAL_ARRAYS}
+        save_tensors(folder / CANONICAL, arrays)
+    else:
+        remove(folder / CANONICAL)
 
 
 def save_directions(folder: Path, kept: stored.Stored) -> None:
@@ -219,13 +218,16 @@ def _read_codes(folder: Path, latent: int) -> tuple[np.ndarray | None, np.ndarra
 
 def _read_canonical(folder: Path, latent: int) -> Canonical | None:
     path = folder / CANONICAL
-    if not path.exists():
+    try:
+        found_shapes = tensor_shapes(path)
+    except Missing:
         return None
-    count = _rows(_header(regular_file(path)), "levels")
+    (count,) = found_shapes.get("levels", (0,))[:1] or (0,)
     if not 1 <= count <= latent:
         raise _broken(path, f"it must hold 1 to {latent} coordinates")
     shapes = {"centre": [latent], "steps": [count, latent], "readers": [count, latent], "levels": [count]}
-    found = Canonical(**{name: array.astype(np.float64) for name, array in _read_arrays(path, shapes).items()})
+    arrays = read_tensors(path, shapes)
+    found = Canonical(**{name: array.astype(np.float64) for name, array in arrays.items()})
     if not np.allclose(found.readers @ found.steps.T, np.eye(count), atol=1e-2) or found.levels.min() < 0:
         raise _broken(path, "its readers do not read its steps")
     return found
