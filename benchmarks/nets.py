@@ -57,7 +57,8 @@ def flops_a_picture(net: Net) -> float:
     """
     recipe, x = net.build(), torch.rand(4, *net.shape)
     with FlopCounterMode(display=False) as counter:
-        loss, _ = total(recipe.objective, recipe.model(x))
+        batch = recipe.model.batch(x)
+        loss, _ = total(recipe.objective, recipe.model(batch), batch)
         loss.backward()
     return counter.get_total_flops() / len(x)
 

@@ -101,9 +101,10 @@ def bare_epochs(net: Net, pixels: torch.Tensor, device: str, precision: str) -> 
     model = recipe.model.to(device)
 
     def loss_of(x: torch.Tensor) -> torch.Tensor:
+        batch = model.batch(x)
         with autocast(precision, device):
-            run = model(x)
-        return total(recipe.objective, run)[0]
+            run = model(batch)
+        return total(recipe.objective, run, batch)[0]
 
     return shortest_loop(model, loss_of, net, pixels.to(device))
 

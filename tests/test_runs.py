@@ -255,4 +255,4 @@ def test_bad_options_are_refused_before_anything_is_allocated(options):
 def test_options_on_the_command_line():
     assert parse_options(["widths=3,2", "beta=0.5"], latent=7) == {"latent": 7, "widths": [3, 2], "beta": 0.5}
     with pytest.raises(LatentdialError):
-        parse_options(["beta=x"])
+        parse_options(["beta=1;2"])

@@ -13,7 +13,7 @@ from latentdial.errors import LatentdialError
 
 FORMAT = 1
 
-Options = dict[str, int | float | list[int]]
+Options = dict[str, bool | int | float | str | list[int]]
 
 
 @dataclass(frozen=True)

@@ -2,72 +2,117 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from math import prod
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 
-from latentdial.parts.bottlenecks import Deterministic, Gaussian, Posterior
-from latentdial.parts.likelihoods import Bernoulli
-from latentdial.parts.likelihoods import Gaussian as GaussianLikelihood
+from latentdial.parts.bottlenecks import Bottleneck
 from latentdial.parts.networks import Network
-from latentdial.parts.priors import StandardNormal
-from latentdial.pixels import to_float
-from latentdial.types import Pass
+from latentdial.pixels import Range, to_float
+from latentdial.types import Batch, Level, Pass, Posterior, Shape
 
 
-class Autoencoder(nn.Module):
-    """An image autoencoder, variational where it has a prior.
+class Likelihood(Protocol):
+    """p(x|z): reads the decoder's output as a picture, and says how likely a real picture is under it."""
+
+    range: Range
+
+    def mean(self, output: Tensor) -> Tensor: ...
+
+    def log_prob(self, output: Tensor, x: Tensor) -> Tensor: ...
+
+
+class Model(nn.Module, ABC):
+    """What the loop trains and a codec turns: pictures to codes and back, with every density in nats."""
+
+    code: Shape  # of what a person turns; `encode` and `decode` speak of it flat, (B, D)
+    draws: Mapping[str, Shape]  # the standard normal noise that a pass needs, for every sample and image
+    likelihood: Likelihood
+    prior: nn.Module | None
+
+    @property
+    def latent(self) -> int:
+        """The number of latent dimensions D."""
+        return prod(self.code)
+
+    def scale(self, pixels: Tensor) -> Tensor:
+        """uint8 pixels (B, H, W, C) -> float pictures (B, C, H, W) in the range of the likelihood."""
+        return to_float(pixels, self.likelihood.range)
+
+    def batch(self, x: Tensor, samples: int = 1, generator: torch.Generator | None = None) -> Batch:
+        """Pictures (B, C, H, W) as a batch with the noise that a pass with so many samples needs."""
+        return Batch(x, draw(self.draws, samples, len(x), x.device, generator))
+
+    @abstractmethod
+    def forward(self, batch: Batch, samples: int = 1) -> Pass:
+        """Encode the pictures, draw `samples` codes each, decode, and give every density in nats."""
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> Tensor:
+        """The mean code (B, D) of pictures (B, C, H, W): deterministic, whatever the model."""
+
+    @abstractmethod
+    def decode(self, z: Tensor) -> Tensor:
+        """The mean picture (B, C, H, W) of codes (B, D), in the range of the likelihood."""
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw n codes (n, D) from the prior, which must be there."""
+        return self.prior.sample(n, generator).flatten(1)  # type: ignore[union-attr, operator]
+
+    def codes_and_kl(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The mean codes (B, D) and the KL of every dimension (B, D) in nats, None where it has no closed form."""
+        return self.encode(x), None
+
+
+class Autoencoder(Model):
+    """An image autoencoder with one code, variational where it has a prior and its bottleneck is random.
 
     Nets may run in bfloat16 under autocast; the bottleneck, the densities and everything returned are float32.
     """
 
     def __init__(
-        self,
-        network: Network,
-        bottleneck: Deterministic | Gaussian,
-        likelihood: GaussianLikelihood | Bernoulli,
-        prior: StandardNormal | None = None,
+        self, network: Network, bottleneck: Bottleneck, likelihood: Likelihood, prior: nn.Module | None = None
     ):
         super().__init__()
         self.encoder, self.decoder = network.encoder, network.decoder
         self.bottleneck, self.likelihood, self.prior = bottleneck, likelihood, prior
-
-    @property
-    def latent(self) -> int:
-        """The number of latent dimensions D."""
-        return self.bottleneck.latent
-
-    def scale(self, pixels: Tensor) -> Tensor:
-        """uint8 pixels (B, H, W, C) -> float pictures (B, C, H, W) in the range of the likelihood."""
-        return to_float(pixels, self.likelihood.range)
+        self.code: Shape = bottleneck.code
+        self.draws: Mapping[str, Shape] = {"z": bottleneck.code} if bottleneck.random else {}
 
     def posterior(self, x: Tensor) -> Posterior:
         """q(z|x) for pictures (B, C, H, W)."""
         return self.bottleneck(self.encoder(x).float())
 
     def encode(self, x: Tensor) -> Tensor:
-        """The mean code (B, D) of pictures (B, C, H, W): deterministic, whatever the model."""
-        return self.posterior(x).mean
+        return self.posterior(x).mean.flatten(1)
 
     def decode(self, z: Tensor) -> Tensor:
-        """The mean picture (B, C, H, W) of codes (B, D), in the range of the likelihood."""
-        return self.likelihood.mean(self.decoder(z).float())
+        return self.likelihood.mean(self.decoder(z.unflatten(1, self.code)).float())
 
-    def forward(
-        self,
-        x: Tensor,
-        samples: int = 1,
-        generator: torch.Generator | None = None,
-        noise: Tensor | None = None,
-    ) -> Pass:
-        """Encode pictures (B, C, H, W), draw `samples` codes each, decode, and give every density and KL in nats.
-
-        Standard normal `noise` (K, B, D) may be given in place of a generator.
-        """
-        posterior = self.posterior(x)
-        z = posterior.sample(samples, generator, noise)
+    def forward(self, batch: Batch, samples: int = 1) -> Pass:
+        posterior = self.posterior(batch.x)
+        z = posterior.sample(batch.noise.get("z"), samples)
         output = self.decoder(z.flatten(0, 1)).float().unflatten(0, z.shape[:2])
-        log_px = self.likelihood.log_prob(output, x)
-        if self.prior is None or posterior.log_variance is None:
-            return Pass(x, z, log_px, posterior=posterior)
-        kl = {"z": self.prior.kl(posterior.mean, posterior.log_variance)}
-        return Pass(x, z, log_px, kl, posterior, self.prior)
+        log_px = self.likelihood.log_prob(output, batch.x)
+        return Pass(batch.x, output, log_px, {"z": Level(z, posterior, self.prior)})  # type: ignore[arg-type]
+
+    def codes_and_kl(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        posterior = self.posterior(x)
+        kl = None if self.prior is None else posterior.kl(self.prior)  # type: ignore[arg-type]
+        return posterior.mean.flatten(1), None if kl is None else kl.flatten(1)
+
+
+def draw(
+    draws: Mapping[str, Shape],
+    samples: int,
+    images: int,
+    device: torch.device | str,
+    generator: torch.Generator | None = None,
+) -> dict[str, Tensor]:
+    """Standard normal noise (K, B, ...) of every name and shape, in their order."""
+    sizes = {name: (samples, images, *shape) for name, shape in draws.items()}
+    return {name: torch.randn(size, generator=generator, device=device) for name, size in sizes.items()}

@@ -1,45 +1,127 @@
 """Frozen values that cross rooms.
 
-Legend of shapes: K samples of the code, B images, D latent dimensions, C channels, H rows, W columns.
+Legend of shapes: K samples of the code, B images, D latent dimensions, C channels, H rows, W columns. A code has the
+shape (D,), or (C, H, W) where it is spatial; `...` below stands for it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+Shape = tuple[int, ...]
+ImageShape = tuple[int, int, int]  # (C, H, W)
 
-class Density(Protocol):
-    """A posterior or a prior: the log density of codes (K, B, D) in nats, (K, B); None where there is none."""
 
-    def log_prob(self, z: Tensor) -> Tensor | None: ...
+class Prior(Protocol):
+    """p(z): a log density of codes (K, B, ...) in nats, by factors: (K, B, factors), whose sum is log p(z)."""
+
+    def log_prob(self, z: Tensor) -> Tensor: ...
+
+    def kl(self, mean: Tensor, log_variance: Tensor) -> Tensor | None:
+        """KL(N(mean, exp(log_variance)) || p) in nats, (B, ...); None where it has no closed form."""
+
+
+class Posterior(Protocol):
+    """q(z|x) of B images."""
+
+    @property
+    def mean(self) -> Tensor:
+        """(B, ...)"""
+
+    @property
+    def extra(self) -> Mapping[str, Tensor]:
+        """What else a bottleneck says of its codes."""
+
+    def sample(self, noise: Tensor | None, samples: int = 1) -> Tensor:
+        """Codes (K, B, ...) made of standard normal noise (K, B, ...)."""
+
+    def log_prob(self, z: Tensor) -> Tensor | None:
+        """log q(z|x) in nats by dimensions, (K, B, ...); None for a point."""
+
+    def kl(self, prior: Prior) -> Tensor | None:
+        """KL(q(z|x) || p(z)) in nats, (B, ...); None where it has no closed form."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step sees: the images, their labels, and all that is random about it."""
+
+    x: Tensor  # (B, C, H, W)  the images, in the range of the likelihood
+    noise: Mapping[str, Tensor] = field(default_factory=dict)  # standard normal, (K, B, ...), as `draws` ask for
+    y: Tensor | None = None  # (B,)  the labels
+    pictures: int = 1  # in the training set
+    done: float = 1.0  # share of the run
+
+
+@dataclass(frozen=True)
+class Level:
+    """The codes of one level of a model. Densities are computed when they are asked for: an objective with an
+    analytic KL never needs them, and for a small net they cost as much as a layer.
+    """
+
+    z: Tensor  # (K, B, ...)  samples of the code
+    posterior: Posterior
+    prior: Prior | None = None
+
+    @property
+    def log_pz(self) -> Tensor | None:
+        """log p(z) in nats, (K, B); None where there is no prior (AE)."""
+        return None if self.prior is None else self.prior.log_prob(self.z).flatten(2).sum(-1)
+
+    @property
+    def log_qz(self) -> Tensor | None:
+        """log q(z|x) in nats, (K, B); None where the posterior is a point (AE)."""
+        each = self.posterior.log_prob(self.z)
+        return None if each is None else each.flatten(2).sum(-1)
+
+    @property
+    def kl(self) -> Tensor | None:
+        """KL(q(z|x) || p(z)) in nats, (B, D); where it has no closed form its mean over the samples, (B, 1)."""
+        if self.prior is None:
+            return None
+        analytic = self.posterior.kl(self.prior)
+        if analytic is not None:
+            return analytic.flatten(1)
+        log_qz, log_pz = self.log_qz, self.log_pz
+        return None if log_qz is None or log_pz is None else (log_qz - log_pz).mean(0)[:, None]
 
 
 @dataclass(frozen=True)
 class Pass:
-    """One forward pass of a model over B images with K samples each; nothing is reduced.
-
-    The densities of the codes are computed when they are first asked for: an objective with an analytic KL never is
-    in need of them, and for a small net they cost as much as a layer.
-    """
+    """One forward pass of a model over B images with K samples each; nothing is reduced."""
 
     x: Tensor  # (B, C, H, W)  the images, in the range of the likelihood
-    z: Tensor  # (K, B, D)     samples of the code
-    log_px: Tensor  # (K, B)   log p(x|z) in nats, summed over pixels
-    kl: dict[str, Tensor] = field(default_factory=dict)  # analytic KL in nats, one entry a level, (B, D)
-    posterior: Density | None = None
-    prior: Density | None = None
+    output: Tensor  # (K, B, C, H, W)  of the decoder, before the likelihood reads it
+    log_px: Tensor  # (K, B)  log p(x|z) in nats, summed over pixels
+    levels: Mapping[str, Level]  # from the one nearest to the data to the highest
 
-    @cached_property
-    def log_pz(self) -> Tensor | None:
-        """log p(z) in nats, (K, B); None where there is no prior (AE)."""
-        return None if self.prior is None else self.prior.log_prob(self.z)
+    @property
+    def z(self) -> Tensor:
+        """Samples of the code of the level nearest to the data, (K, B, ...)."""
+        return next(iter(self.levels.values())).z
 
-    @cached_property
-    def log_qz(self) -> Tensor | None:
-        """log q(z|x) in nats, (K, B); None where the posterior is a point (AE)."""
-        return None if self.posterior is None else self.posterior.log_prob(self.z)
+    @property
+    def log_weight(self) -> Tensor:
+        """log p(x, z) / q(z|x) in nats, (K, B): its mean over samples is the ELBO (arXiv 1509.00519, eq. 8)."""
+        return self.log_px + sum(level.log_pz - level.log_qz for level in self.levels.values())  # type: ignore[operator, misc]
+
+
+@dataclass(frozen=True)
+class Term:
+    """A named loss term: `value` maps a pass and its batch to a mean over samples and images, in nats per image, ().
+
+    `counted`, where given, is what the loss takes in its place, times `weight`; a term of weight 0 is only logged. The
+    schedule of the KL scales the weights of those that are `scheduled`. `draws` names the noise that it needs.
+    """
+
+    name: str
+    value: Callable[[Pass, Batch], Tensor]
+    weight: float = 1.0
+    counted: Callable[[Pass, Batch], Tensor] | None = None
+    scheduled: bool = False
+    draws: Mapping[str, Shape] = field(default_factory=dict)

@@ -12,11 +12,11 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> None:
-    from latentdial.recipes import RECIPES, options_of
+    from latentdial.recipes import builder_of, names, options_of
 
-    about = {name: " ".join((builder.__doc__ or "").split()) for name, builder in RECIPES.items()}
+    about = {name: " ".join((builder_of(name).__doc__ or "").split()) for name in names()}
     if options.json:
-        print_json({name: {"about": about[name], "options": options_of(name)} for name in RECIPES})
+        print_json({name: {"about": about[name], "options": options_of(name)} for name in about})
         return
-    rows = [[name, about[name], options_text(options_of(name))] for name in RECIPES]
+    rows = [[name, about[name], options_text(options_of(name))] for name in about]
     print_table("", ["recipe", "what it is", "options for --set"], rows)

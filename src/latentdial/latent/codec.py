@@ -133,7 +133,8 @@ class Codec:
         """
         kind = self.prior_named(prior)
         if kind == "model" and self.prior is not None:
-            return (temperature * self.prior(n, torch.Generator().manual_seed(seed))).numpy()
+            drawn = self.prior(n, torch.Generator().manual_seed(seed))
+            return (temperature * drawn).detach().cpu().numpy()
         if kind == "codes":
             chosen = self.codes[np.random.default_rng(seed).integers(0, len(self.codes), n)]
             mean = self.codes.mean(0)

@@ -2,62 +2,90 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import log, pi
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from latentdial.types import Posterior, Prior, Shape
+
 LOG_VARIANCE_BOUND = 20.0
 
 
 @dataclass(frozen=True)
-class Posterior:
-    """q(z|x) for B images: a point where `log_variance` is None, else a diagonal Gaussian."""
+class Point:
+    """q(z|x) for B images that is a point: the code is its mean."""
 
-    mean: Tensor  # (B, D)
-    log_variance: Tensor | None = None  # (B, D)
+    mean: Tensor  # (B, ...)
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
 
-    def sample(self, samples: int = 1, generator: torch.Generator | None = None, noise: Tensor | None = None) -> Tensor:
-        """Draw codes (K, B, D) by reparametrisation, z = mean + sd * noise (arXiv 1312.6114, section 2.4).
+    def sample(self, noise: Tensor | None = None, samples: int = 1) -> Tensor:
+        """The same code for every sample, (K, B, ...)."""
+        return self.mean.expand(samples, *self.mean.shape)
 
-        `noise` (K, B, D) may be given; a compiled net cannot draw from a generator.
-        """
-        mean = self.mean.unsqueeze(0)
-        if self.log_variance is None:
-            return mean.expand(samples, -1, -1)
-        if noise is None:
-            shape = (samples, *self.mean.shape)
-            noise = torch.randn(shape, generator=generator, device=mean.device, dtype=mean.dtype)
-        return torch.addcmul(mean, (0.5 * self.log_variance).exp().unsqueeze(0), noise)
+    def log_prob(self, z: Tensor) -> None:
+        return None
 
-    def log_prob(self, z: Tensor) -> Tensor | None:
-        """log q(z|x) in nats, (K, B) for codes (K, B, D); None for a point."""
-        if self.log_variance is None:
-            return None
+    def kl(self, prior: Prior) -> None:
+        return None
+
+
+@dataclass(frozen=True)
+class Diagonal:
+    """q(z|x) for B images that is a diagonal Gaussian."""
+
+    mean: Tensor  # (B, ...)
+    log_variance: Tensor  # (B, ...)
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def sample(self, noise: Tensor | None, samples: int = 1) -> Tensor:
+        """Codes (K, B, ...) by reparametrisation, z = mean + sd * noise (arXiv 1312.6114, section 2.4)."""
+        return torch.addcmul(self.mean.unsqueeze(0), (0.5 * self.log_variance).exp().unsqueeze(0), noise)  # type: ignore[arg-type]
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log q(z|x) in nats by dimensions, (K, B, ...) for codes (K, B, ...)."""
         square = (z - self.mean).square() * (-self.log_variance).exp()
-        return -0.5 * (square + self.log_variance + log(2 * pi)).sum(-1)
+        return -0.5 * (square + self.log_variance + log(2 * pi))
+
+    def kl(self, prior: Prior) -> Tensor | None:
+        """KL(q(z|x) || p(z)) in nats, (B, ...); None where the prior has no closed form of it."""
+        return prior.kl(self.mean, self.log_variance)
 
 
-class Deterministic(nn.Module):
+class Bottleneck(nn.Module):
+    """From `features` of the encoder to a posterior over codes of the shape `code`; `random` where it needs noise."""
+
+    random = False
+
+    def __init__(self, features: int, code: Shape):
+        super().__init__()
+        self.features, self.code = features, code
+
+    def forward(self, features: Tensor) -> Posterior:
+        raise NotImplementedError
+
+
+class Deterministic(Bottleneck):
     """A plain code: the features are the code."""
 
     def __init__(self, latent: int):
-        super().__init__()
-        self.latent = self.features = latent
+        super().__init__(latent, (latent,))
 
-    def forward(self, features: Tensor) -> Posterior:
-        return Posterior(features)
+    def forward(self, features: Tensor) -> Point:
+        return Point(features)
 
 
-class Gaussian(nn.Module):
+class Gaussian(Bottleneck):
     """A diagonal Gaussian posterior: features hold D means and D log variances (arXiv 1312.6114, eq. 9)."""
 
-    def __init__(self, latent: int):
-        super().__init__()
-        self.latent, self.features = latent, 2 * latent
+    random = True
 
-    def forward(self, features: Tensor) -> Posterior:
-        mean, log_variance = features.chunk(2, dim=-1)
-        return Posterior(mean, F.hardtanh(log_variance, -LOG_VARIANCE_BOUND, LOG_VARIANCE_BOUND))
+    def __init__(self, latent: int):
+        super().__init__(2 * latent, (latent,))
+
+    def forward(self, features: Tensor) -> Diagonal:
+        mean, log_variance = features.chunk(2, dim=1)
+        return Diagonal(mean, F.hardtanh(log_variance, -LOG_VARIANCE_BOUND, LOG_VARIANCE_BOUND))

@@ -2,61 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import reduce
 from operator import add
 
 from torch import Tensor
 
-from latentdial.types import Pass
-
-NO_FACTORS: Mapping[str, float] = {}
-
-
-@dataclass(frozen=True)
-class Term:
-    """A named loss term: `value` maps a pass to its mean over samples and images, in nats per image, ().
-
-    `counted`, where given, is what the loss takes in its place, times `weight`.
-    """
-
-    name: str
-    value: Callable[[Pass], Tensor]
-    weight: float = 1.0
-    counted: Callable[[Pass], Tensor] | None = None
+from latentdial.types import Batch, Pass, Term
 
 
 def nll() -> Term:
     """-E_q[log p(x|z)] over the K samples: the reconstruction term (arXiv 1312.6114, eq. 3)."""
-    return Term("nll", lambda p: -p.log_px.mean())
+    return Term("nll", lambda p, _: -p.log_px.mean())
 
 
 def kl(weight: float = 1.0, free_bits: float = 0.0) -> Term:
-    """KL(q(z|x) || p(z)), analytic, summed over dimensions; `weight` is the beta of beta-VAE, in nats per image.
+    """KL(q(z|x) || p(z)), summed over dimensions and levels; `weight` is the beta of beta-VAE, in nats per image.
 
     With `free_bits`, the loss counts at least so many nats for every dimension, on the mean over the batch
     (arXiv 1606.04934, eq. 15), while the logged term stays the KL itself.
     """
 
-    def floored(p: Pass) -> Tensor:
-        return sum(level.mean(0).clamp(min=free_bits).sum() for level in p.kl.values())  # type: ignore[return-value]
+    def floored(p: Pass, _: Batch) -> Tensor:
+        return reduce(add, [level.mean(0).clamp(min=free_bits).sum() for level in _kls(p)])
 
-    def value(p: Pass) -> Tensor:
-        return reduce(add, [level.sum() / len(level) for level in p.kl.values()])
+    def value(p: Pass, _: Batch) -> Tensor:
+        return reduce(add, [level.sum() / len(level) for level in _kls(p)])
 
-    return Term("kl", value, weight, floored if free_bits else None)
+    return Term("kl", value, weight, floored if free_bits else None, scheduled=True)
 
 
-def total(
-    terms: Sequence[Term], run: Pass, factors: Mapping[str, float] = NO_FACTORS
-) -> tuple[Tensor, dict[str, Tensor]]:
+def total(terms: Sequence[Term], run: Pass, batch: Batch, schedule: float = 1.0) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss to minimise and every term by its name, unweighted; all are means over the batch, in nats per image.
 
-    `factors` scale the weights of terms by name, as a schedule says.
+    `schedule` scales the weights of the terms that are scheduled.
     """
-    values = {term.name: term.value(run) for term in terms}
-    counted = {term.name: term.counted(run) if term.counted else values[term.name] for term in terms}
-    weights = {term.name: term.weight * factors.get(term.name, 1.0) for term in terms}
-    weighted = [value if weights[name] == 1 else weights[name] * value for name, value in counted.items()]
+    values = {term.name: term.value(run, batch) for term in terms}
+    weighted = []
+    for term in terms:
+        counted = term.counted(run, batch) if term.counted else values[term.name]
+        weight = term.weight * schedule if term.scheduled else term.weight
+        if term.weight:
+            weighted.append(counted if weight == 1 else weight * counted)
     return reduce(add, weighted), values
+
+
+def _kls(run: Pass) -> list[Tensor]:
+    return [level.kl for level in run.levels.values() if level.kl is not None]

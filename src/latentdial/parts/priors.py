@@ -16,11 +16,11 @@ class StandardNormal(nn.Module):
         self.latent = latent
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """log p(z) in nats, (K, B) for codes (K, B, D)."""
-        return -0.5 * (z.square() + log(2 * pi)).sum(-1)
+        """log p(z) in nats by dimensions, (K, B, ...) for codes (K, B, ...)."""
+        return -0.5 * (z.square() + log(2 * pi))
 
     def kl(self, mean: Tensor, log_variance: Tensor) -> Tensor:
-        """KL(N(mean, exp(log_variance)) || p) in nats, (B, D) (arXiv 1312.6114, appendix B).
+        """KL(N(mean, exp(log_variance)) || p) in nats, (B, ...) (arXiv 1312.6114, appendix B).
 
         >>> StandardNormal(1).kl(torch.tensor([[2.0]]), torch.tensor([[0.0]])).item()
         2.0

@@ -22,7 +22,7 @@ from latentdial.latent import stored
 from latentdial.latent.canonical import Canonical
 from latentdial.latent.codec import Codec
 from latentdial.latent.support import AXES
-from latentdial.model import Autoencoder
+from latentdial.model import Model
 from latentdial.priors.stored import read_priors
 from latentdial.recipes import build
 from latentdial.storage import Missing, read_tensors, remove, save_tensors, tensor_shapes
@@ -37,6 +37,7 @@ MAX_DIRECTIONS_BYTES = 32_000_000
 MAX_CONFIG_BYTES = 1_000_000
 MAX_HEADER_BYTES = 1_000_000
 MAX_CODES = 10_000
+KINDS = {torch.float32: "F32", torch.int64: "I64", torch.bool: "BOOL"}  # that weights may be of
 
 
 def save_model(folder: Path, model: nn.Module) -> None:
@@ -119,7 +120,7 @@ def load(folder: str | Path, device: str = "cpu") -> Codec:
 
 
 def codec_of(
-    model: Autoencoder,
+    model: Model,
     config: RunConfig,
     name: str,
     device: str = "cpu",
@@ -136,7 +137,7 @@ def codec_of(
         device=device,
         training_codes=codes,
         kl=kl,
-        prior=None if model.prior is None else model.prior.sample,
+        prior=None if model.prior is None else model.sample,
         config=config,
         model=model,
     )
@@ -189,7 +190,9 @@ def _read_lines(path: Path) -> list[dict]:
 
 def load_weights(model: nn.Module, path: Path) -> None:
     """Read weights into a model whose names, shapes and types they must match; all values must be finite."""
-    arrays = _read_arrays(path, {name: list(tensor.shape) for name, tensor in model.state_dict().items()})
+    state = model.state_dict()
+    shapes, kinds = {n: tuple(t.shape) for n, t in state.items()}, {n: KINDS[t.dtype] for n, t in state.items()}
+    arrays = read_tensors(path, shapes, kinds)
     model.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
 
 

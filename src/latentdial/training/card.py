@@ -6,7 +6,7 @@ from pathlib import Path
 
 from latentdial.config import RunConfig
 from latentdial.images import ImageSet
-from latentdial.recipes import RECIPES
+from latentdial.recipes import builder_of
 from latentdial.runs.loading import CARD
 from latentdial.training.loop import Record
 
@@ -47,7 +47,7 @@ def write_card(out: Path, config: RunConfig, summary: Record, images: ImageSet) 
     text = TEXT.format(
         name=out.name,
         folder=str(out),
-        doc=(RECIPES[config.model.recipe].__doc__ or "").strip().split("\n")[0],
+        doc=(builder_of(config.model.recipe).__doc__ or "").strip().split("\n")[0],
         recipe=config.model.recipe,
         options=" ".join(f"{name}={value}" for name, value in config.model.options.items()),
         source=f"`{config.data.source}`",

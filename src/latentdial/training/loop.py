@@ -1,10 +1,10 @@
-"""The training loop: uint8 pictures, one pass, one loss, one fused optimizer step."""
+"""The training loop: uint8 pictures, one pass, and a loss and a step for the model and each of its rivals."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -18,14 +18,15 @@ from latentdial.errors import LatentdialError
 from latentdial.images import batch_order
 from latentdial.machine.precision import autocast
 from latentdial.machine.world import ASK_EVERY, World
-from latentdial.model import Autoencoder
+from latentdial.model import Model, draw
 from latentdial.parts.objectives import total
 from latentdial.recipes import Recipe
 from latentdial.training.augment import augment
 from latentdial.training.feed import Ahead, Feed
 from latentdial.training.memory import kept_memory
 from latentdial.training.optimizers import kl_schedule, lr_schedule, make_optimizers, warmup_steps
-from latentdial.training.sharding import average_numbers, like, local, share_out, whole
+from latentdial.training.sharding import average_gradients, like, local, share_out, whole
+from latentdial.types import Batch, Shape
 
 LOGS = 200  # records of training terms in a whole run
 VALIDATIONS = 20  # records of validation terms
@@ -44,6 +45,17 @@ class WentBad(LatentdialError):
 
 
 @dataclass
+class Player:
+    """A net that is trained, and how: the model, or one of its rivals."""
+
+    net: nn.Module
+    optimizers: list[Optimizer]
+    trained: list[nn.Parameter]
+    inputs: list[nn.Parameter] | None  # what a backward pass ends at, where others' weights are in its graph too
+    averaged: list[nn.Parameter]  # whose gradients nothing else averages over the processes
+
+
+@dataclass
 class Loop:
     """One training run in memory; `step`, `seconds` and the tensors of `state()` say where it stands."""
 
@@ -59,8 +71,8 @@ class Loop:
     seconds: float = 0.0  # of training
     wall: float = 0.0  # of training, validation and all that was done in between
     count: int = 0  # steps since the last record
-    optimizers: list[Optimizer] = field(init=False)
-    average: Autoencoder | None = field(default=None, init=False)  # of the weights, where the settings ask for it
+    players: list[Player] = field(init=False)  # the model first
+    average: Model | None = field(default=None, init=False)  # of the weights, where the settings ask for it
     steps: int = field(init=False)  # in all
 
     def __post_init__(self) -> None:
@@ -73,10 +85,15 @@ class Loop:
             if self.average is not None:
                 share_out(self.average, self.world)
         self.net: nn.Module = model if settings.shard else self.world.wrap(model)
-        self._losses = torch.compile(self._loss_of) if settings.compile else self._loss_of
-        self.optimizers = make_optimizers(model, settings, self.device)
+        self._losses = torch.compile(self._losses_of) if settings.compile else self._losses_of
+        self.players = [self._player(net) for net in (model, *(rival.net for rival in self.recipe.rivals))]
         self._lr, self._kl = lr_schedule(settings), kl_schedule(settings)
-        self._trained = [p for p in model.parameters() if p.requires_grad]
+        self._pictures = len(self.pixels)
+        self._draws: dict[str, Shape] = dict(model.draws)
+        for term in self.recipe.objective:
+            self._draws |= term.draws
+        for rival in self.recipe.rivals:
+            self._draws |= rival.draws
         self._sums: dict[str, Tensor] = {}
         self._orders: dict[int, Tensor] = {}  # of the last two epochs that were asked for
         self._ahead = Ahead(self.pixels, lambda step: self._mine(step)[0])
@@ -128,36 +145,49 @@ class Loop:
 
     def train_step(self, pixels: Tensor, weight: float = 1.0) -> dict[str, Tensor]:
         """One optimizer step; returns the loss and its terms, still on the device."""
-        lr = self.lr_at(self.step)
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = lr
-        x = self.recipe.model.scale(pixels)
-        generator = self._noise(self.step)
-        x = augment(x, self.variation, self.recipe.model.likelihood.range, generator)
-        shape = (self.recipe.samples, len(x), self.recipe.model.latent)
-        noise = torch.randn(shape, generator=generator, device=self.device) if self.recipe.model.prior else None
-        loss, terms = self._losses(x, noise, self._kl(self.step / self.steps))
-        for parameter in self._trained:
-            parameter.grad = None
-        (loss if weight == 1 else loss * weight).backward()
-        if self.settings.shard:
-            average_numbers(self.recipe.model, self.world)
-        if self.settings.clip:
-            nn.utils.clip_grad_norm_(self._trained, self.settings.clip)
-        for optimizer in self.optimizers:
-            optimizer.step()
+        lr, done, generator = self.lr_at(self.step), self.step / self.steps, self._noise(self.step)
+        x = augment(self.recipe.model.scale(pixels), self.variation, self.recipe.model.likelihood.range, generator)
+        noise = draw(self._draws, self.recipe.samples, len(x), self.device, generator)
+        losses, terms = self._losses(self.net, x, noise, done, self._kl(done))
+        for player, loss in zip(self.players, losses, strict=True):
+            self._learn(player, loss if weight == 1 else loss * weight, lr)
         self.step += 1
         if self.average is not None:
             self._follow(self.average)
-        values = {"loss": loss.detach()} | {name: value.detach() for name, value in terms.items()}
+        values = {"loss": losses[0].detach()} | {name: value.detach() for name, value in terms.items()}
         return values if weight == 1 else {name: value * weight for name, value in values.items()}
 
-    def _loss_of(self, x: Tensor, noise: Tensor | None, kl: float) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss and its terms with the weight of the KL times `kl`: what `compile` makes one graph of."""
+    def _losses_of(
+        self, net: nn.Module, x: Tensor, noise: Mapping[str, Tensor], done: float = 1.0, kl: float = 1.0
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """All players' losses and all terms, the weight of the KL times `kl`: what `compile` makes one graph of."""
+        batch = Batch(x, noise, None, self._pictures, done)
         with autocast(self.precision, self.device):
-            run = self.net(x, self.recipe.samples, noise=noise)
-        return total(self.recipe.objective, run, {"kl": kl})
+            run = net(batch, self.recipe.samples)
+        loss, terms = total(self.recipe.objective, run, batch, kl)
+        rivals = {rival.name: rival.value(run, batch) for rival in self.recipe.rivals}
+        return [loss, *rivals.values()], terms | rivals
+
+    def _learn(self, player: Player, loss: Tensor, lr: float) -> None:
+        """A backward pass and an optimizer step of one player."""
+        for parameter in player.trained:
+            parameter.grad = None
+        loss.backward(inputs=player.inputs)
+        average_gradients(player.averaged, self.world)
+        if self.settings.clip:
+            nn.utils.clip_grad_norm_(player.trained, self.settings.clip)
+        for optimizer in player.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            optimizer.step()
+
+    def _player(self, net: nn.Module) -> Player:
+        rival, alone = net is not self.recipe.model, self.world.size == 1
+        trained = [p for p in net.parameters() if p.requires_grad]
+        inputs = trained if self.recipe.rivals and not self.settings.shard else None
+        averaged = [p for p in trained if rival or (self.settings.shard and p.ndim == 0)]
+        optimizers = make_optimizers(net, self.settings, self.device)
+        return Player(net, optimizers, trained, inputs, [] if alone else averaged)
 
     @torch.no_grad()
     def evaluate(self, pixels: Feed) -> dict[str, float]:
@@ -165,14 +195,14 @@ class Loop:
         fixed noise; every process takes its share."""
         model = self.recipe.model if self.average is None else self.average
         sums: dict[str, Tensor] = {}
-        for i in range(math.ceil(len(pixels) / self.batch)):
-            rows = torch.arange(i * self.batch, min((i + 1) * self.batch, len(pixels)), device=self.device)
-            mine, weight = self.world.share(rows)
-            with autocast(self.precision, self.device):
-                run = model(model.scale(pixels[mine]), self.recipe.samples, self._noise(i))
-            loss, terms = total(self.recipe.objective, run)
-            for name, value in {"loss": loss, **terms}.items():
-                sums[name] = sums.get(name, 0) + value.double() * (weight * len(rows) / len(pixels))
+        with evaluating(model, *(player.net for player in self.players)):
+            for i in range(math.ceil(len(pixels) / self.batch)):
+                rows = torch.arange(i * self.batch, min((i + 1) * self.batch, len(pixels)), device=self.device)
+                mine, weight = self.world.share(rows)
+                noise = draw(self._draws, self.recipe.samples, len(mine), self.device, self._noise(i))
+                losses, terms = self._losses_of(model, model.scale(pixels[mine]), noise)
+                for name, value in {"loss": losses[0], **terms}.items():
+                    sums[name] = sums.get(name, 0) + value.double() * (weight * len(rows) / len(pixels))
         return {name: float(value) for name, value in self.world.mean(sums).items()}
 
     def lr_at(self, step: int) -> float:
@@ -185,7 +215,9 @@ class Loop:
         tensors = {f"model.{name}": local(t) for name, t in self.recipe.model.state_dict().items()}
         if self.average is not None:
             tensors |= {f"average.{name}": local(t) for name, t in self.average.state_dict().items()}
-        for i, optimizer in enumerate(self.optimizers):
+        for rival in self.recipe.rivals:
+            tensors |= {f"rival.{rival.name}.{name}": t for name, t in rival.net.state_dict().items()}
+        for i, optimizer in enumerate(self._optimizers()):
             for j, moments in optimizer.state_dict()["state"].items():
                 kept = {key: t for key, t in moments.items() if isinstance(t, Tensor)}
                 tensors |= {f"optimizer.{i}.{j}.{key}": local(t) for key, t in kept.items()}
@@ -194,11 +226,12 @@ class Loop:
     @torch.no_grad()
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Go on from the tensors of `state()`."""
-        nets = {"model": self.recipe.model, "average": self.average}
+        nets: dict[str, nn.Module | None] = {"model": self.recipe.model, "average": self.average}
+        nets |= {f"rival.{rival.name}": rival.net for rival in self.recipe.rivals}
         for room, net in nets.items():
             for name, held in net.state_dict().items() if net is not None else []:
                 local(held).copy_(tensors[f"{room}.{name}"])
-        for i, optimizer in enumerate(self.optimizers):
+        for i, optimizer in enumerate(self._optimizers()):
             parameters = [p for group in optimizer.param_groups for p in group["params"]]
             moments: dict[int, dict[str, Tensor]] = {}
             for name, tensor in tensors.items():
@@ -211,6 +244,9 @@ class Loop:
     def published(self) -> dict[str, Tensor]:
         """The whole weights as they would be published now; all processes must ask."""
         return whole(self.recipe.model if self.average is None else self.average)
+
+    def _optimizers(self) -> list[Optimizer]:
+        return [optimizer for player in self.players for optimizer in player.optimizers]
 
     def _steps_of_epochs(self) -> int:
         return self.settings.steps or max(1, math.ceil(self.settings.epochs * self.batches))
@@ -242,10 +278,12 @@ class Loop:
         return means
 
     @torch.no_grad()
-    def _follow(self, average: Autoencoder) -> None:
-        """Move the average towards the weights, faster in the first steps."""
+    def _follow(self, average: Model) -> None:
+        """Move the average towards the weights, faster in the first steps; what counts is copied."""
         keep = min(self.settings.ema, self.step / (self.step + 9))
         torch._foreach_lerp_(list(average.parameters()), list(self.recipe.model.parameters()), 1 - keep)
+        for ours, theirs in zip(average.buffers(), self.recipe.model.buffers(), strict=True):
+            ours.lerp_(theirs, 1 - keep) if ours.is_floating_point() else ours.copy_(theirs)
 
     def _noise(self, number: int) -> torch.Generator:
         seed = self.settings.seed + 1_000_003 * self.world.rank
@@ -260,6 +298,19 @@ class Loop:
     def _record(self, kind: str, values: dict[str, float], **more: float) -> Record:
         place: Record = {"split": kind, "step": self.step, "epoch": round(self.step / self.batches, 3)}
         return {**place, "seconds": round(self.seconds, 2), **values, **more}
+
+
+@contextmanager
+def evaluating(*nets: nn.Module) -> Iterator[None]:
+    """Within it, nets are in evaluation mode."""
+    modes = [net.training for net in nets]
+    for net in nets:
+        net.eval()
+    try:
+        yield
+    finally:
+        for net, mode in zip(nets, modes, strict=True):
+            net.train(mode)
 
 
 class Clock:

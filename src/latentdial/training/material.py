@@ -30,7 +30,8 @@ class Material:
         """A loop at its very start."""
         torch.manual_seed(settings.seed)
         recipe = build(self.config.model, self.config.geometry.shape)
-        recipe.model.to(self.device)
+        for net in (recipe.model, *(rival.net for rival in recipe.rivals)):
+            net.to(self.device)
         world = self.world
         return Loop(
             recipe, settings, self.pixels, self.validation, self.device, self.precision, self.config.augment, world

@@ -19,7 +19,7 @@ from latentdial.images import Check, ImageSet, Split
 from latentdial.images.montage import montage, save_png
 from latentdial.latent.codec import Codec
 from latentdial.measure.cost import peak_memory_mb
-from latentdial.model import Autoencoder
+from latentdial.model import Model
 from latentdial.progress import Show
 from latentdial.recipes import build
 from latentdial.runs.loading import MAX_CODES, MODEL, SUMMARY, codec_of, save_canonical, save_codes, save_model
@@ -28,7 +28,7 @@ from latentdial.training.card import write_card
 from latentdial.training.checkpoint import Checkpoints, State
 from latentdial.training.feed import Feed
 from latentdial.training.folder import append, keep_until, write
-from latentdial.training.loop import Loop, Record, WentBad
+from latentdial.training.loop import Loop, Record, WentBad, evaluating
 from latentdial.training.material import Material
 from latentdial.training.stopping import Reason, Stop
 from latentdial.training.trackers import Tracker, open_trackers
@@ -218,7 +218,8 @@ class Session:
             self._checkpoint()
 
     def _terms(self) -> list[str]:
-        return ["loss", *(term.name for term in self.loop.recipe.objective)]
+        recipe = self.loop.recipe
+        return ["loss", *(term.name for term in recipe.objective), *(rival.name for rival in recipe.rivals)]
 
     def _strips_due(self) -> int:
         return self.loop.step * STRIPS // self.loop.steps
@@ -234,7 +235,8 @@ class Session:
         folder = self.out / "samples"
         folder.mkdir(exist_ok=True)
         pictures = self.images.pixels[self.parts.validation[:STRIP]]
-        made = codec_of(model, self.config, self.out.name, self.loop.device).reconstruct(pictures)
+        with evaluating(model):
+            made = codec_of(model, self.config, self.out.name, self.loop.device).reconstruct(pictures)
         strip = montage([pictures, made])
         save_png(folder / f"step-{self.loop.step:06d}.png", strip, 2)
         for tracker in self.trackers:
@@ -280,7 +282,7 @@ class Session:
 
     # at the end -------------------------------------------------------------------------------------------------------
 
-    def _published_model(self) -> Autoencoder:
+    def _published_model(self) -> Model:
         """The model with the weights that are published, whole and on its own."""
         if not self.config.train.shard:
             return self.loop.recipe.model if self.loop.average is None else self.loop.average
@@ -334,13 +336,13 @@ class Session:
 
 
 @torch.inference_mode()
-def _codes_and_kl(model: Autoencoder, pixels: Feed) -> tuple[np.ndarray, np.ndarray | None]:
+def _codes_and_kl(model: Model, pixels: Feed) -> tuple[np.ndarray, np.ndarray | None]:
     """Posterior means of the training pictures (at most MAX_CODES) and the mean KL of every dimension."""
     means, kls = [], []
     for start in range(0, min(MAX_CODES, len(pixels)), CHUNK):
         chunk = pixels[start : min(start + CHUNK, MAX_CODES)]
-        posterior = model.posterior(model.scale(chunk))
-        means.append(posterior.mean.cpu())
-        if model.prior is not None and posterior.log_variance is not None:
-            kls.append(model.prior.kl(posterior.mean, posterior.log_variance).cpu())
+        codes, kl = model.codes_and_kl(model.scale(chunk))
+        means.append(codes.cpu())
+        if kl is not None:
+            kls.append(kl.cpu())
     return torch.cat(means).numpy(), torch.cat(kls).mean(0).numpy() if kls else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
@@ -28,10 +29,10 @@ def share_out(model: nn.Module, world: World) -> None:
     fully_shard(model, mesh=mesh, ignored_params={p for p in model.parameters() if p.ndim == 0})
 
 
-def average_numbers(model: nn.Module, world: World) -> None:
-    """The mean over the processes of the gradients of single numbers, which cannot be shared out."""
-    for p in model.parameters():
-        if p.ndim == 0 and p.grad is not None:
+def average_gradients(parameters: Sequence[nn.Parameter], world: World) -> None:
+    """The mean over the processes of the gradients of what is neither shared out nor wrapped."""
+    for p in parameters:
+        if p.grad is not None:
             p.grad.copy_(world.mean({"": p.grad})[""])
 
 

@@ -1,0 +1,165 @@
+"""Recipes by name: found, their options checked, and built."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import torch
+from torch import Tensor, nn
+
+from latentdial.config import ModelSettings, Options
+from latentdial.errors import LatentdialError
+from latentdial.model import Model
+from latentdial.types import Batch, ImageShape, Pass, Shape, Term
+
+GROUP = "latentdial.recipes"
+MAX_PARAMETERS = 2_000_000_000
+MAX_WIDTH = 131_072
+MAX_LAYERS = 16
+
+
+@dataclass(frozen=True)
+class Rival:
+    """An opponent of the model with its own optimizer: a net that is trained beside it and never published.
+
+    `value` maps a pass and its batch to what the rival minimises, (); it must detach what it takes from the pass.
+    """
+
+    name: str
+    net: nn.Module
+    value: Callable[[Pass, Batch], Tensor]
+    draws: Mapping[str, Shape] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model, the objective that trains it with `samples` codes an image, and its rivals."""
+
+    model: Model
+    objective: Sequence[Term]
+    samples: int = 1
+    rivals: Sequence[Rival] = ()
+
+
+Builder = Callable[..., Recipe]
+
+RECIPES: dict[str, Builder] = {}
+
+
+def recipe(builder: Builder) -> Builder:
+    """Register a builder under its name: its first parameter is the shape of the pictures, the others are options."""
+    RECIPES[builder.__name__.replace("_", "-")] = builder
+    return builder
+
+
+def names() -> list[str]:
+    """The recipes that there are, those of other packages last."""
+    return [*RECIPES, *sorted(_elsewhere().keys() - RECIPES.keys())]
+
+
+def builder_of(name: str) -> Builder:
+    """The builder of a recipe; an unknown name, or one whose package is broken, is a LatentdialError."""
+    if name in RECIPES:
+        return RECIPES[name]
+    if name not in _elsewhere():
+        raise LatentdialError(f"there is no recipe {name!r}: choose one of {', '.join(names())}")
+    entry = _elsewhere()[name]
+    try:
+        return entry.load()
+    except Exception as error:  # whatever another package raises while it is imported
+        raise LatentdialError(
+            f"the recipe {name!r} of {entry.value} cannot be loaded ({' '.join(str(error).split())[:120]}): "
+            "mend or remove that package"
+        ) from error
+
+
+def options_of(name: str) -> dict[str, Any]:
+    """The options of a recipe with their defaults; an unknown name is a LatentdialError."""
+    parameters = list(inspect.signature(builder_of(name)).parameters.values())[1:]
+    return {p.name: list(p.default) if isinstance(p.default, tuple) else p.default for p in parameters}
+
+
+def build(settings: ModelSettings, image: ImageShape) -> Recipe:
+    """Make the recipe for pictures (C, H, W), its options checked before anything is allocated."""
+    builder, defaults = builder_of(settings.recipe), options_of(settings.recipe)
+    hints = get_type_hints(builder)
+    options = {}
+    for name, value in settings.options.items():
+        if name not in defaults:
+            raise LatentdialError(f"{settings.recipe} has no option {name!r}: it takes {', '.join(defaults)}")
+        options[name] = _checked(name, value, defaults[name], hints.get(name))
+    with torch.device("meta"):
+        made = builder(image, **options)
+        parameters = sum(p.numel() for net in _nets(made) for p in net.state_dict().values())
+    if parameters > MAX_PARAMETERS:
+        raise LatentdialError(
+            f"{settings.recipe} would have {parameters:,} parameters, more than {MAX_PARAMETERS:,}: "
+            "use fewer or smaller layers, or a smaller --size"
+        )
+    return builder(image, **options)
+
+
+def parse_options(assignments: Sequence[str], latent: int | None = None) -> Options:
+    """Read `name=value` assignments, with lists as `widths=2048,512`; `latent` stands for latent=N."""
+    options: Options = {} if latent is None else {"latent": latent}
+    for assignment in assignments:
+        name, _, text = assignment.partition("=")
+        try:
+            options[name] = _value(text)
+        except ValueError:
+            raise LatentdialError(
+                f"cannot read --set {assignment}: write name=number, name=number,number, name=true or name=word"
+            ) from None
+    return options
+
+
+def _nets(made: Recipe) -> list[nn.Module]:
+    return [made.model, *(rival.net for rival in made.rivals)]
+
+
+@cache
+def _elsewhere() -> dict[str, Any]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+def _value(text: str) -> bool | int | float | str | list[int]:
+    if text in ("true", "false"):
+        return text == "true"
+    if re.fullmatch("[a-z][a-z0-9_-]+", text):
+        return text
+    numbers = [float(part) if "." in part or "e" in part else int(part) for part in text.split(",")]
+    return [int(number) for number in numbers] if "," in text else numbers[0]
+
+
+def _checked(name: str, value: Any, default: Any, hint: Any) -> Any:
+    """An option's value, of the kind that its default is of."""
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise LatentdialError(f"{name} must be true or false, and is {value!r}")
+    elif isinstance(default, str):
+        choices = get_args(hint) if get_origin(hint) is Literal else (default,)
+        if value not in choices:
+            raise LatentdialError(f"{name} must be one of {', '.join(choices)}, and is {value!r}")
+    elif isinstance(default, list):
+        value = value if isinstance(value, list) else [value]
+        if not 1 <= len(value) <= MAX_LAYERS or not all(_whole(width) for width in value):
+            raise LatentdialError(f"{name} must be 1 to {MAX_LAYERS} whole numbers from 1 to {MAX_WIDTH}")
+    elif isinstance(default, int) and not _whole(value):
+        raise LatentdialError(f"{name} must be a whole number from 1 to {MAX_WIDTH}, and is {value!r}")
+    elif isinstance(default, float) and not (_number(value) and 0 <= value < 1e6):
+        raise LatentdialError(f"{name} must be a number from 0 to 1e6, and is {value!r}")
+    return value
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_WIDTH

@@ -1,0 +1,49 @@
+"""Variational autoencoders: a Gaussian for every picture, and a standard normal prior."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from latentdial.model import Autoencoder
+from latentdial.parts.bottlenecks import Gaussian
+from latentdial.parts.likelihoods import Bernoulli
+from latentdial.parts.likelihoods import Gaussian as GaussianLikelihood
+from latentdial.parts.networks import conv, mlp
+from latentdial.parts.objectives import kl, nll
+from latentdial.parts.priors import StandardNormal
+from latentdial.recipes.registry import Recipe, recipe
+from latentdial.types import ImageShape
+
+
+@recipe
+def fcn_vae(
+    image: ImageShape, latent: int = 128, widths: Sequence[int] = (2048, 512), beta: float = 1.0, free_bits: float = 0.0
+) -> Recipe:
+    """Fully connected VAE with a learned sigma (arXiv 1312.6114, eq. 3; sigma: arXiv 2006.13202)."""
+    code, prior = Gaussian(latent), StandardNormal(latent)
+    net = mlp(image, code.features, latent, widths)
+    return Recipe(Autoencoder(net, code, GaussianLikelihood(), prior), [nll(), kl(beta, free_bits)])
+
+
+@recipe
+def conv_vae(
+    image: ImageShape,
+    latent: int = 128,
+    channels: Sequence[int] = (32, 64, 128, 256),
+    beta: float = 1.0,
+    free_bits: float = 0.0,
+) -> Recipe:
+    """Convolutional VAE with a learned sigma (arXiv 1312.6114, eq. 3; sigma: arXiv 2006.13202)."""
+    code, prior = Gaussian(latent), StandardNormal(latent)
+    net = conv(image, code.features, latent, channels)
+    return Recipe(Autoencoder(net, code, GaussianLikelihood(), prior), [nll(), kl(beta, free_bits)])
+
+
+@recipe
+def binary_vae(
+    image: ImageShape, latent: int = 20, widths: Sequence[int] = (400,), beta: float = 1.0, free_bits: float = 0.0
+) -> Recipe:
+    """Fully connected VAE for black and white pictures, Bernoulli likelihood (arXiv 1312.6114, section 5)."""
+    code, prior = Gaussian(latent), StandardNormal(latent)
+    net = mlp(image, code.features, latent, widths)
+    return Recipe(Autoencoder(net, code, Bernoulli(), prior), [nll(), kl(beta, free_bits)])
