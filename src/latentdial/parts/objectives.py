@@ -48,4 +48,4 @@ def total(terms: Sequence[Term], run: Pass, batch: Batch, schedule: float = 1.0)
 
 
 def _kls(run: Pass) -> list[Tensor]:
-    return [level.kl for level in run.levels.values() if level.kl is not None]
+    return [kl for level in run.levels.values() if (kl := level.kl) is not None]

@@ -286,8 +286,9 @@ class Loop:
             ours.lerp_(theirs, 1 - keep) if ours.is_floating_point() else ours.copy_(theirs)
 
     def _noise(self, number: int) -> torch.Generator:
-        seed = self.settings.seed + 1_000_003 * self.world.rank
-        return torch.Generator(self.device).manual_seed(seed + (number << 32))
+        """A generator of this seed, process and step; the one of the processor looks at 32 bits of a seed alone."""
+        mixed = self.settings.seed * 0x85EBCA77 + self.world.rank * 0xC2B2AE3D + number * 0x9E3779B1
+        return torch.Generator(self.device).manual_seed(mixed & 0xFFFFFFFF)
 
     def _order_of(self, epoch: int) -> Tensor:
         if epoch not in self._orders:
