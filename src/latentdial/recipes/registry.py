@@ -55,6 +55,7 @@ RECIPES: dict[str, Builder] = {}
 def recipe(builder: Builder) -> Builder:
     """Register a builder under its name: its first parameter is the shape of the pictures, the others are options."""
     RECIPES[builder.__name__.replace("_", "-")] = builder
+    _hints(builder)  # annotations are evaluated when a recipe is imported, never when a run is read
     return builder
 
 
@@ -88,7 +89,7 @@ def options_of(name: str) -> dict[str, Any]:
 def build(settings: ModelSettings, image: ImageShape) -> Recipe:
     """Make the recipe for pictures (C, H, W), its options checked before anything is allocated."""
     builder, defaults = builder_of(settings.recipe), options_of(settings.recipe)
-    hints = get_type_hints(builder)
+    hints = _hints(builder)
     options = {}
     for name, value in settings.options.items():
         if name not in defaults:
@@ -121,6 +122,11 @@ def parse_options(assignments: Sequence[str], latent: int | None = None) -> Opti
 
 def _nets(made: Recipe) -> list[nn.Module]:
     return [made.model, *(rival.net for rival in made.rivals)]
+
+
+@cache
+def _hints(builder: Builder) -> dict[str, Any]:
+    return get_type_hints(builder)
 
 
 @cache
