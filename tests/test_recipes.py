@@ -302,8 +302,8 @@ def test_the_interval_of_an_effect_is_that_of_a_mean():
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
 def test_codes_spread_in_proportion_to_the_temperature(codec, temperature):
     """sd, not variance; 4,000 draws know it to about 1%."""
-    for source, spread in (("prior", 1.0), ("codes", codec.codes.std(0, ddof=1))):
-        drawn = codec.sample_codes(4000, seed=1, temperature=temperature, source=source)
+    for source, spread in (("model", 1.0), ("gaussian", codec.codes.std(0, ddof=1))):
+        drawn = codec.sample_codes(4000, seed=1, temperature=temperature, prior=source)
         np.testing.assert_allclose(drawn.std(0), temperature * np.broadcast_to(spread, 6), rtol=0.05)
 
 

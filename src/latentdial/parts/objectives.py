@@ -48,4 +48,5 @@ def total(terms: Sequence[Term], run: Pass, batch: Batch, schedule: float = 1.0)
 
 
 def _kls(run: Pass) -> list[Tensor]:
-    return [kl for level in run.levels.values() if (kl := level.kl) is not None]
+    each = [level.kl for level in run.levels.values()]
+    return [kl for kl in each if kl is not None]
