@@ -15,7 +15,7 @@ FLOORS = [
     {"errors", "types", "progress", "version"},
     {"storage"},
     {"config", "pixels", "machine"},
-    {"images", "measure", "parts"},
+    {"images", "measure", "features", "parts"},
     {"model"},
     {"recipes"},
     {"attributes", "priors"},

@@ -60,7 +60,7 @@ def fit_prior(
     them. `dataclasses.replace(codec, fitted=...)` gives the codec that samples from the best.
     """
     own = getattr(getattr(codec.model, "prior", None), "log_prob", None)
-    judge = None if own is None else partial(_log_prob, own, codec.device)
+    judge = None if own is None else partial(_log_prob, own, codec)
     return fit_priors(codec.codes, held_out, kinds, seed, judge, progress)
 
 
@@ -87,8 +87,11 @@ def fit_of(codec: Codec, prior: str = "auto", seed: int = 0) -> Fit:
 
 
 @torch.inference_mode()
-def _log_prob(own: Callable[[Tensor], Tensor], device: str, codes: np.ndarray) -> np.ndarray:
-    return own(torch.tensor(codes, dtype=torch.float32, device=device)[None])[0].cpu().double().numpy()
+def _log_prob(own: Callable[[Tensor], Tensor], codec: Codec, codes: np.ndarray) -> np.ndarray:
+    """Of codes (N, D) under the model's own prior, (N,) in nats."""
+    shape = getattr(codec.model, "code", codes.shape[1:])
+    found = own(torch.tensor(codes, dtype=torch.float32, device=codec.device).reshape(1, len(codes), *shape))
+    return found.reshape(len(codes), -1).sum(1).cpu().double().numpy()
 
 
 def _spread(levels: np.ndarray) -> float:

@@ -8,6 +8,7 @@ from math import log, pi
 from typing import Protocol
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from latentdial.errors import LatentdialError
 from latentdial.priors.flow import fit_flow
@@ -15,6 +16,7 @@ from latentdial.priors.mixture import choose_mixture
 from latentdial.priors.whitening import Whitening, fit_whitening
 
 KINDS = ("gaussian", "mixture", "flow")
+MATCHED = 2048  # samples of a flow whose covariance is compared with that of the codes
 MIN_CODES = 20  # that a mixture or a flow is fitted to
 MAX_LATENT = 2048  # a full covariance of more numbers takes minutes and gigabytes
 
@@ -109,11 +111,28 @@ def fit_priors(
     priors = {}
     for done, kind in enumerate(wanted):
         progress("fitting priors", done, len(wanted))
-        priors[kind] = FittedPrior(kind, whitening, _fit(kind, white, seed))
+        density = _fit(kind, white, seed)
+        matched = matched_whitening(whitening, density) if kind == "flow" else whitening
+        priors[kind] = FittedPrior(kind, matched, density)
     progress("fitting priors", len(wanted), len(wanted))
     judges = {kind: prior.log_prob for kind, prior in priors.items()} | ({} if model is None else {"model": model})
     nats = {kind: float(judge(held_out).mean()) for kind, judge in judges.items()} if len(held_out) else {}
     return FittedPriors(priors, nats, len(held_out))
+
+
+def matched_whitening(whitening: Whitening, density: Density) -> Whitening:
+    """The whitening with which samples of a density have the mean and the covariance of the codes.
+
+    A flow learnt from few codes draws in between them, with too little spread. What its samples lack is taken from
+    their covariance, shrunk (Ledoit & Wolf, J. Multivariate Analysis 88, 2004); the likelihood stays exact.
+    """
+    from sklearn.covariance import ledoit_wolf
+
+    drawn = density.sample(MATCHED, np.random.default_rng(0))
+    own = np.linalg.cholesky(ledoit_wolf(drawn)[0])
+    root = np.tril(solve_triangular(own.T, whitening.root.T.astype(np.float64)).T)
+    mean = whitening.mean - root @ drawn.mean(0)
+    return Whitening(mean.astype(np.float32), root.astype(np.float32))
 
 
 def gaussian_of(codes: np.ndarray) -> FittedPriors:

@@ -45,6 +45,7 @@ def save_priors(folder: Path, fitted: FittedPriors, codes: np.ndarray) -> None:
         if isinstance(density, Flow):
             record["width"] = density.enter.out_features
             arrays |= {f"flow_{name}": tensor for name, tensor in density.state_dict().items()}
+            arrays |= {"matched_mean": prior.whitening.mean, "matched_root": prior.whitening.root}
     save_tensors(held, arrays)
     write_json(described, record)
 
@@ -99,6 +100,7 @@ def _shapes(record: dict[str, Any], latent: int) -> dict[str, tuple[int, ...]]:
         with torch.device("meta"):
             state = Flow(latent, record["width"]).state_dict()
         shapes |= {f"flow_{name}": tuple(tensor.shape) for name, tensor in state.items()}
+        shapes |= {"matched_mean": (latent,), "matched_root": (latent, latent)}
     return shapes
 
 
@@ -119,5 +121,6 @@ def _unpack(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> FittedPrio
             state = {name: torch.from_numpy(arrays[f"flow_{name}"]) for name in density.state_dict()}
             density.load_state_dict(state)
             density.requires_grad_(False)
-        priors[kind] = FittedPrior(kind, whitening, density)
+        own = Whitening(arrays["matched_mean"], arrays["matched_root"]) if kind == "flow" else whitening
+        priors[kind] = FittedPrior(kind, own, density)
     return FittedPriors(priors, record["nats"], record["held_out"])
