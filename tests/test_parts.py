@@ -174,7 +174,7 @@ def test_fcn_ae_has_the_published_widths():
 def small_conv() -> tuple[Network, Network]:
     """A convolutional net, and the same with its pictures left as they lie."""
     torch.manual_seed(0)
-    net = conv((3, 16, 16), 6, 6, [8, 16])
+    net = conv((3, 16, 16), 6, 6, [8, 16], shortcut=False)
     plain = deepcopy(net)
     for half in (plain.encoder, plain.decoder):
         for name, module in list(half.named_modules()):

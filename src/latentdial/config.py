@@ -12,6 +12,7 @@ from typing import Any, Literal
 from latentdial.errors import LatentdialError
 
 FORMAT = 1
+RANDOM_LR = 1e-3
 
 Options = dict[str, bool | int | float | str | list[int]]
 
@@ -104,8 +105,10 @@ class TrainSettings:
     """pictures a step, over all devices; auto: the largest that fits in memory and leaves 20 steps an epoch"""
     optimizer: Literal["adam", "adamw", "sgd", "adagrad", "muon"] = "adam"
     """sgd has momentum 0.9; muon steers the matrices and leaves all else to adamw"""
-    lr: float = 1e-3
-    """learning rate at its peak"""
+    start: Literal["pca", "random"] = "pca"
+    """weights before the first step: the best linear codec of the pictures, where the net has one, or random ones"""
+    lr: float | None = None
+    """learning rate at its peak; default: what the recipe bears from a linear start, or 0.001 from a random one"""
     weight_decay: float = 0.0
     """weight decay, as the optimizer defines it"""
     schedule: Literal["cosine", "constant", "step"] = "cosine"
@@ -152,7 +155,7 @@ class TrainSettings:
         _need(self.epochs > 0, "--epochs must be above 0")
         _need(self.steps is None or self.steps > 0, "--steps must be at least 1")
         _need(self.batch == "auto" or self.batch > 0, "--batch must be at least 1, or auto")
-        _need(0 < self.lr < 10, f"--lr {self.lr} is out of range: try 0.001")
+        _need(self.lr is None or 0 < self.lr < 10, f"--lr {self.lr} is out of range: try 0.001")
         _need(0 <= self.seed < 2**31, "--seed must be between 0 and 2147483647")
         _need(self.checkpoint >= 0, "--checkpoint must be 0 or more")
         _need(self.time_budget is None or self.budget_seconds > 0, "--time_budget must be above 0")
@@ -166,6 +169,11 @@ class TrainSettings:
         _need(self.kl_cycles > 0, "--kl_cycles must be at least 1")
         _need(self.patience >= 0, "--patience must be 0 or more validations")
         _need(not (self.patience and self.time_budget), "--patience and --time_budget exclude each other")
+
+    @property
+    def peak(self) -> float:
+        """The learning rate at its peak, where none is given that of a random start."""
+        return RANDOM_LR if self.lr is None else self.lr
 
     @property
     def budget_seconds(self) -> float:

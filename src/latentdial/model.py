@@ -25,6 +25,10 @@ class Likelihood(Protocol):
 
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor: ...
 
+    def invert(self, picture: Tensor) -> Tensor: ...
+
+    def start(self, square: float) -> None: ...
+
 
 class Model(nn.Module, ABC):
     """What the loop trains and a codec turns: pictures to codes and back, with every density in nats."""

@@ -47,6 +47,33 @@ class Posterior(Protocol):
         """KL(q(z|x) || p(z)) in nats, (B, ...); None where it has no closed form."""
 
 
+@dataclass(frozen=True, eq=False)
+class Principal:
+    """The leading principal components of N pictures of P values; D of them vary, the rest of those asked for are zero.
+
+    `total` is the variance of all P values together, so what the components leave is `total - variances.sum()`.
+    """
+
+    mean: Tensor  # (P,)
+    components: Tensor  # (D, P) orthonormal, the largest variance first, each with its largest value positive
+    variances: Tensor  # (D,) of the pictures along them
+    total: float
+
+    @property
+    def rest(self) -> float:
+        """The mean variance along the directions left out: sigma^2 of probabilistic PCA, eq. 8 of Tipping & Bishop."""
+        left = len(self.mean) - len(self.variances)
+        return max(self.total - float(self.variances.sum()), 0.0) / left if left else 0.0
+
+    def project(self, pictures: Tensor) -> Tensor:
+        """Coordinates (B, D) of float pictures (B, ...) along the components."""
+        return (pictures.flatten(1) - self.mean) @ self.components.T
+
+    def restore(self, coordinates: Tensor) -> Tensor:
+        """Pictures (B, P) at these coordinates (B, D)."""
+        return coordinates @ self.components + self.mean
+
+
 @dataclass(frozen=True)
 class Batch:
     """What one step sees: the images, their labels, and all that is random about it."""
@@ -89,6 +116,14 @@ class Level:
             return analytic.flatten(1)
         log_qz, log_pz = self.log_qz, self.log_pz
         return None if log_qz is None or log_pz is None else (log_qz - log_pz).mean(0)[:, None]
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """The map x -> weight x + bias."""
+
+    weight: Tensor  # (F, P)
+    bias: Tensor  # (F,)
 
 
 @dataclass(frozen=True)

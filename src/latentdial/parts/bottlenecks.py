@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latentdial.types import Posterior, Prior, Shape
+from latentdial.types import Affine, Posterior, Principal, Prior, Shape
 
 LOG_VARIANCE_BOUND = 20.0
+LEAST_NOISE = 1e-5  # variance of probabilistic PCA's noise, a level of 255 being 6e-5
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,12 @@ class Diagonal:
 
 
 class Bottleneck(nn.Module):
-    """From `features` of the encoder to a posterior over codes of the shape `code`; `random` where it needs noise."""
+    """From `features` of the encoder to a posterior over codes of the shape `code`; `random` where it needs noise.
 
-    random = False
+    `starts` says whether there is a best linear codec, whose features `linear` gives.
+    """
+
+    random = starts = False
 
     def __init__(self, features: int, code: Shape):
         super().__init__()
@@ -67,9 +71,18 @@ class Bottleneck(nn.Module):
     def forward(self, features: Tensor) -> Posterior:
         raise NotImplementedError
 
+    def linear(self, principal: Principal, beta: float = 1.0) -> Affine:
+        """From flat pictures to the features of the best linear codec with these components.
+
+        `beta` is what the KL to a standard normal prior is weighed with.
+        """
+        raise NotImplementedError
+
 
 class Deterministic(Bottleneck):
     """A plain code: the features are the code."""
+
+    starts = True
 
     def __init__(self, latent: int):
         super().__init__(latent, (latent,))
@@ -77,11 +90,15 @@ class Deterministic(Bottleneck):
     def forward(self, features: Tensor) -> Point:
         return Point(features)
 
+    def linear(self, principal: Principal, beta: float = 1.0) -> Affine:
+        """Principal components of unit variance."""
+        return _coordinates(principal, principal.variances.rsqrt(), self.features)
+
 
 class Gaussian(Bottleneck):
     """A diagonal Gaussian posterior: features hold D means and D log variances (arXiv 1312.6114, eq. 9)."""
 
-    random = True
+    random = starts = True
 
     def __init__(self, latent: int):
         super().__init__(2 * latent, (latent,))
@@ -89,3 +106,22 @@ class Gaussian(Bottleneck):
     def forward(self, features: Tensor) -> Diagonal:
         mean, log_variance = features.chunk(2, dim=1)
         return Diagonal(mean, F.hardtanh(log_variance, -LOG_VARIANCE_BOUND, LOG_VARIANCE_BOUND))
+
+    def linear(self, principal: Principal, beta: float = 1.0) -> Affine:
+        """The posterior of probabilistic PCA (Tipping & Bishop 1999, eq. 6 to 9), whose codes are N(0, I) together.
+
+        Components that vary less than `beta` times the noise have the prior as their posterior.
+        """
+        noise = max(beta * principal.rest, LEAST_NOISE)
+        signal = (principal.variances - noise).clamp(min=0)
+        wanted = _coordinates(principal, signal.sqrt() / principal.variances, self.features)
+        half = self.features // 2
+        wanted.bias[half : half + len(signal)] = (noise / principal.variances).clamp(max=1).log()
+        return wanted
+
+
+def _coordinates(principal: Principal, scale: Tensor, features: int) -> Affine:
+    """Features that begin with the coordinates along the components, scaled (D,), and are zero behind them."""
+    weight = principal.mean.new_zeros(features, len(principal.mean))
+    weight[: len(scale)] = scale[:, None] * principal.components
+    return Affine(weight, -weight @ principal.mean)

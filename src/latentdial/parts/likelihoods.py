@@ -1,7 +1,8 @@
 """Likelihoods p(x|z): how the decoder's output is read as a picture, and how likely a real picture is under it.
 
 Each has a `range` of its pictures, `mean` from the decoder's output to the mean picture, and `log_prob` in nats, summed
-over pixels: decoder outputs (K, B, C, H, W) and pictures (B, C, H, W) give (K, B).
+over pixels: decoder outputs (K, B, C, H, W) and pictures (B, C, H, W) give (K, B). For a linear start,
+`invert` gives an output whose mean is near a picture.
 """
 
 from __future__ import annotations
@@ -14,19 +15,22 @@ from torch.nn import functional as F
 
 LOG_SIGMA_FLOOR = log(1 / 255)
 LOG_SIGMA_GAIN = 10.0
+MILD = 0.96  # of the way from the middle of the range to its ends, where outputs would be without bound
 
 
 class Gaussian(nn.Module):
     """N(tanh(output), sigma^2) over pictures in [-1, 1]; one sigma for all pixels, fixed or learned.
 
+    Without `squash` the mean is the output itself, as in a linear autoencoder.
     With a fixed sigma of 1, minimising -log p is minimising half the squared error. A learned sigma balances
     reconstruction against KL by itself (sigma-VAE, arXiv 2006.13202, section 4.1).
     """
 
     range = (-1.0, 1.0)
 
-    def __init__(self, sigma: float | None = None):
+    def __init__(self, sigma: float | None = None, squash: bool = True):
         super().__init__()
+        self.squash = squash
         start = torch.zeros(()) if sigma is None else torch.tensor(log(sigma))
         self.log_sigma_over_gain = nn.Parameter(start / LOG_SIGMA_GAIN, requires_grad=sigma is None)
 
@@ -36,7 +40,16 @@ class Gaussian(nn.Module):
         return (LOG_SIGMA_GAIN * self.log_sigma_over_gain).clamp(min=LOG_SIGMA_FLOOR)
 
     def mean(self, output: Tensor) -> Tensor:
-        return output.tanh()
+        return output.tanh() if self.squash else output
+
+    def invert(self, picture: Tensor) -> Tensor:
+        return (MILD * picture).atanh() if self.squash else picture
+
+    @torch.no_grad()
+    def start(self, square: float) -> None:
+        """Set a sigma that is learned to what pictures leave whose mean squared error per value is `square`."""
+        if self.log_sigma_over_gain.requires_grad:
+            self.log_sigma_over_gain.fill_(max(0.5 * log(max(square, 1e-12)), LOG_SIGMA_FLOOR) / LOG_SIGMA_GAIN)
 
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
         square = F.mse_loss(self.mean(output), x.expand_as(output), reduction="none").sum((2, 3, 4))
@@ -51,6 +64,12 @@ class Bernoulli(nn.Module):
 
     def mean(self, output: Tensor) -> Tensor:
         return output.sigmoid()
+
+    def invert(self, picture: Tensor) -> Tensor:
+        return (0.5 + MILD * (picture - 0.5)).logit()
+
+    def start(self, square: float) -> None:
+        """It has no width of its own."""
 
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
         return -F.binary_cross_entropy_with_logits(output, x.expand_as(output), reduction="none").sum((2, 3, 4))

@@ -39,12 +39,22 @@ class Rival:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A model, the objective that trains it with `samples` codes an image, and its rivals."""
+    """A model, the objective that trains it with `samples` codes an image, and its rivals.
+
+    `lr` is the peak of the learning rate that the nets bear from a linear start; a model without steps *is* its start.
+    """
 
     model: Model
     objective: Sequence[Term]
     samples: int = 1
     rivals: Sequence[Rival] = ()
+    lr: float = 2e-4
+    steps: bool = True
+
+    @property
+    def beta(self) -> float:
+        """What the objective weighs the KL with; 1 where it has none."""
+        return next((term.weight for term in self.objective if term.name == "kl"), 1.0)
 
 
 Builder = Callable[..., Recipe]

@@ -11,6 +11,7 @@ from latentdial.parts.likelihoods import Gaussian as GaussianLikelihood
 from latentdial.parts.networks import conv, mlp
 from latentdial.parts.objectives import kl, nll
 from latentdial.parts.priors import StandardNormal
+from latentdial.parts.residual import residual
 from latentdial.recipes.registry import Recipe, recipe
 from latentdial.types import ImageShape
 
@@ -30,13 +31,29 @@ def conv_vae(
     image: ImageShape,
     latent: int = 128,
     channels: Sequence[int] = (32, 64, 128, 256),
+    shortcut: bool = True,
     beta: float = 1.0,
     free_bits: float = 0.0,
 ) -> Recipe:
     """Convolutional VAE with a learned sigma (arXiv 1312.6114, eq. 3; sigma: arXiv 2006.13202)."""
     code, prior = Gaussian(latent), StandardNormal(latent)
-    net = conv(image, code.features, latent, channels)
-    return Recipe(Autoencoder(net, code, GaussianLikelihood(), prior), [nll(), kl(beta, free_bits)])
+    net = conv(image, code.features, latent, channels, shortcut)
+    return Recipe(Autoencoder(net, code, GaussianLikelihood(), prior), [nll(), kl(beta, free_bits)], lr=1e-3)
+
+
+@recipe
+def res_vae(
+    image: ImageShape,
+    latent: int = 128,
+    channels: int = 48,
+    blocks: Sequence[int] = (1, 2),
+    beta: float = 1.0,
+    free_bits: float = 0.0,
+) -> Recipe:
+    """Residual convolutional VAE beside a linear one (arXiv 1312.6114, eq. 3; 1512.03385; 2410.10733)."""
+    code, prior = Gaussian(latent), StandardNormal(latent)
+    net = residual(image, code.features, latent, channels, blocks)
+    return Recipe(Autoencoder(net, code, GaussianLikelihood(), prior), [nll(), kl(beta, free_bits)], lr=1e-3)
 
 
 @recipe

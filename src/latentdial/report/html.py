@@ -117,7 +117,7 @@ def _about(run: Measured) -> str:
     summary = run.summary
     return (
         f"{config.model.recipe}, {run.codec.latent} latent dimensions, {summary['parameters']:,} parameters; "
-        f"{summary['step']:,} steps of {config.train.batch} pictures at learning rate {config.train.lr:g}, "
+        f"{summary['step']:,} steps of {config.train.batch} pictures at learning rate {config.train.peak:g}, "
         f"{summary['precision']} on {summary['device']}, {summary['seconds']:.0f} s."
     )
 

@@ -140,7 +140,7 @@ def _read(folder: Path, name: str) -> RunRow:
         size=config.geometry.size,
         latent=_latent(config.model.recipe, config.model.options),
         batch=config.train.batch,
-        lr=config.train.lr,
+        lr=config.train.peak,
         epochs=config.train.epochs,
         precision=_plain((summary or {}).get("precision") or config.train.precision),
         step=int(step or 0),

@@ -78,7 +78,7 @@ class Loop:
     def __post_init__(self) -> None:
         model, settings = self.recipe.model, self.settings
         self.batch = 128 if settings.batch == "auto" else settings.batch
-        self.steps = UNPLANNED if settings.time_budget else self._steps_of_epochs()
+        self.steps = self._steps_planned()
         self.average = deepcopy(model).requires_grad_(False) if settings.ema else None
         if settings.shard:
             share_out(model, self.world)
@@ -118,6 +118,8 @@ class Loop:
     def _run(
         self, clock: Clock, report: Callable[[Record], None], stop: Callable[[], bool], after_step: Callable[[], None]
     ) -> None:
+        if not self.steps:
+            report(self._record("validation", self.evaluate(self.validation)))
         while self.step < self.steps and not self._told(stop):
             values = self.train_step(*self.next_batch())
             self._sums = {name: self._sums.get(name, 0) + value for name, value in values.items()}
@@ -208,7 +210,7 @@ class Loop:
     def lr_at(self, step: int) -> float:
         """The learning rate: a linear warm-up, then the schedule."""
         rise = min(1.0, (step + 1) / warmup_steps(self.settings, self.steps))
-        return self.settings.lr * rise * self._lr(step / self.steps)
+        return self.settings.peak * rise * self._lr(step / self.steps)
 
     def state(self) -> dict[str, Tensor]:
         """Every tensor that training goes on from, this process's share of them."""
@@ -248,7 +250,11 @@ class Loop:
     def _optimizers(self) -> list[Optimizer]:
         return [optimizer for player in self.players for optimizer in player.optimizers]
 
-    def _steps_of_epochs(self) -> int:
+    def _steps_planned(self) -> int:
+        if not self.recipe.steps:
+            return 0
+        if self.settings.time_budget:
+            return UNPLANNED
         return self.settings.steps or max(1, math.ceil(self.settings.epochs * self.batches))
 
     def _told(self, stop: Callable[[], bool]) -> bool:

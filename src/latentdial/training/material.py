@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
+from torch import Tensor
 
 from latentdial.config import RunConfig, TrainSettings
 from latentdial.images import ImageSet, Split
 from latentdial.machine.precision import choose_precision
 from latentdial.machine.world import World
-from latentdial.recipes import build
+from latentdial.recipes import Recipe, build
 from latentdial.training.feed import Feed, feed
 from latentdial.training.loop import Loop
+from latentdial.training.starting import Progress, start_at_pca
 
 
 @dataclass(frozen=True)
@@ -25,21 +29,39 @@ class Material:
     device: str
     precision: str
     world: World
+    advance: Progress = lambda done, total: None
 
-    def loop(self, settings: TrainSettings) -> Loop:
-        """A loop at its very start."""
-        torch.manual_seed(settings.seed)
+    @cached_property
+    def started(self) -> tuple[dict[str, Tensor], float]:
+        """The model's weights before the first step, where they come from the pictures, and the seconds it took."""
+        begin = time.perf_counter()
+        recipe = self._recipe(self.config.train.seed)
+        start_at_pca(recipe.model, self.pixels, recipe.beta, self.advance)
+        return recipe.model.state_dict(), time.perf_counter() - begin
+
+    def loop(self, settings: TrainSettings, started: bool = True) -> Loop:
+        """A loop at its very start; one that is about to be restored, or only timed, need not be `started`."""
+        recipe, seconds = self._recipe(settings.seed), 0.0
+        if started and settings.start == "pca":
+            weights, seconds = self.started
+            recipe.model.load_state_dict(weights)
+        world, variation = self.world, self.config.augment
+        loop = Loop(recipe, settings, self.pixels, self.validation, self.device, self.precision, variation, world)
+        loop.seconds = loop.wall = seconds
+        return loop
+
+    def _recipe(self, seed: int) -> Recipe:
+        torch.manual_seed(seed)
         recipe = build(self.config.model, self.config.geometry.shape)
         for net in (recipe.model, *(rival.net for rival in recipe.rivals)):
             net.to(self.device)
-        world = self.world
-        return Loop(
-            recipe, settings, self.pixels, self.validation, self.device, self.precision, self.config.augment, world
-        )
+        return recipe
 
 
-def gather_material(config: RunConfig, images: ImageSet, parts: Split, world: World, device: str) -> Material:
+def gather_material(
+    config: RunConfig, images: ImageSet, parts: Split, world: World, device: str, advance: Progress
+) -> Material:
     train, validation = (
         feed(images.pixels.take(rows), device, config.train.memory) for rows in (parts.train, parts.validation)
     )
-    return Material(config, train, validation, device, choose_precision(config.train.precision, device), world)
+    return Material(config, train, validation, device, choose_precision(config.train.precision, device), world, advance)

@@ -18,7 +18,7 @@ MOMENTUM = 0.9
 def make_optimizers(model: nn.Module, settings: TrainSettings, device: str) -> list[Optimizer]:
     """The optimizers that together train every parameter: one, but for Muon, which takes matrices only."""
     parameters = [p for p in model.parameters() if p.requires_grad]
-    common: dict[str, Any] = {"lr": settings.lr, "weight_decay": settings.weight_decay}
+    common: dict[str, Any] = {"lr": settings.peak, "weight_decay": settings.weight_decay}
     fused: dict[str, Any] = common | {"fused": not device.startswith("mps")}
     match settings.optimizer:
         case "adam":

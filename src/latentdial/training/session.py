@@ -69,19 +69,20 @@ class Session:
     show: Show
     stop: Stop
     check: Check = field(default_factory=Check)
+    resuming: bool = False
     loop: Loop = field(init=False)
     _saved: float = field(default_factory=time.monotonic)
     _strips: int = 0
 
     def __post_init__(self) -> None:
-        self.loop = self.material.loop(self.config.train)
         self.world = self.material.world
         self.checkpoints = Checkpoints(self.out, self.world, self.config.train.shard)
+        self.loop = self.material.loop(self.config.train, started=not (self.resuming and self.checkpoints.exist()))
         self.best = Best(self.config.train.monitor)
         self.trackers: list[Tracker] = []
 
-    def run(self, resuming: bool) -> Finished:
-        if resuming:
+    def run(self) -> Finished:
+        if self.resuming:
             self._resume()
         self._announce()
         if self.world.leads:
@@ -222,7 +223,7 @@ class Session:
         return ["loss", *(term.name for term in recipe.objective), *(rival.name for rival in recipe.rivals)]
 
     def _strips_due(self) -> int:
-        return self.loop.step * STRIPS // self.loop.steps
+        return self.loop.step * STRIPS // max(self.loop.steps, 1)
 
     def _strip(self) -> None:
         """Validation pictures over their reconstructions, a few times in a run."""
@@ -276,7 +277,7 @@ class Session:
         self._finish("interrupted")
         return LatentdialError(
             f"the term {bad.term} became {bad.value} after step {self.loop.step + 1}: "
-            f"lower --lr (now {self.config.train.lr:g}), set --clip 1, or use --precision float32. "
+            f"lower --lr (now {self.config.train.peak:g}), set --clip 1, or use --precision float32. "
             f"{self.out} holds the last finite weights, and the pictures of that step are in {self.out / BAD_BATCH}"
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from latentdial.config import AugmentSettings, DataSettings, Geometry, ModelSettings, Options, RunConfig, TrainSettings
@@ -13,12 +14,13 @@ from latentdial.latent.codec import Codec
 from latentdial.machine.precision import choose_device
 from latentdial.machine.world import World, join_world
 from latentdial.progress import Show
-from latentdial.recipes import build
+from latentdial.recipes import Recipe, build
 from latentdial.runs.loading import read_config
 from latentdial.training.folder import check_folder, locked, start_folder
 from latentdial.training.material import Material, gather_material
 from latentdial.training.planning import largest_batch
 from latentdial.training.session import Changed, Finished, Session
+from latentdial.training.starting import has_linear_start
 from latentdial.training.stopping import listening
 
 
@@ -71,8 +73,7 @@ def _train_run(config: RunConfig, out: Path, resume: bool, overwrite: bool, show
     show = show if world.leads else Show()
     with ExitStack() as stack:
         stack.callback(world.leave)
-        config = _settled(config, show)
-        build(config.model, config.geometry.shape)  # a bad option is said before any picture is read
+        config = _settled(config, show)  # a bad option is said before any picture is decoded
         resuming = check_folder(out, config, resume, overwrite)
         if world.leads:
             stack.enter_context(locked(out))
@@ -83,13 +84,15 @@ def _train_run(config: RunConfig, out: Path, resume: bool, overwrite: bool, show
         )
         parts = split_images(images, config.data.holdout, config.train.seed)
         _tell(images, parts, show)
-        material = gather_material(config, images, parts, world, device)
+        material = gather_material(
+            config, images, parts, world, device, partial(show.advance, "starting at principal components")
+        )
         config = _with_batch(config, out, resuming, material)
         world.wait()
         if world.leads:
             start_folder(out, config, resuming)
         stop = stack.enter_context(listening())
-        return Session(config, out, material, images, parts, show, stop, check).run(resuming)
+        return Session(config, out, material, images, parts, show, stop, check, resuming).run()
 
 
 def _with_batch(config: RunConfig, out: Path, resuming: bool, material: Material) -> RunConfig:
@@ -102,20 +105,30 @@ def _with_batch(config: RunConfig, out: Path, resuming: bool, material: Material
         alone = replace(material, world=World())
         plain = replace(config.train, compile=False, shard=False)
         found = largest_batch(
-            lambda batch: alone.loop(replace(plain, batch=batch)), len(material.pixels), material.device
+            lambda batch: alone.loop(replace(plain, batch=batch), started=False), len(material.pixels), material.device
         )
         batch = material.world.agree(found) * material.world.size
     return replace(config, train=replace(config.train, batch=batch))
 
 
 def _settled(config: RunConfig, show: Show) -> RunConfig:
-    """The colour "keep" becomes what the pictures are, so that the run says what its net sees."""
+    """What was left open becomes what the pictures and the recipe say, so that the run tells it."""
     if config.geometry.colour == "keep":
         config = replace(config, geometry=open_images(config.data, config.geometry, show.advance).geometry)
     size = config.geometry.size
     if config.augment.crop >= size:
         raise LatentdialError(f"--crop {config.augment.crop} is not below the size {size}: use a few pixels")
-    return config
+    return replace(config, train=_with_start(config.train, build(config.model, config.geometry.shape), show))
+
+
+def _with_start(settings: TrainSettings, recipe: Recipe, show: Show) -> TrainSettings:
+    """The start that the recipe has, and the learning rate for it."""
+    if settings.start == "pca" and not has_linear_start(recipe.model):
+        show.say("this net has no linear start: its weights begin at random")
+        settings = replace(settings, start="random")
+    if settings.start == "random" and not recipe.steps:
+        raise LatentdialError("this recipe is nothing but its start: leave out --start random")
+    return replace(settings, lr=recipe.lr if settings.lr is None and settings.start == "pca" else settings.peak)
 
 
 def _tell(images: ImageSet, parts: Split, show: Show) -> None:

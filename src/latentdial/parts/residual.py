@@ -1,0 +1,112 @@
+"""Residual convolutional nets beside a linear map: they add to a linear codec what it cannot say.
+
+Pictures are taken apart into patches and patches into groups of four (space to channel, as in DC-AE, arXiv 2410.10733),
+so that any number of channels and any size in whole patches fit, and most of the work is the same for every size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from latentdial.errors import LatentdialError
+from latentdial.parts.networks import ChannelsLast, Network, Shortcut, Startable, silence
+from latentdial.types import Affine
+
+GRID = 16  # patches a side of a large picture
+GROUPS = 8  # of channels that are normalised together
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions whose result is added to the input (arXiv 1512.03385); nothing at first."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.norm = nn.GroupNorm(GROUPS, channels)
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        silence(self.second)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(F.silu(self.first(self.norm(x))))
+
+
+class Refined(Startable):
+    """A linear map of codes (B, D) to pictures, and what a net that sees both the code and that picture adds to it."""
+
+    def __init__(self, image: tuple[int, int, int], latent: int, channels: int, blocks: Sequence[int], patch: int):
+        super().__init__()
+        colours, height, width = image
+        wide, inner = 2 * channels, (2 * channels, height // (2 * patch), width // (2 * patch))
+        values = colours * patch**2
+        self.linear, self.image = nn.Linear(latent, prod(image)), image
+        self.code = nn.Sequential(nn.Linear(latent, prod(inner)), nn.Unflatten(1, inner), ChannelsLast())
+        self.coarse = nn.Sequential(nn.PixelUnshuffle(2 * patch), nn.Conv2d(4 * values, wide, 1))
+        self.fine = nn.Sequential(nn.PixelUnshuffle(patch), nn.Conv2d(values, channels, 1))
+        self.inner = nn.Sequential(*_blocks(wide, blocks[1]), nn.Conv2d(wide, 4 * channels, 1), nn.PixelShuffle(2))
+        last = nn.Conv2d(channels, values, 3, padding=1)
+        self.outer = nn.Sequential(*_blocks(channels, blocks[0]), *_finish(channels), last, nn.PixelShuffle(patch))
+
+    def forward(self, z: Tensor) -> Tensor:
+        picture = self.linear(z).unflatten(1, self.image)
+        seen = picture.tanh()
+        inner = self.inner(self.code(z) + self.coarse(seen))
+        return picture + self.outer(inner + self.fine(seen))
+
+    @torch.no_grad()
+    def become(self, wanted: Affine) -> None:
+        self.linear.weight.copy_(wanted.weight)
+        self.linear.bias.copy_(wanted.bias)
+        silence(self.outer)
+
+
+def residual(
+    image: tuple[int, int, int], features: int, latent: int, channels: int = 48, blocks: Sequence[int] = (1, 2)
+) -> Network:
+    """Residual net: `channels` over the patches and twice as many over groups of four, with so many `blocks` in each.
+
+    The patch is a sixteenth of the picture's side. Raises LatentdialError where two patches do not divide the side, or
+    channels do not divide into groups.
+
+    >>> residual((3, 64, 64), 128, 128).decoder(torch.zeros(2, 128)).shape
+    torch.Size([2, 3, 64, 64])
+    """
+    colours, height, width = image
+    patch = max(1, height // GRID)
+    if height % (2 * patch) or width % (2 * patch):
+        raise LatentdialError(
+            f"this net takes sides that are a multiple of {2 * patch}, and {height} is none: "
+            f"use --size {max(1, round(height / (2 * patch))) * 2 * patch}"
+        )
+    if channels % GROUPS:
+        raise LatentdialError(
+            f"channels must be a multiple of {GROUPS}: use {max(1, round(channels / GROUPS)) * GROUPS}"
+        )
+    if len(blocks) != 2:
+        raise LatentdialError("blocks takes two numbers, of the fine and of the coarse grid: use blocks=1,2")
+    inner = (2 * channels) * (height // (2 * patch)) * (width // (2 * patch))
+    encoder = nn.Sequential(
+        ChannelsLast(),
+        nn.PixelUnshuffle(patch),
+        nn.Conv2d(colours * patch**2, channels, 1),
+        *_blocks(channels, blocks[0]),
+        nn.PixelUnshuffle(2),
+        nn.Conv2d(4 * channels, 2 * channels, 1),
+        *_blocks(2 * channels, blocks[1]),
+        *_finish(2 * channels),
+        nn.Flatten(),
+        nn.Linear(inner, features),
+    )
+    return Network(Shortcut(encoder, prod(image), features), Refined(image, latent, channels, blocks, patch))
+
+
+def _blocks(channels: int, count: int) -> list[nn.Module]:
+    return [Block(channels) for _ in range(count)]
+
+
+def _finish(channels: int) -> list[nn.Module]:
+    return [nn.GroupNorm(GROUPS, channels), nn.SiLU()]

@@ -1,0 +1,111 @@
+"""Start a net as the best linear codec of its pictures: principal components, probabilistic ones for a VAE."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from latentdial.measure.principal import principal_components
+from latentdial.model import Autoencoder, Model
+from latentdial.parts.networks import Startable
+from latentdial.training.feed import Feed
+from latentdial.types import Affine
+
+BATCH = 512
+PICTURES, FITTED = 20_000, 5_000  # that components and decoder are fitted to at most, spread evenly over all
+DRAWN = 1_000  # codes at least, where they are random
+ROUNDS, STEP, MOMENTUM = 8, 0.8, 0.6  # of the decoder's fit through the likelihood's mean
+LEAST_SLOPE = 0.02  # mean squared slope of that mean, below which a pixel counts as this steep
+RIDGE = 1e-6
+
+Progress = Callable[[int, int], None]
+
+
+def has_linear_start(model: Model) -> bool:
+    """Whether `start_at_pca` can set the weights of this model."""
+    nets = (model.encoder, model.decoder) if isinstance(model, Autoencoder) and model.bottleneck.starts else (None,)
+    return all(isinstance(net, Startable) for net in nets)
+
+
+@torch.no_grad()
+def start_at_pca(model: Model, pixels: Feed, beta: float = 1.0, advance: Progress = lambda done, total: None) -> None:
+    """Set the weights of a fresh model, which has a linear start, so that it is the linear codec of these pictures.
+
+    The codes of an autoencoder are principal components with unit variance. A VAE starts at probabilistic PCA, the
+    optimum of a linear VAE (Tipping & Bishop 1999, eq. 7 to 9; arXiv 1911.02469), its KL weighed `beta`: the aggregated
+    posterior is N(0, I), so that samples of the prior are pictures at once. The decoder is fitted through the
+    likelihood's mean. The same pictures give the same weights.
+    """
+    assert isinstance(model, Autoencoder)  # noqa: S101 - has_linear_start
+    rows = torch.linspace(0, len(pixels) - 1, min(len(pixels), PICTURES)).long()
+    principal = principal_components(lambda: _pictures(model, pixels, rows), model.latent)
+    model.encoder.become(model.bottleneck.linear(principal, beta))  # type: ignore[operator]
+    few = rows[:: -(-len(rows) // FITTED)]
+    few = few.repeat(-(-DRAWN // len(few))) if model.draws else few
+    codes = _codes(model, pixels, few)
+    model.decoder.become(_fitted(model, pixels, few, codes, advance))  # type: ignore[operator]
+    model.likelihood.start(_error(model, pixels, few, codes))
+
+
+def _fitted(model: Autoencoder, pixels: Feed, rows: Tensor, codes: Tensor, advance: Progress) -> Affine:
+    """The affine map of codes (N, D) whose output, read by the likelihood, is nearest to the pictures in square.
+
+    Least squares to the inverted pictures, then descent, in which every pixel's step is over its own mean squared slope
+    and the codes are made white; each pixel keeps the weights that served it best.
+    """
+    ones = torch.cat([codes, torch.ones_like(codes[:, :1])], 1)
+    products = ones.new_zeros(ones.shape[1], next(_pictures(model, pixels, rows[:1])).numel())
+    for z, x in _pairs(model, pixels, rows, ones):
+        products.addmm_(z.T, model.likelihood.invert(x).flatten(1))
+    gram = (ones.T @ ones).double() / len(ones)
+    inverse = torch.linalg.inv(gram + RIDGE * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)).to(codes)
+    weights = products.T @ inverse / len(ones)
+    best, least = weights, weights.new_full((len(weights),), math.inf)
+    momentum = torch.zeros_like(weights)
+    for done in range(ROUNDS + 1):
+        slope, squares, errors = torch.zeros_like(weights), torch.zeros_like(least), torch.zeros_like(least)
+        for z, x in _pairs(model, pixels, rows, ones):
+            mean, steepness = _mean_and_slope(model, (z @ weights.T).unflatten(1, x.shape[1:]))
+            slope += ((mean - x) * steepness).flatten(1).T @ z
+            squares += steepness.square().flatten(1).sum(0)
+            errors += (mean - x).square().flatten(1).sum(0)
+        better = errors < least
+        best, least = torch.where(better[:, None], weights, best), errors.minimum(least)
+        step = slope @ inverse / (squares + LEAST_SLOPE * len(rows))[:, None]
+        momentum = MOMENTUM * momentum + step
+        weights = weights - STEP * momentum
+        advance(done + 1, ROUNDS + 1)
+    return Affine(best[:, :-1].contiguous(), best[:, -1].contiguous())
+
+
+def _codes(model: Autoencoder, pixels: Feed, rows: Tensor) -> Tensor:
+    """A code (N, D) of every row, drawn from its posterior."""
+    generator = torch.Generator(pixels.device).manual_seed(0)
+    batches = (model.batch(x, generator=generator) for x in _pictures(model, pixels, rows))
+    return torch.cat([model.posterior(batch.x).sample(batch.noise.get("z"))[0] for batch in batches])
+
+
+def _error(model: Autoencoder, pixels: Feed, rows: Tensor, codes: Tensor) -> float:
+    """Mean squared error per value of the pictures that the model makes of the codes."""
+    pairs = _pairs(model, pixels, rows, codes)
+    return sum(len(x) * float((model.decode(z) - x).square().mean()) for z, x in pairs) / len(rows)
+
+
+def _mean_and_slope(model: Autoencoder, output: Tensor) -> tuple[Tensor, Tensor]:
+    """The likelihood's mean picture and its derivative by every output."""
+    with torch.enable_grad():
+        mean = model.likelihood.mean(output.requires_grad_())
+        (slope,) = torch.autograd.grad(mean.sum(), output)
+    return mean.detach(), slope
+
+
+def _pictures(model: Autoencoder, pixels: Feed, rows: Tensor) -> Iterator[Tensor]:
+    """Float pictures (B, C, H, W) of the rows, some at a time."""
+    return (model.scale(pixels[some]) for some in rows.to(pixels.device).split(BATCH))
+
+
+def _pairs(model: Autoencoder, pixels: Feed, rows: Tensor, codes: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    return zip(codes.split(BATCH), _pictures(model, pixels, rows), strict=True)

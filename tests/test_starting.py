@@ -1,0 +1,205 @@
+"""Nets that start as the best linear codec of their pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.decomposition import PCA
+
+from latentdial import LatentdialError
+from latentdial.config import ModelSettings
+from latentdial.measure.principal import principal_components
+from latentdial.model import Autoencoder
+from latentdial.parts.bottlenecks import Gaussian
+from latentdial.parts.likelihoods import Gaussian as GaussianLikelihood
+from latentdial.parts.networks import Dense, mlp
+from latentdial.parts.objectives import kl, nll, total
+from latentdial.parts.priors import StandardNormal
+from latentdial.recipes import build
+from latentdial.training.starting import start_at_pca
+from latentdial.types import Affine
+
+LATENT = 6
+
+
+@pytest.fixture(scope="module")
+def pixels() -> torch.Tensor:
+    """300 grey 8x8 pictures of eight factors, the strongest first, with a little noise: uint8 (300, 8, 8, 1)."""
+    rng = np.random.default_rng(0)
+    factors = rng.normal(size=(300, 8)) * np.linspace(30, 5, 8)
+    shapes = np.linalg.qr(rng.normal(size=(64, 8)))[0].T * 3
+    levels = 128 + factors @ shapes + rng.normal(size=(300, 64))
+    return torch.from_numpy(levels.clip(0, 255).astype(np.uint8).reshape(300, 8, 8, 1))
+
+
+def rows(pixels: torch.Tensor) -> torch.Tensor:
+    return pixels.flatten(1).float() / 127.5 - 1
+
+
+def batches(pixels: torch.Tensor):
+    return lambda: rows(pixels).split(70)
+
+
+def started(recipe: str, pixels: torch.Tensor, **options):
+    torch.manual_seed(0)
+    made = build(ModelSettings(recipe, {"latent": LATENT, **options}), (1, *pixels.shape[1:3]))
+    start_at_pca(made.model, pixels, made.beta)
+    return made
+
+
+def by_sklearn(pixels: torch.Tensor) -> PCA:
+    return PCA(LATENT, svd_solver="full").fit(rows(pixels).double().numpy())
+
+
+# components -----------------------------------------------------------------------------------------------------------
+
+
+def test_components_are_those_of_scikit_learn(pixels):
+    found, known = principal_components(batches(pixels), LATENT), by_sklearn(pixels)
+    np.testing.assert_allclose(found.mean, known.mean_, atol=1e-6)
+    np.testing.assert_allclose(found.variances, known.explained_variance_ * 299 / 300, rtol=1e-4)
+    np.testing.assert_allclose(np.abs((found.components.double().numpy() * known.components_).sum(1)), 1, atol=1e-5)
+    assert found.total == pytest.approx(rows(pixels).double().var(0, correction=0).sum().item(), rel=1e-6)
+    assert found.rest == pytest.approx(known.noise_variance_ * 299 / 300, rel=1e-3)
+
+
+def test_components_are_the_same_bits_each_time_and_have_a_sign(pixels):
+    first, again = (principal_components(batches(pixels), 3).components for _ in range(2))
+    assert torch.equal(first, again)
+    assert (first.gather(1, first.abs().argmax(1, keepdim=True)) > 0).all()
+
+
+@pytest.mark.parametrize(("count", "found"), [(1, 0), (2, 1), (5, 4)])
+def test_no_more_components_than_vary(pixels, count, found):
+    assert len(principal_components(batches(pixels[:count]), LATENT).variances) == found
+
+
+def test_constant_pictures_have_no_components_and_not_finite_ones_are_refused(pixels):
+    assert len(principal_components(batches(torch.full_like(pixels[:9], 7)), LATENT).variances) == 0
+    with pytest.raises(LatentdialError, match="not finite"):
+        principal_components(lambda: [torch.full((2, 4), torch.nan)], 1)
+    with pytest.raises(LatentdialError, match="no pictures"):
+        principal_components(list, 1)
+
+
+# nets -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("widths", [(64, 24), (64, 8, 30), (9,), ()])
+@pytest.mark.parametrize(("inputs", "outputs"), [(20, 4), (4, 20), (5, 5)])
+def test_dense_layers_become_an_affine_map(widths, inputs, outputs):
+    torch.manual_seed(0)
+    wanted = Affine(torch.randn(outputs, inputs) / 5, torch.randn(outputs))
+    net = mlp((1, 1, inputs), outputs, 1, widths).encoder
+    assert isinstance(net, Dense)
+    net.become(wanted)
+    x = torch.randn(50, inputs)
+    torch.testing.assert_close(net(x.view(50, 1, 1, inputs)), x @ wanted.weight.T + wanted.bias, atol=2e-5, rtol=1e-5)
+
+
+def test_a_dense_layer_that_is_too_narrow_carries_the_first_numbers():
+    wanted = Affine(torch.randn(6, 30), torch.randn(6))
+    net = mlp((1, 1, 30), 6, 1, (3,)).encoder
+    net.become(wanted)
+    x = torch.randn(9, 30) / 5
+    made = net(x.view(9, 1, 1, 30))
+    torch.testing.assert_close(made[:, :3], (x @ wanted.weight.T + wanted.bias)[:, :3], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(made[:, 3:], wanted.bias[3:].expand(9, 3))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "options"),
+    [
+        ("pca", {}),
+        ("fcn-ae", {"widths": [64, 24]}),
+        ("conv-ae", {"channels": [8, 8]}),
+        ("res-ae", {"channels": 8, "blocks": [1, 1]}),
+    ],
+)
+def test_started_codes_are_white_principal_components(recipe, options, pixels):
+    model, known = started(recipe, pixels, **options).model, by_sklearn(pixels)
+    codes = model.encode(model.scale(pixels)).detach()
+    scores = known.transform(rows(pixels).double().numpy())
+    expected = torch.from_numpy(scores / scores.std(0)).float()
+    torch.testing.assert_close(codes.abs(), expected.abs(), atol=2e-3, rtol=1e-3)
+
+
+def test_pca_reconstructs_as_scikit_learn_does(pixels):
+    model, known = started("pca", pixels).model, by_sklearn(pixels)
+    made = model.decode(model.encode(model.scale(pixels))).flatten(1).detach()
+    expected = known.inverse_transform(known.transform(rows(pixels).double().numpy()))
+    torch.testing.assert_close(made.double(), torch.from_numpy(expected), atol=2e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("recipe", "options"), [("fcn-ae", {"widths": [64]}), ("conv-ae", {"channels": [8]})])
+def test_a_started_net_with_tanh_is_about_as_good_as_pca(recipe, options, pixels):
+    x = rows(pixels)
+    model, known = started(recipe, pixels, **options).model, by_sklearn(pixels)
+    made = model.decode(model.encode(model.scale(pixels))).flatten(1).detach()
+    expected = known.inverse_transform(known.transform(x.double().numpy())) - x.double().numpy()
+    assert (made - x).square().mean().item() < 1.1 * np.square(expected).mean()
+
+
+@pytest.mark.parametrize("recipe", ["fcn-ae", "fcn-vae", "conv-ae", "conv-vae", "res-ae", "res-vae", "binary-vae"])
+def test_gradients_reach_every_weight_of_a_started_net(recipe, pixels):
+    """After one step: what the last layer does not read yet gets its gradient from the second step on."""
+    options = {"channels": [8, 8]} if "conv" in recipe else {"channels": 8} if "res" in recipe else {"widths": [64, 40]}
+    made = started(recipe, pixels, **options)
+    optimizer = torch.optim.Adam(made.model.parameters(), 1e-3)
+    batch = made.model.batch(made.model.scale(pixels[:64]), generator=torch.Generator().manual_seed(0))
+    for _ in range(3):
+        optimizer.zero_grad()
+        total(made.objective, made.model(batch), batch)[0].backward()
+        optimizer.step()
+    still = [name for name, p in made.model.named_parameters() if p.requires_grad and not p.grad.any()]
+    assert not still
+
+
+def linear_vae(pixels: torch.Tensor) -> Autoencoder:
+    code = Gaussian(LATENT)
+    net = mlp((1, 8, 8), code.features, LATENT, (40,))
+    model = Autoencoder(net, code, GaussianLikelihood(squash=False), StandardNormal(LATENT))
+    start_at_pca(model, pixels)
+    return model
+
+
+def test_a_started_vae_has_the_likelihood_of_probabilistic_pca_as_its_elbo(pixels):
+    """The optimum of a linear VAE leaves no gap (arXiv 1911.02469, section 3)."""
+    model, x = linear_vae(pixels), rows(pixels)
+    exact = torch.from_numpy(by_sklearn(pixels).score_samples(x.double().numpy())).mean().item()
+    bounds = []
+    for seed in range(40):
+        batch = model.batch(model.scale(pixels), generator=torch.Generator().manual_seed(seed))
+        bounds.append(-total([nll(), kl()], model(batch), batch)[0].item())
+    assert np.mean(bounds) == pytest.approx(exact, abs=1.0)
+
+
+def test_the_codes_of_a_started_vae_are_the_prior_together(pixels):
+    model = linear_vae(pixels)
+    posterior = model.posterior(model.scale(pixels))
+    together = posterior.mean.T.cov(correction=0) + posterior.log_variance.exp().mean(0).diag()
+    torch.testing.assert_close(together, torch.eye(LATENT), atol=2e-3, rtol=0)
+    torch.testing.assert_close(posterior.mean.mean(0), torch.zeros(LATENT), atol=1e-4, rtol=0)
+
+
+def test_samples_of_a_started_vae_vary_as_the_pictures_do(pixels):
+    model = started("fcn-vae", pixels, widths=[64]).model
+    made = model.decode(model.sample(2000, torch.Generator().manual_seed(0))).flatten(1)
+    assert made.var(0).sum().item() == pytest.approx(rows(pixels).var(0).sum().item(), rel=0.1)
+
+
+def test_components_below_the_noise_keep_the_prior(pixels):
+    model = started("fcn-vae", pixels, widths=[64], beta=1e5).model
+    posterior = model.posterior(model.scale(pixels))
+    torch.testing.assert_close(posterior.mean, torch.zeros_like(posterior.mean), atol=1e-5, rtol=0)
+    torch.testing.assert_close(posterior.log_variance, torch.zeros_like(posterior.mean), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_start_from_fewer_pictures_than_dimensions(count, pixels):
+    for recipe in ("pca", "fcn-ae", "fcn-vae"):
+        options = {} if recipe == "pca" else {"widths": [32]}
+        model = started(recipe, pixels[:count], **options).model
+        made = model.decode(model.encode(model.scale(pixels[:count]))).flatten(1)
+        assert (made - rows(pixels[:count])).square().mean().item() < 1e-3
