@@ -17,7 +17,7 @@ from latentdial.parts.networks import Dense, mlp
 from latentdial.parts.objectives import kl, nll, total
 from latentdial.parts.priors import StandardNormal
 from latentdial.recipes import build
-from latentdial.training.starting import start_at_pca
+from latentdial.training.starting import components, start_at_pca
 from latentdial.types import Affine
 
 LATENT = 6
@@ -44,7 +44,7 @@ def batches(pixels: torch.Tensor):
 def started(recipe: str, pixels: torch.Tensor, **options):
     torch.manual_seed(0)
     made = build(ModelSettings(recipe, {"latent": LATENT, **options}), (1, *pixels.shape[1:3]))
-    start_at_pca(made.model, pixels, made.beta)
+    start_at_pca(made.model, pixels, components(made.model, pixels), made.beta)
     return made
 
 
@@ -160,7 +160,7 @@ def linear_vae(pixels: torch.Tensor) -> Autoencoder:
     code = Gaussian(LATENT)
     net = mlp((1, 8, 8), code.features, LATENT, (40,))
     model = Autoencoder(net, code, GaussianLikelihood(squash=False), StandardNormal(LATENT))
-    start_at_pca(model, pixels)
+    start_at_pca(model, pixels, components(model, pixels))
     return model
 
 

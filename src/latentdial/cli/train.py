@@ -67,4 +67,5 @@ def _say_trained(finished: Any, options: Namespace) -> None:
     elif finished.stopped:
         print(f"stopped early; the run in {options.out} is usable. Go on with the same command and --resume.")
     else:
+        print(finished.summary["verdict"])
         print(f"trained {options.out}. Next: latentdial dimensions {options.out} --out dims.png")

@@ -16,7 +16,8 @@ from latentdial.machine.world import World
 from latentdial.recipes import Recipe, build
 from latentdial.training.feed import Feed, feed
 from latentdial.training.loop import Loop
-from latentdial.training.starting import Progress, start_at_pca
+from latentdial.training.starting import Progress, components, start_at_pca
+from latentdial.types import Principal
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,18 @@ class Material:
     advance: Progress = lambda done, total: None
 
     @cached_property
+    def principal(self) -> Principal:
+        """Principal components of the training pictures, as many as the code has numbers."""
+        with torch.device("meta"):
+            model = build(self.config.model, self.config.geometry.shape).model
+        return components(model, self.pixels)
+
+    @cached_property
     def started(self) -> tuple[dict[str, Tensor], float]:
         """The model's weights before the first step, where they come from the pictures, and the seconds it took."""
         begin = time.perf_counter()
         recipe = self._recipe(self.config.train.seed)
-        start_at_pca(recipe.model, self.pixels, recipe.beta, self.advance)
+        start_at_pca(recipe.model, self.pixels, self.principal, recipe.beta, self.advance)
         return recipe.model.state_dict(), time.perf_counter() - begin
 
     def loop(self, settings: TrainSettings, started: bool = True) -> Loop:

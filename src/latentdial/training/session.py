@@ -20,6 +20,7 @@ from latentdial.images.montage import montage, save_png
 from latentdial.latent.codec import Codec
 from latentdial.measure.cost import peak_memory_mb
 from latentdial.model import Model
+from latentdial.pixels import to_float, to_levels
 from latentdial.progress import Show
 from latentdial.recipes import build
 from latentdial.runs.loading import MAX_CODES, MODEL, SUMMARY, codec_of, save_canonical, save_codes, save_model
@@ -33,10 +34,13 @@ from latentdial.training.material import Material
 from latentdial.training.stopping import Reason, Stop
 from latentdial.training.trackers import Tracker, open_trackers
 from latentdial.training.trouble import back_to_last_good, out_of_memory
+from latentdial.training.verdict import REMEDY, collapse, judge
 
 STRIP = 8  # pictures in a sample strip
 STRIPS = 5  # sample strips in a whole run
 CHUNK = 256
+LOOKED_AT = 32  # validation pictures at most, when a collapse is looked for
+JUDGED = 1_000  # pictures of training and test, at most, that the verdict is about
 BAD_BATCH = "bad-batch.npy"
 
 
@@ -73,6 +77,7 @@ class Session:
     loop: Loop = field(init=False)
     _saved: float = field(default_factory=time.monotonic)
     _strips: int = 0
+    _warned: bool = False
 
     def __post_init__(self) -> None:
         self.world = self.material.world
@@ -192,11 +197,25 @@ class Session:
             self.show.advance(f"training {self.out.name}", self.loop.step, self.loop.steps, note)
             self._strip()
             return
-        keeps = self.config.train.checkpoint or self.config.train.patience
-        if self.best.better(record) and keeps:
+        if self.best.better(record):
             self.best.weights = self.loop.published()
         if self.loop.step == self.loop.steps:
             self.show.say(f"validation: {terms}")
+        else:
+            self._warn_of_collapse()
+
+    def _warn_of_collapse(self) -> None:
+        """Say once that reconstructions no longer tell anything of their pictures."""
+        pictures = self.images.pixels[self.parts.validation[:LOOKED_AT]]
+        model = self._published_model()
+        if self._warned or not self.world.leads or len(pictures) < 4:
+            return
+        with evaluating(model):
+            codec = codec_of(model, self.config, self.out.name, self.loop.device)
+            found = collapse(pictures, codec.levels(codec.encode(pictures)))
+        if found:
+            self._warned = True
+            self.show.say(f"collapsed at step {self.loop.step}: {found}; {REMEDY}")
 
     def _agreed_reason(self) -> Reason:
         """Why training was told to stop, the same in all processes: a signal may have reached only some as yet."""
@@ -294,11 +313,11 @@ class Session:
     def _finish(self, stopped: Reason) -> Finished:
         model = self._published_model()
         step = self.loop.step
-        if self.config.train.patience and self.best.weights is not None:
+        if self.best.weights is not None and self.best.step != step:
             model.load_state_dict(self.best.weights)
             step = self.best.step
-        summary = self._summary(bool(stopped)) | {"published_step": step}
         model.eval()
+        summary = self._summary(bool(stopped)) | {"published_step": step} | self._verdict(model)
         codes, kl = _codes_and_kl(model, self.loop.pixels)
         if self.world.leads:
             if np.isfinite(codes).all():
@@ -312,6 +331,22 @@ class Session:
         if self.world.leads and np.isfinite(codes).all():
             save_canonical(self.out, codec.canonical)
         return Finished(summary, codec, stopped, self.world.leads)
+
+    def _verdict(self, model: Model) -> Record:
+        """How the model does on unseen pictures, beside PCA."""
+        if not self.world.leads:
+            return {}
+        codec = codec_of(model, self.config, self.out.name, self.loop.device)
+        few = np.linspace(0, len(self.parts.train) - 1, min(len(self.parts.train), JUDGED)).astype(int)
+        train, test = (self.images.pixels[rows] for rows in (self.parts.train[few], self.parts.test[:JUDGED]))
+        principal, scale = self.material.principal, model.likelihood.range
+
+        def linear(pixels: np.ndarray) -> np.ndarray:
+            x = to_float(torch.from_numpy(pixels).to(principal.mean.device), scale)
+            return to_levels(principal.restore(principal.project(x)).view_as(x), scale).cpu().numpy()
+
+        found = judge(lambda pixels: codec.levels(codec.encode(pixels)), linear, train, test, len(principal.variances))
+        return found.as_dict()
 
     def _summary(self, interrupted: bool) -> Record:
         loop = self.loop

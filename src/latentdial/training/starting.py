@@ -12,10 +12,11 @@ from latentdial.measure.principal import principal_components
 from latentdial.model import Autoencoder, Model
 from latentdial.parts.networks import Startable
 from latentdial.training.feed import Feed
-from latentdial.types import Affine
+from latentdial.types import Affine, Principal
 
 BATCH = 512
 PICTURES, FITTED = 20_000, 5_000  # that components and decoder are fitted to at most, spread evenly over all
+MOST = 1_024  # components
 DRAWN = 1_000  # codes at least, where they are random
 ROUNDS, STEP, MOMENTUM = 8, 0.8, 0.6  # of the decoder's fit through the likelihood's mean
 LEAST_SLOPE = 0.02  # mean squared slope of that mean, below which a pixel counts as this steep
@@ -30,8 +31,20 @@ def has_linear_start(model: Model) -> bool:
     return all(isinstance(net, Startable) for net in nets)
 
 
+def components(model: Model, pixels: Feed) -> Principal:
+    """The principal components of the pictures as the model sees them, as many as its code has numbers."""
+    rows = torch.linspace(0, len(pixels) - 1, min(len(pixels), PICTURES)).long()
+    return principal_components(lambda: _pictures(model, pixels, rows), min(model.latent, MOST))
+
+
 @torch.no_grad()
-def start_at_pca(model: Model, pixels: Feed, beta: float = 1.0, advance: Progress = lambda done, total: None) -> None:
+def start_at_pca(
+    model: Model,
+    pixels: Feed,
+    principal: Principal,
+    beta: float = 1.0,
+    advance: Progress = lambda done, total: None,
+) -> None:
     """Set the weights of a fresh model, which has a linear start, so that it is the linear codec of these pictures.
 
     The codes of an autoencoder are principal components with unit variance. A VAE starts at probabilistic PCA, the
@@ -40,14 +53,12 @@ def start_at_pca(model: Model, pixels: Feed, beta: float = 1.0, advance: Progres
     likelihood's mean. The same pictures give the same weights.
     """
     assert isinstance(model, Autoencoder)  # noqa: S101 - has_linear_start
-    rows = torch.linspace(0, len(pixels) - 1, min(len(pixels), PICTURES)).long()
-    principal = principal_components(lambda: _pictures(model, pixels, rows), model.latent)
     model.encoder.become(model.bottleneck.linear(principal, beta))  # type: ignore[operator]
-    few = rows[:: -(-len(rows) // FITTED)]
-    few = few.repeat(-(-DRAWN // len(few))) if model.draws else few
-    codes = _codes(model, pixels, few)
-    model.decoder.become(_fitted(model, pixels, few, codes, advance))  # type: ignore[operator]
-    model.likelihood.start(_error(model, pixels, few, codes))
+    rows = torch.linspace(0, len(pixels) - 1, min(len(pixels), FITTED)).long()
+    rows = rows.repeat(-(-DRAWN // len(rows))) if model.draws else rows
+    codes = _codes(model, pixels, rows)
+    model.decoder.become(_fitted(model, pixels, rows, codes, advance))  # type: ignore[operator]
+    model.likelihood.start(_error(model, pixels, rows, codes))
 
 
 def _fitted(model: Autoencoder, pixels: Feed, rows: Tensor, codes: Tensor, advance: Progress) -> Affine:
@@ -102,7 +113,7 @@ def _mean_and_slope(model: Autoencoder, output: Tensor) -> tuple[Tensor, Tensor]
     return mean.detach(), slope
 
 
-def _pictures(model: Autoencoder, pixels: Feed, rows: Tensor) -> Iterator[Tensor]:
+def _pictures(model: Model, pixels: Feed, rows: Tensor) -> Iterator[Tensor]:
     """Float pictures (B, C, H, W) of the rows, some at a time."""
     return (model.scale(pixels[some]) for some in rows.to(pixels.device).split(BATCH))
 

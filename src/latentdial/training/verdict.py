@@ -1,0 +1,83 @@
+"""What came of a training: reconstructions of unseen pictures against PCA's, the gap to those seen, a collapse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from latentdial.measure.reconstruction import reconstruction
+
+ALIKE = 0.02  # of the pictures' variance, below which all reconstructions count as one picture
+SATURATED = 0.5  # share of the values that are black or white and should not be
+HEART = 1.5  # times the error of training pictures, from which a net is said to know them by heart
+REMEDY = "use --start pca, a lower --lr, or for a VAE --kl-schedule linear"
+
+Codec = Callable[[np.ndarray], np.ndarray]
+"""Uint8 pictures (N, H, W, C) -> their reconstructions in levels of 255."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A trained codec beside PCA with as many numbers: squared errors with pictures in [0, 1], PSNR in dB."""
+
+    test_mse: float
+    test_psnr: float
+    train_mse: float
+    pca_mse: float
+    pca_psnr: float
+    numbers: int
+    collapsed: str = ""  # in words
+
+    @property
+    def gap(self) -> float:
+        """The error of unseen pictures in units of that of training pictures."""
+        return self.test_mse / max(self.train_mse, 1e-12)
+
+    def sentence(self) -> str:
+        if self.collapsed:
+            return f"collapsed: {self.collapsed}; {REMEDY}"
+        ratio = self.test_mse / max(self.pca_mse, 1e-12)
+        than = f"{ratio:.2f} times the squared error of PCA with {self.numbers} numbers ({self.pca_psnr:.1f} dB)"
+        said = f"unseen pictures come back at {self.test_psnr:.1f} dB PSNR, {than}"
+        if self.gap >= HEART and ratio > 1:
+            said += f"; those it was trained on with {1 / self.gap:.2f} times their error: use --flip, fewer --epochs"
+            said += " or more pictures"
+        return said
+
+    def as_dict(self) -> dict[str, float | int | str]:
+        figures = {name: round(value, 6) for name, value in vars(self).items() if isinstance(value, float)}
+        return {**figures, "numbers": self.numbers, "collapsed": self.collapsed, "verdict": self.sentence()}
+
+
+def judge(codec: Codec, pca: Codec, train: np.ndarray, test: np.ndarray, numbers: int) -> Verdict:
+    """Judge a codec of so many numbers by pictures (N, H, W, C) that it was trained on and others, beside PCA's."""
+    made = codec(test)
+    ours, theirs, seen = (
+        reconstruction(test, made),
+        reconstruction(test, pca(test)),
+        reconstruction(train, codec(train)),
+    )
+    return Verdict(ours.mse, ours.psnr, seen.mse, theirs.mse, theirs.psnr, numbers, collapse(test, made))
+
+
+def collapse(pictures: np.ndarray, made: np.ndarray) -> str:
+    """In words, how reconstructions (N, H, W, C) in levels of 255 tell nothing of their pictures; empty where they do.
+
+    >>> collapse(np.array([0.0, 255.0, 9.0])[:, None, None, None], np.full((3, 1, 1, 1), 80.0))
+    'all reconstructions are alike'
+    """
+    if _spread(made) < ALIKE * _spread(pictures):
+        return "all reconstructions are alike"
+    if _extreme(made) - _extreme(pictures) > SATURATED:
+        return f"{_extreme(made):.0%} of all values are black or white, {_extreme(pictures):.0%} in the pictures"
+    return ""
+
+
+def _spread(pictures: np.ndarray) -> float:
+    return float(np.asarray(pictures, np.float32).var(0).mean())
+
+
+def _extreme(pictures: np.ndarray) -> float:
+    return float(((pictures < 1) | (pictures > 254)).mean())

@@ -1,0 +1,72 @@
+"""What is said of a run when its training has ended."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import latentdial
+from latentdial.training.verdict import Verdict, collapse, judge
+
+
+def test_a_codec_is_judged_beside_pca():
+    rng = np.random.default_rng(0)
+    train, test = rng.integers(60, 200, (2, 40, 4, 4, 1)).astype(np.uint8)
+    found = judge(lambda pixels: pixels + 5.1, lambda pixels: pixels + 10.2, train, test, 3)
+    assert (found.test_mse, found.pca_mse) == (pytest.approx(0.0004), pytest.approx(0.0016))
+    assert "34.0 dB PSNR, 0.25 times the squared error of PCA with 3 numbers (28.0 dB)" in found.sentence()
+    assert found.as_dict()["collapsed"] == ""
+
+
+def test_a_net_that_knows_its_pictures_by_heart_is_told_so():
+    said = Verdict(0.02, 17.0, 0.005, 0.01, 20.0, 8).sentence()
+    assert "with 0.25 times their error" in said
+    assert "--flip" in said
+    assert "--flip" not in Verdict(0.009, 20.5, 0.005, 0.01, 20.0, 8).sentence()
+
+
+def test_collapse_is_seen_and_good_codecs_are_not_called_so():
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (20, 4, 4, 3)).astype(float)
+    assert collapse(pictures, np.broadcast_to(pictures.mean(0), pictures.shape)) == "all reconstructions are alike"
+    assert "black or white" in collapse(pictures, np.where(pictures > 128, 255.0, 0.0))
+    assert not collapse(pictures, 0.5 * pictures + 64)
+    assert not collapse(np.where(pictures > 128, 255.0, 0.0), np.where(pictures > 128, 255.0, 0.0))
+    assert not collapse(np.full((5, 2, 2, 1), 9.0), np.full((5, 2, 2, 1), 9.0))
+
+
+def test_training_ends_with_a_verdict_and_the_best_weights(tiny_runs):
+    for run in tiny_runs.values():
+        summary = json.loads((run / "summary.json").read_text())
+        assert "times the squared error of PCA with 6 numbers" in summary["verdict"]
+        records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        validation = {record["step"]: record["loss"] for record in records if record["split"] == "validation"}
+        assert summary["published_step"] == min(validation, key=validation.__getitem__)
+
+
+def test_a_collapse_is_said_while_it_trains(discs_file, tmp_path, capsys):
+    """A plain start at a rate that saturates the picture."""
+    from latentdial.cli import main
+
+    data = f"train fcn-ae {discs_file} --out {tmp_path / 'run'} --size 16 --holdout 0.5 --batch 16 --steps 60"
+    net = "--set widths=32 --latent 4 --start random --lr 3 --optimizer sgd --clip 100"
+    assert main(f"{data} {net}".split()) == 0
+    out = capsys.readouterr()
+    assert "collapsed at step" in out.err
+    assert "collapsed: " in out.out
+    assert "--start pca" in out.out
+
+
+def test_a_pca_run_is_a_run_like_any_other(discs_file, tmp_path, capsys):
+    from latentdial.cli import main
+
+    out = tmp_path / "pca"
+    codec = latentdial.train("pca", discs_file, out, options={"latent": 5}, size=16)
+    loaded = latentdial.load(out)
+    np.testing.assert_array_equal(loaded.codes, codec.codes)
+    assert json.loads((out / "summary.json").read_text())["step"] == 0
+    assert main(["dimensions", str(out)]) == 0
+    assert main(["sample", str(out), "-n", "4", "--out", str(tmp_path / "samples.png")]) == 0
+    np.testing.assert_allclose(np.cov(codec.codes.T), np.eye(5), atol=0.05)
