@@ -14,7 +14,7 @@ ROOT = Path(latentdial.__file__).parent
 FLOORS = [
     {"errors", "types", "progress", "version"},
     {"storage"},
-    {"config", "pixels", "machine"},
+    {"config", "layers", "pixels", "machine"},
     {"images", "measure", "features", "parts"},
     {"model"},
     {"recipes"},

@@ -92,7 +92,7 @@ def test_the_average_follows_the_weights_by_its_definition(discs):
 
 def test_the_average_is_validated_and_published(discs_file, tmp_path):
     out = tmp_path / "run"
-    settings = {"size": 16, "batch": 16, "steps": 50, "checkpoint": 0.0001, "ema": 0.9}
+    settings = {"size": 16, "batch": 16, "steps": 50, "checkpoint": 0.0001, "ema": 0.9, "start": "random"}
     codec = latentdial.train("fcn-ae", discs_file, out, options=OPTIONS, **settings)
     from latentdial.training.checkpoint import Checkpoints
 

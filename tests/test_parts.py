@@ -12,11 +12,12 @@ from scipy import stats
 from torch import nn
 
 from latentdial.config import ModelSettings
+from latentdial.layers import ChannelsLast, Network
 from latentdial.parts import schedules
 from latentdial.parts.bottlenecks import Deterministic, Diagonal
 from latentdial.parts.bottlenecks import Gaussian as GaussianBottleneck
 from latentdial.parts.likelihoods import Bernoulli, Gaussian
-from latentdial.parts.networks import ChannelsLast, Network, conv
+from latentdial.parts.networks import conv
 from latentdial.parts.objectives import kl, nll, total
 from latentdial.parts.priors import StandardNormal
 from latentdial.recipes import build

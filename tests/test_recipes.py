@@ -24,12 +24,15 @@ from latentdial.training.loop import Loop
 from latentdial.training.session import _codes_and_kl
 
 SHAPE = (3, 16, 16)
-TINY = {"latent": 4, "widths": [24], "channels": [6, 8]}
+TINY = {"latent": 4, "widths": [24], "channels": [6, 8], "width": 8}
 
 
 def tiny(name: str) -> Recipe:
     torch.manual_seed(0)
     return build(ModelSettings(name, {k: v for k, v in TINY.items() if k in options_of(name)}), SHAPE)
+
+
+TRAINED = [name for name in RECIPES if tiny(name).steps]  # the others are nothing but their start
 
 
 def make_loop(name: str, discs: np.ndarray, **settings) -> Loop:
@@ -67,8 +70,7 @@ def test_every_recipe_speaks_of_pictures_and_flat_codes(name, discs):
     low, high = model.likelihood.range
     for pictures in (model.decode(codes), model.decode(10 * torch.randn(6, model.latent))):
         assert pictures.shape == x.shape
-        assert low <= pictures.min()
-        assert pictures.max() <= high
+        assert not recipe.steps or low <= pictures.min() <= pictures.max() <= high
     if model.prior is not None:
         drawn = [model.sample(5, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
         assert drawn[0].shape == (5, model.latent)
@@ -76,7 +78,7 @@ def test_every_recipe_speaks_of_pictures_and_flat_codes(name, discs):
         assert not torch.equal(drawn[0], drawn[2])
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", TRAINED)
 def test_gradients_reach_every_parameter_of_every_player(name, discs):
     loop = make_loop(name, discs, steps=1)
     loop.train_step(*loop.next_batch())
@@ -85,7 +87,7 @@ def test_gradients_reach_every_parameter_of_every_player(name, discs):
         assert [n for n, p in named if p.grad is None or not p.grad.any()] == []
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", TRAINED)
 def test_fifty_steps_improve_and_every_term_is_recorded(name, discs):
     loop = make_loop(name, discs, steps=50, ema=0.0)
     before = loop.evaluate(loop.pixels)

@@ -9,11 +9,12 @@ from sklearn.decomposition import PCA
 
 from latentdial import LatentdialError
 from latentdial.config import ModelSettings
+from latentdial.layers import Dense
 from latentdial.measure.principal import principal_components
 from latentdial.model import Autoencoder
 from latentdial.parts.bottlenecks import Gaussian
 from latentdial.parts.likelihoods import Gaussian as GaussianLikelihood
-from latentdial.parts.networks import Dense, mlp
+from latentdial.parts.networks import mlp
 from latentdial.parts.objectives import kl, nll, total
 from latentdial.parts.priors import StandardNormal
 from latentdial.recipes import build
@@ -114,7 +115,7 @@ def test_a_dense_layer_that_is_too_narrow_carries_the_first_numbers():
         ("pca", {}),
         ("fcn-ae", {"widths": [64, 24]}),
         ("conv-ae", {"channels": [8, 8]}),
-        ("res-ae", {"channels": 8, "blocks": [1, 1]}),
+        ("res-ae", {"width": 8, "blocks": [1, 1]}),
     ],
 )
 def test_started_codes_are_white_principal_components(recipe, options, pixels):
@@ -144,7 +145,7 @@ def test_a_started_net_with_tanh_is_about_as_good_as_pca(recipe, options, pixels
 @pytest.mark.parametrize("recipe", ["fcn-ae", "fcn-vae", "conv-ae", "conv-vae", "res-ae", "res-vae", "binary-vae"])
 def test_gradients_reach_every_weight_of_a_started_net(recipe, pixels):
     """After one step: what the last layer does not read yet gets its gradient from the second step on."""
-    options = {"channels": [8, 8]} if "conv" in recipe else {"channels": 8} if "res" in recipe else {"widths": [64, 40]}
+    options = {"channels": [8, 8]} if "conv" in recipe else {"width": 8} if "res" in recipe else {"widths": [64, 40]}
     made = started(recipe, pixels, **options)
     optimizer = torch.optim.Adam(made.model.parameters(), 1e-3)
     batch = made.model.batch(made.model.scale(pixels[:64]), generator=torch.Generator().manual_seed(0))

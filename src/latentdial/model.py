@@ -10,8 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from latentdial.layers import Network
 from latentdial.parts.bottlenecks import Bottleneck
-from latentdial.parts.networks import Network
 from latentdial.pixels import Range, to_float
 from latentdial.types import Batch, Level, Pass, Posterior, Shape
 

@@ -14,22 +14,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from latentdial.errors import LatentdialError
-from latentdial.parts.networks import ChannelsLast, Network, Shortcut, Startable, silence
+from latentdial.layers import ChannelsLast, Network, Shortcut, Startable, silence
 from latentdial.types import Affine
 
 GRID = 16  # patches a side of a large picture
+SMALL = 0.1  # of the usual weights, for what is added at first
 GROUPS = 8  # of channels that are normalised together
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions whose result is added to the input (arXiv 1512.03385); nothing at first."""
+    """Two 3x3 convolutions whose result, little at first, is added to the input (arXiv 1512.03385)."""
 
     def __init__(self, channels: int):
         super().__init__()
         self.norm = nn.GroupNorm(GROUPS, channels)
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        silence(self.second)
+        with torch.no_grad():
+            self.second.weight.mul_(SMALL)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.second(F.silu(self.first(self.norm(x))))
@@ -65,9 +67,9 @@ class Refined(Startable):
 
 
 def residual(
-    image: tuple[int, int, int], features: int, latent: int, channels: int = 48, blocks: Sequence[int] = (1, 2)
+    image: tuple[int, int, int], features: int, latent: int, width: int = 48, blocks: Sequence[int] = (1, 2)
 ) -> Network:
-    """Residual net: `channels` over the patches and twice as many over groups of four, with so many `blocks` in each.
+    """Residual net: `width` channels over the patches, twice as many over groups of four, so many `blocks` in each.
 
     The patch is a sixteenth of the picture's side. Raises LatentdialError where two patches do not divide the side, or
     channels do not divide into groups.
@@ -82,26 +84,24 @@ def residual(
             f"this net takes sides that are a multiple of {2 * patch}, and {height} is none: "
             f"use --size {max(1, round(height / (2 * patch))) * 2 * patch}"
         )
-    if channels % GROUPS:
-        raise LatentdialError(
-            f"channels must be a multiple of {GROUPS}: use {max(1, round(channels / GROUPS)) * GROUPS}"
-        )
+    if width % GROUPS:
+        raise LatentdialError(f"width must be a multiple of {GROUPS}: use {max(1, round(width / GROUPS)) * GROUPS}")
     if len(blocks) != 2:
         raise LatentdialError("blocks takes two numbers, of the fine and of the coarse grid: use blocks=1,2")
-    inner = (2 * channels) * (height // (2 * patch)) * (width // (2 * patch))
+    inner = (2 * width) * (height // (2 * patch)) * (width // (2 * patch))
     encoder = nn.Sequential(
         ChannelsLast(),
         nn.PixelUnshuffle(patch),
-        nn.Conv2d(colours * patch**2, channels, 1),
-        *_blocks(channels, blocks[0]),
+        nn.Conv2d(colours * patch**2, width, 1),
+        *_blocks(width, blocks[0]),
         nn.PixelUnshuffle(2),
-        nn.Conv2d(4 * channels, 2 * channels, 1),
-        *_blocks(2 * channels, blocks[1]),
-        *_finish(2 * channels),
+        nn.Conv2d(4 * width, 2 * width, 1),
+        *_blocks(2 * width, blocks[1]),
+        *_finish(2 * width),
         nn.Flatten(),
         nn.Linear(inner, features),
     )
-    return Network(Shortcut(encoder, prod(image), features), Refined(image, latent, channels, blocks, patch))
+    return Network(Shortcut(encoder, prod(image), features), Refined(image, latent, width, blocks, patch))
 
 
 def _blocks(channels: int, count: int) -> list[nn.Module]:

@@ -45,14 +45,14 @@ def conv_vae(
 def res_vae(
     image: ImageShape,
     latent: int = 128,
-    channels: int = 48,
+    width: int = 48,
     blocks: Sequence[int] = (1, 2),
     beta: float = 1.0,
     free_bits: float = 0.0,
 ) -> Recipe:
     """Residual convolutional VAE beside a linear one (arXiv 1312.6114, eq. 3; 1512.03385; 2410.10733)."""
     code, prior = Gaussian(latent), StandardNormal(latent)
-    net = residual(image, code.features, latent, channels, blocks)
+    net = residual(image, code.features, latent, width, blocks)
     return Recipe(Autoencoder(net, code, GaussianLikelihood(), prior), [nll(), kl(beta, free_bits)], lr=1e-3)
 
 

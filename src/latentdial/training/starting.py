@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from latentdial.layers import Startable
 from latentdial.measure.principal import principal_components
 from latentdial.model import Autoencoder, Model
-from latentdial.parts.networks import Startable
 from latentdial.training.feed import Feed
 from latentdial.types import Affine, Principal
 

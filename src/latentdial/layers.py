@@ -1,0 +1,111 @@
+"""What nets are made of: pairs of them, layers that can be set to a linear map, and the layout of their pictures."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from latentdial.types import Affine
+
+OFFSET = 12.0  # above what standardised codes reach
+
+
+@dataclass(frozen=True)
+class Network:
+    """An encoder (B, C, H, W) -> (B, features) and a decoder (B, D) -> (B, C, H, W)."""
+
+    encoder: nn.Module
+    decoder: nn.Module
+
+
+class Startable(nn.Module, ABC):
+    """A net whose own weights can be set so that it is an affine map of flat inputs to flat outputs."""
+
+    @abstractmethod
+    def become(self, wanted: Affine) -> None:
+        """Set the weights so; those that the map does not need keep their random values and stand ready to train."""
+
+
+class Dense(nn.Sequential, Startable):
+    """Linear layers with ReLU between them: a plain `nn.Sequential` but for its start."""
+
+    @torch.no_grad()
+    def become(self, wanted: Affine) -> None:
+        """Carry the numbers that the map passes through, its inputs or its outputs, from layer to layer.
+
+        A hidden layer narrower than they are many carries only the first of them. The last layer reads nothing from
+        the units that carry none, as yet.
+        """
+        *hidden, last = (layer for layer in self if isinstance(layer, nn.Linear))
+        carried, rest = _parted(wanted, min((layer.out_features for layer in hidden), default=last.in_features))
+        for layer in hidden:
+            carried = _carry(layer, carried)
+        last.weight.zero_()
+        last.weight[:, : carried.weight.shape[1]] = rest.weight @ carried.weight
+        last.bias.copy_(rest.weight @ carried.bias + rest.bias)
+
+
+class Shortcut(Startable):
+    """A net with a linear map of its flat input beside it, whose outputs are added to the net's own."""
+
+    def __init__(self, net: nn.Module, inputs: int, outputs: int):
+        super().__init__()
+        self.net, self.linear = net, nn.Linear(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        own = self.net(x)
+        return own + self.linear(x.flatten(1)).view_as(own)
+
+    @torch.no_grad()
+    def become(self, wanted: Affine) -> None:
+        self.linear.weight.copy_(wanted.weight)
+        self.linear.bias.copy_(wanted.bias)
+        silence(self.net)
+
+
+@torch.no_grad()
+def silence(net: nn.Module) -> None:
+    """Set the last layer of a net to zero, so that it adds nothing before it is trained."""
+    *_, last = (m for m in net.modules() if isinstance(m, nn.Linear | nn.Conv2d | nn.ConvTranspose2d))
+    for parameter in last.parameters():
+        parameter.zero_()
+
+
+def _parted(wanted: Affine, most: int) -> tuple[Affine, Affine]:
+    """Two affine maps that make up the wanted one, with at most so many numbers between them."""
+    inputs, varying = wanted.weight.shape[1], wanted.weight.any(1).nonzero().flatten()
+    if inputs <= len(varying):
+        first = torch.eye(inputs).to(wanted.weight)[:most]
+        return Affine(first, torch.zeros_like(first[:, 0])), Affine(wanted.weight[:, :most], wanted.bias)
+    varying = varying[:most]
+    bias = wanted.bias.clone()
+    bias[varying] = 0
+    back = torch.eye(len(bias)).to(bias)[:, varying]
+    return Affine(wanted.weight[varying], wanted.bias[varying]), Affine(back, bias)
+
+
+def _carry(layer: nn.Linear, wanted: Affine) -> Affine:
+    """Set the layer's first units so that behind a ReLU they hold k numbers; returns how to read these from them.
+
+    2k units hold relu(a) and relu(-a), whose difference is a; in a narrower layer k units hold a + OFFSET.
+    """
+    k, inputs = wanted.weight.shape
+    eye, zero = torch.eye(k).to(wanted.weight), torch.zeros_like(wanted.bias)
+    paired = layer.out_features >= 2 * k
+    read = Affine(torch.cat([eye, -eye], 1), zero) if paired else Affine(eye, zero - OFFSET)
+    units = read.weight.shape[1]
+    layer.weight[:units] = 0
+    layer.weight[:units, :inputs] = read.weight.T @ wanted.weight
+    layer.bias[:units] = read.weight.T @ wanted.bias + (0 if paired else OFFSET)
+    return read
+
+
+class ChannelsLast(nn.Module):
+    """Lays pictures (B, C, H, W) out channels last under autocast: convolutions in bfloat16 are fastest that way."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        half = torch.is_autocast_enabled(x.device.type)
+        return x.contiguous(memory_format=torch.channels_last) if half else x
