@@ -70,3 +70,13 @@ def test_a_pca_run_is_a_run_like_any_other(discs_file, tmp_path, capsys):
     assert main(["dimensions", str(out)]) == 0
     assert main(["sample", str(out), "-n", "4", "--out", str(tmp_path / "samples.png")]) == 0
     np.testing.assert_allclose(np.cov(codec.codes.T), np.eye(5), atol=0.05)
+
+
+def test_training_fits_priors_where_it_can_judge_them(discs, tmp_path):
+    source = tmp_path / "more.npy"
+    np.save(source, np.concatenate([discs, discs[:, ::-1], discs[:, :, ::-1]]))
+    settings = {"size": 16, "holdout": 0.3, "options": {"latent": 3, "widths": [16]}, "steps": 20}
+    codec = latentdial.train("fcn-ae", source, tmp_path / "run", **settings)
+    kept = latentdial.load(tmp_path / "run")
+    assert kept.fitted.nats == codec.fitted.nats
+    np.testing.assert_array_equal(kept.sample(3), codec.sample(3))

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +18,11 @@ from latentdial.errors import LatentdialError
 from latentdial.images import Check, ImageSet, Split
 from latentdial.images.montage import montage, save_png
 from latentdial.latent.codec import Codec
+from latentdial.latent.sampling import MIN_HELD_OUT, fit_of, fit_prior
 from latentdial.measure.cost import peak_memory_mb
 from latentdial.model import Model
 from latentdial.pixels import to_float, to_levels
+from latentdial.priors.stored import save_priors
 from latentdial.progress import Show
 from latentdial.recipes import build
 from latentdial.runs.loading import MAX_CODES, MODEL, SUMMARY, codec_of, save_canonical, save_codes, save_model
@@ -40,6 +42,7 @@ STRIP = 8  # pictures in a sample strip
 STRIPS = 5  # sample strips in a whole run
 CHUNK = 256
 LOOKED_AT = 32  # validation pictures at most, when a collapse is looked for
+MAX_PRIOR = 512  # numbers of a code, above which fitting priors is left to `latentdial fit-prior`
 JUDGED = 1_000  # pictures of training and test, at most, that the verdict is about
 BAD_BATCH = "bad-batch.npy"
 
@@ -330,7 +333,20 @@ class Session:
         codec = codec_of(model.requires_grad_(False), self.config, self.out.name, self.loop.device, codes, kl)
         if self.world.leads and np.isfinite(codes).all():
             save_canonical(self.out, codec.canonical)
+            codec = codec if stopped else self._with_priors(codec)
         return Finished(summary, codec, stopped, self.world.leads)
+
+    def _with_priors(self, codec: Codec) -> Codec:
+        """Priors fitted to the codes and kept, where there are enough validation pictures to judge them on."""
+        rows = self.parts.validation[:JUDGED]
+        if len(rows) < MIN_HELD_OUT or codec.latent > MAX_PRIOR:
+            return codec
+        fitted = fit_prior(codec, codec.encode(self.images.pixels[rows]), progress=self.show.advance)
+        save_priors(self.out, fitted, codec.codes)
+        codec = replace(codec, fitted=fitted)
+        if said := fit_of(codec).sentence():
+            self.show.say(said)
+        return codec
 
     def _verdict(self, model: Model) -> Record:
         """How the model does on unseen pictures, beside PCA."""
