@@ -12,6 +12,7 @@ import latentdial
 
 ROOT = Path(latentdial.__file__).parent
 FLOORS = [
+    {"texts"},
     {"errors", "types", "progress", "version"},
     {"storage"},
     {"config", "layers", "pixels", "machine"},
@@ -28,7 +29,7 @@ FLOORS = [
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 MAY_SEE = {
-    "images": {"errors", "storage", "config"},
+    "images": {"texts", "errors", "storage", "config"},
     "measure": {"errors", "types"},
 }
 

@@ -226,7 +226,7 @@ def test_edits_by_name_warning_and_keep(linear):
     assert "Warning" not in sheet.columns[0].sentence()
     kept = edit(named, picture, "c0+=1s", keep=["1"])
     assert kept.columns[0].code[1] == pytest.approx(kept.code[1], abs=0.05)
-    with pytest.raises(LatentdialError, match="dimensions 0 to 4, canonical coordinates c0 to c4, and directions up"):
+    with pytest.raises(LatentdialError, match="dimensions 0 to 4, canonical coordinates c0 to c4; or write one of up"):
         edit(named, picture, "smiling+=1s")
 
 

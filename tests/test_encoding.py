@@ -90,7 +90,7 @@ def test_killed_and_resumed_gives_the_same_bytes(run, many, whole, tmp_path):
         "from latentdial.cli import main\n"
         "sys.exit(main(sys.argv[1:]))"
     )
-    args = ["encode", str(run), str(many), "--out", str(out), "--shard_rows", "128"]
+    args = ["encode", str(run), str(many), "--out", str(out), "--shard-rows", "128"]
     process = subprocess.Popen([sys.executable, "-c", slow, *args], stderr=subprocess.DEVNULL)
     for _ in range(600):
         if (out / ".codes-00001.npy.1.part").exists():
@@ -131,7 +131,7 @@ def test_two_processes_give_the_bytes_of_one(run, many, whole, tmp_path):
         "latentdial",
         "encode",
     ]
-    args = [str(run), str(many), "--out", str(tmp_path / "codes"), "--shard_rows", "128"]
+    args = [str(run), str(many), "--out", str(tmp_path / "codes"), "--shard-rows", "128"]
     done = subprocess.run([*torchrun, *args], capture_output=True, text=True, check=True)
     assert "process 1 of 2: encoded 172" in done.stdout
     assert "process 2 of 2: encoded 128" in done.stdout
@@ -153,9 +153,9 @@ def test_other_codes_in_the_folder_are_named(tiny_runs, many, whole, discs_file,
         ([str(tiny_runs["fcn-ae"]), str(many)], "model is"),
         ([str(tiny_runs["fcn-vae"]), str(discs_file)], "pictures is"),
         ([str(tiny_runs["fcn-vae"]), str(many), "--precision", "bf16"], "precision is float32 there and bf16 here"),
-        ([str(tiny_runs["fcn-vae"]), str(many), "--shard_rows", "64"], "shard_rows is 128 there and 64 here"),
+        ([str(tiny_runs["fcn-vae"]), str(many), "--shard-rows", "64"], "shard_rows is 128 there and 64 here"),
     ]:
-        shards = [] if "--shard_rows" in args else ["--shard_rows", "128"]
+        shards = [] if "--shard-rows" in args else ["--shard-rows", "128"]
         before = visible(whole)
         assert main(["encode", *args, *shards, "--out", str(whole)]) == 1
         error = capsys.readouterr().err.strip()

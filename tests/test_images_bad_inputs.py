@@ -205,7 +205,7 @@ def test_row_34_all_bad_gives_the_top_reasons(tmp_path):
 
 def test_row_35_too_many_bad_is_refused_unless_allowed(tmp_path):
     root = write_folder(good_folder(tmp_path, 8), {f"bad{i}.jpg": b"text" for i in range(4)})
-    with pytest.raises(LatentdialError, match=r"4 of the 12 files .*--max_skipped"):
+    with pytest.raises(LatentdialError, match=r"4 of the 12 files .*--max-skipped"):
         opened(root)
     assert len(opened(root, max_skipped=0.5)) == 8
 

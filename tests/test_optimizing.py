@@ -151,7 +151,7 @@ def test_time_budgets_are_read(text, seconds):
 
 @pytest.mark.parametrize("text", ["soon", "0m", "-3s", "1d"])
 def test_odd_time_budgets_are_refused(text):
-    with pytest.raises(LatentdialError, match="--time_budget"):
+    with pytest.raises(LatentdialError, match="--time-budget"):
         TrainSettings(time_budget=text)
 
 

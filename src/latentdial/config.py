@@ -69,7 +69,7 @@ class DataSettings:
     def __post_init__(self) -> None:
         _need(self.limit is None or self.limit >= 4, "--limit must be at least 4 pictures")
         _need(0 < self.holdout < 0.9, f"--holdout {self.holdout} is out of range: use a share such as 0.1")
-        _need(0 <= self.max_skipped <= 1, f"--max_skipped {self.max_skipped} is out of range: use a share such as 0.2")
+        _need(0 <= self.max_skipped <= 1, f"--max-skipped {self.max_skipped} is out of range: use a share such as 0.2")
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class TrainSettings:
     weight_decay: float = 0.0
     """weight decay, as the optimizer defines it"""
     schedule: Literal["cosine", "constant", "step"] = "cosine"
-    """learning rate over the run: cosine falls to zero at the end; step falls by --decay at --decay_at"""
+    """learning rate over the run: cosine falls to zero at the end; step falls by --decay at --decay-at"""
     warmup: int | None = None
     """steps until the learning rate is at its peak; default: 100, and at most a twentieth of the run"""
     decay_at: list[float] = field(default_factory=lambda: [0.5, 0.75])
@@ -124,7 +124,7 @@ class TrainSettings:
     ema: float = 0.0
     """decay of the moving average of the weights that is validated and published, such as 0.999; 0: no average"""
     kl_schedule: Literal["constant", "linear", "cyclic"] = "constant"
-    """weight of the KL over the run: linear rises once from zero, cyclic --kl_cycles times"""
+    """weight of the KL over the run: linear rises once from zero, cyclic --kl-cycles times"""
     kl_rise: float = 0.5
     """share of the run, or of a cycle, in which the weight of the KL rises"""
     kl_cycles: int = 4
@@ -158,17 +158,17 @@ class TrainSettings:
         _need(self.lr is None or 0 < self.lr < 10, f"--lr {self.lr} is out of range: try 0.001")
         _need(0 <= self.seed < 2**31, "--seed must be between 0 and 2147483647")
         _need(self.checkpoint >= 0, "--checkpoint must be 0 or more")
-        _need(self.time_budget is None or self.budget_seconds > 0, "--time_budget must be above 0")
-        _need(self.weight_decay >= 0, "--weight_decay must be 0 or more")
+        _need(self.time_budget is None or self.budget_seconds > 0, "--time-budget must be above 0")
+        _need(self.weight_decay >= 0, "--weight-decay must be 0 or more")
         _need(self.warmup is None or self.warmup >= 0, "--warmup must be 0 or more steps")
-        _need(all(0 <= share <= 1 for share in self.decay_at), "--decay_at takes shares of the run, such as [0.5,0.75]")
+        _need(all(0 <= share <= 1 for share in self.decay_at), "--decay-at takes shares of the run, such as [0.5,0.75]")
         _need(0 < self.decay <= 1, f"--decay {self.decay} is out of range: use a factor such as 0.1")
         _need(self.clip >= 0, "--clip must be 0 or more")
         _need(0 <= self.ema < 1, f"--ema {self.ema} is out of range: use a decay such as 0.999")
-        _need(0 < self.kl_rise <= 1, f"--kl_rise {self.kl_rise} is out of range: use a share such as 0.5")
-        _need(self.kl_cycles > 0, "--kl_cycles must be at least 1")
+        _need(0 < self.kl_rise <= 1, f"--kl-rise {self.kl_rise} is out of range: use a share such as 0.5")
+        _need(self.kl_cycles > 0, "--kl-cycles must be at least 1")
         _need(self.patience >= 0, "--patience must be 0 or more validations")
-        _need(not (self.patience and self.time_budget), "--patience and --time_budget exclude each other")
+        _need(not (self.patience and self.time_budget), "--patience and --time-budget exclude each other")
 
     @property
     def peak(self) -> float:
@@ -180,7 +180,7 @@ class TrainSettings:
         """The time budget in seconds."""
         found = re.fullmatch(r"(\d+(?:\.\d+)?) *([smh]?)", str(self.time_budget).strip().lower())
         if found is None:
-            raise LatentdialError(f"cannot read --time_budget {self.time_budget}: write 90s, 10m or 2h")
+            raise LatentdialError(f"cannot read --time-budget {self.time_budget}: write 90s, 10m or 2h")
         return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+from latentdial.texts import printable
 
 PLAIN_SECONDS = 15.0
 
@@ -25,20 +27,21 @@ class PlainShow(Show):
 
     def __init__(self) -> None:
         self._last: dict[str, float] = {}
-        self._start: dict[str, float] = {}
+        self._start: dict[str, tuple[float, int]] = {}
 
     def say(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        with suppress(OSError):  # nobody hears it, which is no reason to stop
+            print(printable(text), file=sys.stderr, flush=True)
 
     def advance(self, what: str, done: int, total: int, note: str = "") -> None:
         now = time.monotonic()
-        start = self._start.setdefault(what, now)
+        start, before = self._start.setdefault(what, (now, done))
         last = self._last.setdefault(what, now)
         if done < total and now - last < PLAIN_SECONDS:
             return
         self._last[what] = now
-        left = (now - start) / max(done, 1) * (total - done)
-        self.say(f"{what} {done}/{total}  {note}  {left:.0f} s left".replace("    ", "  "))
+        left = f"{(now - start) / (done - before) * (total - done):.0f} s left" if done > before else ""
+        self.say("  ".join(part for part in (f"{what} {done}/{total}", note, left) if part))
 
 
 class RichShow(Show):
@@ -49,11 +52,13 @@ class RichShow(Show):
         self._tasks: dict[str, int] = {}
 
     def say(self, text: str) -> None:
-        self._progress.console.print(text, highlight=False, markup=False)
+        self._progress.console.print(printable(text), highlight=False, markup=False)
 
     def advance(self, what: str, done: int, total: int, note: str = "") -> None:
+        note = printable(note, lines=False)
         if what not in self._tasks:
-            self._tasks[what] = self._progress.add_task(what, total=total, note="")
+            title = printable(what, lines=False)
+            self._tasks[what] = self._progress.add_task(title, total=total, completed=done, note="")
         changes = {"note": note} if note else {}
         self._progress.update(self._tasks[what], completed=done, total=total, **changes)
 

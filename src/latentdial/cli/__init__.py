@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from jsonargparse import ArgumentParser, set_parsing_settings
+from jsonargparse import set_parsing_settings
 
-from latentdial.cli.shared import FAILED, INTERRUPTED
+from latentdial.cli.parsing import CommandParser, Misuse, understood
+from latentdial.cli.shared import FAILED, INTERRUPTED, MISUSED
+from latentdial.cli.streams import complain, flushed, prepare, reason
 from latentdial.errors import LatentdialError
 from latentdial.version import VERSION
 
@@ -18,7 +20,6 @@ ABOUT = (
     "Train an image autoencoder on a folder of pictures, then see, measure and steer what every latent dimension does. "
     "latentdial COMMAND --help tells what a command takes."
 )
-LISTS = {"--track", "--decay_at", "--levels"}
 COMMANDS = {
     "train": "train a recipe on pictures and write a run",
     "dimensions": "rank every dimension by what it does to the picture",
@@ -43,36 +44,56 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 an error in one line, 2 usage, 75 preempted, 130 Ctrl-C."""
-    args = _forgiving(sys.argv[1:] if argv is None else argv)
+    prepare()
+    args = list(sys.argv[1:] if argv is None else argv)
+    status, complaint = FAILED, ""
+    try:
+        status = _run(args)
+    except SystemExit as stop:  # after --help and --version
+        status = int(stop.code or 0)
+    except LatentdialError as error:
+        status, complaint = MISUSED if isinstance(error, Misuse) else FAILED, str(error)
+    except KeyboardInterrupt:
+        status, complaint = INTERRUPTED, "stopped by Ctrl-C"
+    except BrokenPipeError:
+        pass  # whoever read the output has had enough
+    except OSError as error:
+        complaint = reason(error)
+    lost = flushed()
+    if lost is not None:
+        status = FAILED
+        complaint = complaint or ("" if isinstance(lost, BrokenPipeError) else f"cannot write it: {reason(lost)}")
+    if complaint:
+        complain(f"{' '.join(['latentdial', *[word for word in args[:1] if word in COMMANDS]])}: {complaint}")
+    return status
+
+
+def _run(args: list[str]) -> int:
     parser = make_parser(args)
     if not args:
         parser.print_help()
-        return 2
+        return MISUSED
     options = parser.parse_args(args)
     name = options.command
     if options[name].get("cache"):
         os.environ["LATENTDIAL_CACHE"] = options[name].cache
-    try:
-        return _module(name).run(options[name]) or 0
-    except LatentdialError as error:
-        print(f"latentdial {name}: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print(f"latentdial {name}: stopped by Ctrl-C", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - stays open until the process ends
-    return FAILED
+    return _module(name).run(options[name]) or 0
 
 
-def make_parser(args: Sequence[str] = ()) -> ArgumentParser:
-    """The whole parser; only the command named in `args` gets its options, which keeps the start fast."""
+def make_parser(args: list[str]) -> CommandParser:
+    """The whole parser; only the command named in `args` gets its options, which keeps the start fast.
+
+    Puts the arguments of that command into the form that it takes.
+    """
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = ArgumentParser(prog="latentdial", description=ABOUT, version=VERSION)
+    parser = CommandParser(prog="latentdial", description=ABOUT, version=VERSION)
     commands = parser.add_subcommands(dest="command", title="commands", metavar="COMMAND")
     for name, help_text in COMMANDS.items():
-        command = ArgumentParser(description=help_text)
+        command = CommandParser(description=help_text)
         if name in args[:1]:
             _module(name).add_options(command)
+            command.use_hyphens()
+            args[1:] = understood(command, args[1:])
         commands.add_subcommand(name, command, help=help_text)
     return parser
 
@@ -80,16 +101,3 @@ def make_parser(args: Sequence[str] = ()) -> ArgumentParser:
 def _module(name: str) -> Any:
     """The file of a command: `add_options(parser)` and `run(options)`."""
     return import_module(f"latentdial.cli.{'importing' if name == 'import' else name.replace('-', '_')}")
-
-
-def _forgiving(argv: Sequence[str]) -> list[str]:
-    """Takes --time-budget for --time_budget, and --track a,b for --track [a,b]."""
-    args: list[str] = []
-    for word in argv:
-        name, equals, value = word.partition("=")
-        if name.startswith("--"):
-            word = name.replace("-", "_").replace("__", "--", 1) + equals + value
-        elif args and args[-1] in LISTS and not word.startswith("["):
-            word = f"[{word}]"
-        args.append(word)
-    return args

@@ -6,7 +6,7 @@ from typing import Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import cache_option, json_option, print_json, print_table
+from latentdial.cli.shared import cache_option, json_option, print_json, print_table, say
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -25,7 +25,7 @@ def run(options: Namespace) -> None:
         if options.json:
             print_json({"removed": count, "bytes": size})
         else:
-            print(f"removed {count} decoded sets ({size / 1e6:,.0f} MB) from {cache_folder()}")
+            say(f"removed {count} decoded sets ({size / 1e6:,.0f} MB) from {cache_folder()}")
         return
     entries = cache_entries()
     if options.json:

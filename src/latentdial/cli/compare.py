@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import cache_option, json_option, print_json, print_table
+from latentdial.cli.shared import cache_option, json_option, print_json, print_table, say
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -32,4 +32,4 @@ def run(options: Namespace) -> None:
         return
     names, rows = comparison.table()
     print_table("on the same test pictures", ["", *names], rows)
-    print(f"report: {Path(options.out).resolve()}")
+    say(f"report: {Path(options.out).resolve()}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -14,6 +14,7 @@ from latentdial.cli.shared import (
     print_table,
     run_argument,
     save_picture,
+    say,
     say_written,
 )
 
@@ -22,7 +23,9 @@ def add_options(parser: ArgumentParser) -> None:
     run_argument(parser)
     parser.add_argument("--labels", type=str | None, default=None, help="a CSV of file,attribute,...; or data: its own")
     parser.add_argument("--data", type=str | None, default=None, help="the labelled pictures; default: the run's")
-    parser.add_argument("--method", type=str, default="mean", help="from labels by mean, ridge or svm")
+    parser.add_argument(
+        "--method", type=Literal["mean", "ridge", "svm"], default="mean", help="how directions come from labels"
+    )
     parser.add_argument("--these", type=str | None, default=None, help="a folder of pictures that have something")
     parser.add_argument("--those", type=str | None, default=None, help="a folder of pictures that have not")
     parser.add_argument("--name", type=str | None, default=None, help="what --these have and --those have not")
@@ -63,7 +66,7 @@ def run(options: Namespace) -> None:
     )
     more = [one.name for one in stored.directions if one.kind in NAMED and one not in shown]
     if more and not options.show:
-        print(f"more names (see them with --top {options.top + len(more)}): {', '.join(more)}")
+        say(f"more names (see them with --top {options.top + len(more)}): {', '.join(more)}")
     say_written(options.out)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import json_option, load_run, print_json, run_argument, save_picture, say_written
+from latentdial.cli.shared import json_option, load_run, print_json, run_argument, save_picture, say, say_written
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -17,7 +17,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--direction", type=str, nargs="+", default=[], help="JSON files that Make a direction of the explorer saved"
     )
-    parser.add_argument("--preserve_detail", action="store_true", help="keep what the codec blurs, away from the edit")
+    parser.add_argument("--preserve-detail", action="store_true", help="keep what the codec blurs, away from the edit")
     parser.add_argument("--out", type=str | None, default=None, help="PNG: original, reconstruction, a column per edit")
     json_option(parser)
 
@@ -57,5 +57,5 @@ def run(options: Namespace) -> None:
         )
         return
     for sentence in sheet.sentences():
-        print(sentence)
+        say(sentence)
     say_written(options.out)

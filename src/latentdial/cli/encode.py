@@ -8,7 +8,7 @@ from typing import Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import DATA, cache_option, json_option, print_json, run_argument, settings_of
+from latentdial.cli.shared import DATA, cache_option, json_option, print_json, run_argument, say, settings_of
 from latentdial.config import DataSettings
 
 
@@ -16,7 +16,7 @@ def add_options(parser: ArgumentParser) -> None:
     run_argument(parser)
     parser.add_argument("data", type=str, help=DATA)
     parser.add_argument("--out", type=str, required=True, help="folder of the codes; whole shards in it are kept")
-    parser.add_argument("--shard_rows", type=int, default=65_536, help="pictures a shard")
+    parser.add_argument("--shard-rows", type=int, default=65_536, help="pictures a shard")
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--precision", type=Literal["auto", "bf16", "float32"], default="float32", help="of the net")
     parser.add_class_arguments(DataSettings, skip={"source", "holdout", "split"})
@@ -43,8 +43,6 @@ def run(options: Namespace) -> None:
         return
     who = f"process {done.rank + 1} of {done.processes}: " if done.processes > 1 else ""
     kept = f", kept {done.kept:,} that were there" if done.kept else ""
-    print(
-        f"{who}encoded {done.encoded:,} pictures in {done.seconds:.1f} s, {done.images_per_second:.0f} images/s{kept}"
-    )
+    say(f"{who}encoded {done.encoded:,} pictures in {done.seconds:.1f} s, {done.images_per_second:.0f} images/s{kept}")
     if done.complete:
-        print(f"{done.out} is complete: {done.rows:,} codes of {done.latent} dimensions in {done.shards} shards")
+        say(f"{done.out} is complete: {done.rows:,} codes of {done.latent} dimensions in {done.shards} shards")

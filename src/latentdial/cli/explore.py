@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import json_option, load_run, print_json, run_argument
+from latentdial.cli.shared import json_option, load_run, print_json, run_argument, say
 from latentdial.errors import LatentdialError
 
 
@@ -48,9 +48,7 @@ def run(options: Namespace) -> None:
         about = {key: content.manifest[key] for key in keys}
         print_json({"run": options.run, "out": options.out, "bytes": Path(options.out).stat().st_size, **about})
     else:
-        print(
-            f"wrote {options.out} ({Path(options.out).stat().st_size / 1e6:.1f} MB); it opens in any browser, offline"
-        )
+        say(f"wrote {options.out} ({Path(options.out).stat().st_size / 1e6:.1f} MB); it opens in any browser, offline")
 
 
 def _serve(codec: Any, content: Any, options: Namespace) -> None:
@@ -65,7 +63,7 @@ def _serve(codec: Any, content: Any, options: Namespace) -> None:
     if options.json:
         print_json({"run": options.run, "address": address(server)})
     else:
-        print(f"exploring {options.run} at {address(server)} - Ctrl-C ends it")
+        say(f"exploring {options.run} at {address(server)} - Ctrl-C ends it")
     sys.stdout.flush()
     if options.open and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform != "linux"):
         webbrowser.open(address(server))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import json_option, load_run, print_json, print_table, run_argument
+from latentdial.cli.shared import json_option, load_run, print_json, print_table, run_argument, say
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def run(options: Namespace) -> None:
         ["prior", "log likelihood (nats)", "against the best"],
         [[kind, f"{nats:.1f}", f"{nats - best:+.1f}"] for kind, nats in sorted(fitted.nats.items(), key=_falling)],
     )
-    print(f"sample and explore draw from: {fitted.best}. Next: latentdial sample {options.run}")
+    say(f"sample and explore draw from: {fitted.best}. Next: latentdial sample {options.run}")
 
 
 def _falling(pair: tuple[str, float]) -> float:

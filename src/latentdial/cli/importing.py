@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import cache_option, json_option, print_json, recipe_options, settings_of
+from latentdial.cli.shared import cache_option, json_option, print_json, recipe_options, say, settings_of
 from latentdial.config import DataSettings, Geometry
 
 
@@ -35,4 +35,4 @@ def run(options: Namespace) -> None:
     if options.json:
         print_json({"run": options.out, "recipe": options.recipe})
     else:
-        print(f"imported {options.weights} as {options.recipe} into {options.out}")
+        say(f"imported {options.weights} as {options.recipe} into {options.out}")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import json_option, load_run, print_json, run_argument, save_strip, say_written
+from latentdial.cli.shared import json_option, load_run, print_json, run_argument, save_strip, say, say_written
 
 
 def add_options(parser: ArgumentParser) -> None:
     run_argument(parser)
     parser.add_argument("first", type=str, help="the picture file to start from")
     parser.add_argument("last", type=str, help="the picture file to end at")
-    parser.add_argument("--path", type=str, default="linear", help="linear, spherical, or density: along real codes")
+    parser.add_argument(
+        "--path", type=Literal["linear", "spherical", "density"], default="linear", help="density: along real codes"
+    )
     parser.add_argument("-n", type=int, default=9, help="pictures, both ends included")
     parser.add_argument("--out", type=str, default="path.png", help="a strip as .png, or moving as .gif or .webp")
     json_option(parser)
@@ -28,5 +32,5 @@ def run(options: Namespace) -> None:
     if options.json:
         print_json({"run": options.run, "path": options.path, "codes": codes.tolist(), "out": out})
         return
-    print(f"{options.path} path of {len(codes)} pictures; furthest out of the data: {max(out):.2f} (1 is the border)")
+    say(f"{options.path} path of {len(codes)} pictures; furthest out of the data: {max(out):.2f} (1 is the border)")
     say_written(options.out)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import DATA, cache_option, json_option, print_json, settings_of, write_file
+from latentdial.cli.shared import DATA, cache_option, json_option, print_json, say, settings_of, write_file
 from latentdial.config import DataSettings, Geometry
 
 
@@ -36,9 +36,9 @@ def run(options: Namespace) -> None:
     if options.json:
         print_json(found.as_dict())
         return
-    print(f"{len(images):,} pictures, {len(images.skipped):,} files left out")
+    say(f"{len(images):,} pictures, {len(images.skipped):,} files left out")
     for sentence in found.findings():
-        print(f"- {sentence}")
+        say(f"- {sentence}")
     for reason, names in found.reasons[:8]:
-        print(f"- left out {len(names):,}: {reason}, such as {names[0]}")
-    print(f"wrote {options.sheet} and {Path(options.out).resolve()}")
+        say(f"- left out {len(names):,}: {reason}, such as {names[0]}")
+    say(f"wrote {options.sheet} and {Path(options.out).resolve()}")

@@ -9,7 +9,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import json_option, print_json, print_table, table
+from latentdial.cli.shared import json_option, print_json, print_table, say, table
 
 RUN_COLUMNS = ["run", "state", "recipe", "data", "net", "batch", "lr", "epochs", "step", "validation", "speed", "when"]
 
@@ -54,7 +54,7 @@ def _follow(snapshots: Any, as_json: bool) -> None:
         for row in rows:
             if shown.get(row.run) != row:
                 shown[row.run] = row
-                print(json.dumps(row.as_dict()) if as_json else "  ".join(_run_cells(row)), flush=True)
+                say(json.dumps(row.as_dict()) if as_json else "  ".join(_run_cells(row)))
 
 
 def _run_cells(row: Any) -> list[str]:

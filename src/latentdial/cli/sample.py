@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import json_option, load_run, print_json, run_argument, save_picture, say_written
+from latentdial.cli.shared import json_option, load_run, print_json, run_argument, save_picture, say, say_written
 from latentdial.errors import LatentdialError
 
 PRIOR = (
@@ -41,7 +41,7 @@ def run(options: Namespace) -> None:
         spread = {"spread": asdict(fit), "fits": fit.good}
         print_json({"run": options.run, "n": options.n, "prior": fit.prior, **spread, "out": options.out})
         return
-    print(f"drawn from the prior {fit.prior!r}")
+    say(f"drawn from the prior {fit.prior!r}")
     if not fit.good:
-        print(fit.sentence())
+        say(fit.sentence())
     say_written(options.out)

@@ -11,8 +11,9 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 
 from latentdial.errors import LatentdialError
+from latentdial.texts import printable
 
-FAILED, PREEMPTED, INTERRUPTED = 1, 75, 130
+FAILED, MISUSED, PREEMPTED, INTERRUPTED = 1, 2, 75, 130
 DATA = "a folder of pictures, an array (.npy, .npz, IDX), a table of paths (.csv, .parquet), hf:NAME, or: avatars, lfw"
 
 
@@ -80,7 +81,12 @@ def say_codes(options: Namespace, codes: Any) -> None:
 
 def say_written(out: str | None) -> None:
     if out:
-        print(f"wrote {out}")
+        say(f"wrote {out}")
+
+
+def say(text: str) -> None:
+    """Text on standard output, whatever names of files are in it."""
+    print(printable(text))
 
 
 def print_json(value: Any) -> None:
@@ -92,7 +98,7 @@ def print_table(title: str, head: list[str], rows: list[list[Any]]) -> None:
 
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 140)
     if title:
-        console.print(title)
+        console.print(printable(title))
     console.print(table(head, rows))
 
 
@@ -102,9 +108,9 @@ def table(head: list[str], rows: list[list[Any]]) -> Any:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for i, name in enumerate(head):
-        table.add_column(name, justify="left" if i == 0 or not _numeric(rows, i) else "right")
+        table.add_column(printable(name), justify="left" if i == 0 or not _numeric(rows, i) else "right")
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_row(*(Text(printable(str(cell), lines=False)) for cell in row))
     return table
 
 

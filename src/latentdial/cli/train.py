@@ -16,6 +16,7 @@ from latentdial.cli.shared import (
     json_option,
     print_json,
     recipe_options,
+    say,
     settings_of,
 )
 from latentdial.config import AugmentSettings, DataSettings, Geometry, ModelSettings, RunConfig, TrainSettings
@@ -61,11 +62,9 @@ def _say_trained(finished: Any, options: Namespace) -> None:
     if options.json:
         print_json({"run": options.out, **finished.summary, "stopped": finished.stopped})
     elif finished.stopped == "preempted":
-        print(
-            f"told to stop at step {finished.summary['step']}: all is saved. Go on with the same command and --resume."
-        )
+        say(f"told to stop at step {finished.summary['step']}: all is saved. Go on with the same command and --resume.")
     elif finished.stopped:
-        print(f"stopped early; the run in {options.out} is usable. Go on with the same command and --resume.")
+        say(f"stopped early; the run in {options.out} is usable. Go on with the same command and --resume.")
     else:
-        print(finished.summary["verdict"])
-        print(f"trained {options.out}. Next: latentdial dimensions {options.out} --out dims.png")
+        say(finished.summary["verdict"])
+        say(f"trained {options.out}. Next: latentdial dimensions {options.out} --out dims.png")

@@ -77,7 +77,7 @@ def encode_pictures(
     LatentdialError that names the difference.
     """
     if shard_rows < 1:
-        raise LatentdialError(f"--shard_rows {shard_rows} is out of range: use a number such as {SHARD_ROWS}")
+        raise LatentdialError(f"--shard-rows {shard_rows} is out of range: use a number such as {SHARD_ROWS}")
     out, show, world = Path(out), show or Show(), world_of(os.environ)
     codec = load(run, own_device(choose_device(device), world))
     precision = choose_precision(precision, codec.device)

@@ -26,6 +26,7 @@ import numpy as np
 from latentdial.explorer.content import Content
 from latentdial.explorer.page import RUNTIME, built_file, page
 from latentdial.latent.codec import Codec
+from latentdial.texts import printable
 
 HOST = "127.0.0.1"
 MAX_CODES, MAX_PICTURES = 16, 2  # of one request
@@ -179,7 +180,7 @@ class PageServer:
         except ValueError:
             raise _Refused(HTTPStatus.BAD_REQUEST) from None
         except Exception as error:  # whatever a net raises, such as too little memory
-            print(f"latentdial explore: {type(error).__name__}: {error}", file=sys.stderr)
+            print(printable(f"latentdial explore: {type(error).__name__}: {error}"), file=sys.stderr)
             raise _Refused(HTTPStatus.INTERNAL_SERVER_ERROR) from None
         return np.ascontiguousarray(result, np.float32).tobytes()
 

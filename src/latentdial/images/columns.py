@@ -11,6 +11,7 @@ import numpy as np
 from latentdial.config import DataSettings
 from latentdial.errors import LatentdialError
 from latentdial.images.types import Columns
+from latentdial.texts import suggestion
 
 LABELS = ("label", "labels", "class", "target", "y")
 MAX_CATEGORIES = 200
@@ -45,7 +46,8 @@ def columns_of(
 
 def _chosen(columns: Mapping[str, Any], wanted: str | None, usual: tuple[str, ...], option: str) -> str | None:
     if wanted is not None and wanted not in columns:
-        raise LatentdialError(f"there is no column {wanted!r}: {option} may be {', '.join(columns) or 'left out'}")
+        remedy = suggestion(wanted, columns) if columns else f"there are none; leave out {option}"
+        raise LatentdialError(f"there is no column {wanted!r} for {option}: {remedy}")
     return wanted or next((name for name in usual if name in columns), None)
 
 

@@ -100,7 +100,7 @@ def _from_files(listing: Listing, geometry: Geometry, data: DataSettings, progre
     notes = [(name, index.said[name]) for name in names if name in index.said] if index.said else []
     return ImageSet(
         pixels=cast(Pictures, pictures).take(rows[kept]),  # all failed: refused above
-        names=names if "".join(names).isascii() else [readable(name) for name in names],
+        names=names if "".join(names).isprintable() else [readable(name) for name in names],
         hashes=index.table["hash"][kept],
         geometry=geometry,
         columns=listing.columns.take(kept),
@@ -117,7 +117,7 @@ def _refuse_if_bad(failed: list[tuple[str, str]], total: int, data: DataSettings
     if len(failed) > data.max_skipped * total:
         raise LatentdialError(
             f"{len(failed)} of the {total} files in {data.source} cannot be read ({top}): "
-            "mend or remove them, or raise --max_skipped"
+            "mend or remove them, or raise --max-skipped"
         )
 
 

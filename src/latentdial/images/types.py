@@ -10,6 +10,7 @@ import numpy as np
 
 from latentdial.config import Geometry
 from latentdial.images.pictures import Pictures
+from latentdial.texts import printable
 
 Listed = tuple[str, str]  # the name of a file or picture, and what is to be said of it
 
@@ -90,4 +91,5 @@ class ImageSet:
 
 def readable(name: str) -> str:
     """A file name as text that can be printed anywhere."""
-    return name if name.isascii() else os.fsencode(name).decode("utf-8", "replace")
+    text = name if name.isascii() else os.fsencode(name).decode("utf-8", "replace")
+    return printable(text, lines=False)

@@ -9,6 +9,7 @@ import numpy as np
 from latentdial.errors import LatentdialError
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction, check_name
+from latentdial.texts import suggestion
 
 CANONICAL = re.compile(r"c\d{1,9}", re.ASCII)
 
@@ -69,10 +70,10 @@ def direction_of(codec: Codec, name: str, latent: int | None = None) -> Directio
         return canonical_direction(codec, int(name[1:]))
     latent = codec.latent if latent is None else latent
     known = [direction.name for direction in codec.directions if direction.kind not in ("axis", "canonical")]
-    also = f", and directions {', '.join(known[:12])}" if known else "; latentdial directions RUN finds more"
+    more = suggestion(name, known, "or write one of") if known else "latentdial directions RUN finds more"
     coordinates = "" if codec.training_codes is None else f", {_canonical_names(codec)}"
     raise LatentdialError(
-        f"there is no dimension or direction {name!r}: this code has dimensions 0 to {latent - 1}{coordinates}{also}"
+        f"there is no dimension or direction {name!r}: this code has dimensions 0 to {latent - 1}{coordinates}; {more}"
     )
 
 

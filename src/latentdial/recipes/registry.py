@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from latentdial.config import ModelSettings, Options
 from latentdial.errors import LatentdialError
 from latentdial.model import Model
+from latentdial.texts import suggestion
 from latentdial.types import Batch, ImageShape, Pass, Shape, Term
 
 GROUP = "latentdial.recipes"
@@ -79,7 +80,7 @@ def builder_of(name: str) -> Builder:
     if name in RECIPES:
         return RECIPES[name]
     if name not in _elsewhere():
-        raise LatentdialError(f"there is no recipe {name!r}: choose one of {', '.join(names())}")
+        raise LatentdialError(f"there is no recipe {name!r}: {suggestion(name, names())}")
     entry = _elsewhere()[name]
     try:
         return entry.load()
@@ -103,7 +104,7 @@ def build(settings: ModelSettings, image: ImageShape) -> Recipe:
     options = {}
     for name, value in settings.options.items():
         if name not in defaults:
-            raise LatentdialError(f"{settings.recipe} has no option {name!r}: it takes {', '.join(defaults)}")
+            raise LatentdialError(f"{settings.recipe} has no option {name!r}: {suggestion(name, defaults, 'it takes')}")
         options[name] = _checked(name, value, defaults[name], hints.get(name))
     with torch.device("meta"):
         made = builder(image, **options)

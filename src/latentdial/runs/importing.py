@@ -42,8 +42,9 @@ def import_weights(
     model.eval().requires_grad_(False)
     codec = codec_of(model, config, out.name)
     if images is not None:
-        codes = codec.encode(images)
-        codec = replace(codec, training_codes=codes[spread(len(codes), MAX_CODES)])
+        few = spread(len(images), MAX_CODES)
+        chosen = [images[i] for i in few] if isinstance(images, list) else images[few]
+        codec = replace(codec, training_codes=codec.encode(chosen))
         save_codes(out, codec.codes, None)
     else:
         (out / CODES).unlink(missing_ok=True)

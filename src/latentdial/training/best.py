@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from latentdial.errors import LatentdialError
+from latentdial.texts import suggestion
 from latentdial.training.loop import Record
 
 
@@ -25,7 +26,9 @@ class Best:
         """Take note of a validation; whether it is the best so far."""
         if self.monitor not in record:
             terms = sorted(record.keys() - {"split", "step", "epoch", "seconds"})
-            raise LatentdialError(f"there is no validation term {self.monitor!r}: --monitor takes {', '.join(terms)}")
+            raise LatentdialError(
+                f"there is no validation term {self.monitor!r}: {suggestion(self.monitor, terms, '--monitor takes')}"
+            )
         value = float(record[self.monitor])
         if not value < self.value:
             self.waited += 1
