@@ -24,7 +24,7 @@ from latentdial.training.loop import Loop
 from latentdial.training.session import _codes_and_kl
 
 SHAPE = (3, 16, 16)
-TINY = {"latent": 4, "widths": [24], "channels": [6, 8], "width": 8}
+TINY = {"latent": 4, "widths": [24], "channels": [6, 8], "width": 8, "layers": [6, 8], "k": 3}
 
 
 def tiny(name: str) -> Recipe:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from latentdial.layers import Network
 from latentdial.parts.bottlenecks import Bottleneck
+from latentdial.parts.corruptions import Corruption
 from latentdial.pixels import Range, to_float
 from latentdial.types import Batch, Level, Pass, Posterior, Shape
 
@@ -79,13 +80,21 @@ class Autoencoder(Model):
     """
 
     def __init__(
-        self, network: Network, bottleneck: Bottleneck, likelihood: Likelihood, prior: nn.Module | None = None
+        self,
+        network: Network,
+        bottleneck: Bottleneck,
+        likelihood: Likelihood,
+        prior: nn.Module | None = None,
+        corruption: Corruption | None = None,
     ):
         super().__init__()
         self.encoder, self.decoder = network.encoder, network.decoder
         self.bottleneck, self.likelihood, self.prior = bottleneck, likelihood, prior
         self.code: Shape = bottleneck.code
+        self.corruption = corruption
         self.draws: Mapping[str, Shape] = {"z": bottleneck.code} if bottleneck.random else {}
+        if corruption is not None:
+            self.draws = {**self.draws, "x": corruption.image}
 
     def posterior(self, x: Tensor) -> Posterior:
         """q(z|x) for pictures (B, C, H, W)."""
@@ -98,7 +107,8 @@ class Autoencoder(Model):
         return self.likelihood.mean(self.decoder(z.unflatten(1, self.code)).float())
 
     def forward(self, batch: Batch, samples: int = 1) -> Pass:
-        posterior = self.posterior(batch.x)
+        spoilt = self.corruption is not None and self.training
+        posterior = self.posterior(self.corruption(batch.x, batch.noise["x"][0]) if spoilt else batch.x)  # type: ignore[misc]
         z = posterior.sample(batch.noise.get("z"), samples)
         output = self.decoder(z.flatten(0, 1)).float().unflatten(0, z.shape[:2])
         log_px = self.likelihood.log_prob(output, batch.x)

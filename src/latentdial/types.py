@@ -151,7 +151,8 @@ class Term:
     """A named loss term: `value` maps a pass and its batch to a mean over samples and images, in nats per image, ().
 
     `counted`, where given, is what the loss takes in its place, times `weight`; a term of weight 0 is only logged. The
-    schedule of the KL scales the weights of those that are `scheduled`. `draws` names the noise that it needs.
+    schedule of the KL scales the weights of those that are `scheduled`. `draws` names the noise that it needs. A term
+    that differentiates twice, or changes gradients on their way, does not compile.
     """
 
     name: str
@@ -160,3 +161,4 @@ class Term:
     counted: Callable[[Pass, Batch], Tensor] | None = None
     scheduled: bool = False
     draws: Mapping[str, Shape] = field(default_factory=dict)
+    compiles: bool = True

@@ -55,6 +55,10 @@ class Diagonal:
         """KL(q(z|x) || p(z)) in nats, (B, ...); None where the prior has no closed form of it."""
         return prior.kl(self.mean, self.log_variance)
 
+    def detached(self) -> Diagonal:
+        """The same density, to which no gradients flow."""
+        return Diagonal(self.mean.detach(), self.log_variance.detach(), self.extra)
+
 
 class Bottleneck(nn.Module):
     """From `features` of the encoder to a posterior over codes of the shape `code`; `random` where it needs noise.
@@ -125,3 +129,15 @@ def _coordinates(principal: Principal, scale: Tensor, features: int) -> Affine:
     weight = principal.mean.new_zeros(features, len(principal.mean))
     weight[: len(scale)] = scale[:, None] * principal.components
     return Affine(weight, -weight @ principal.mean)
+
+
+class TopK(Bottleneck):
+    """A sparse code: the k largest features, all others zero (arXiv 1312.5663, section 2)."""
+
+    def __init__(self, latent: int, k: int):
+        super().__init__(latent, (latent,))
+        self.k = k
+
+    def forward(self, features: Tensor) -> Point:
+        chosen = features.topk(self.k, dim=1).indices
+        return Point(features * torch.zeros_like(features).scatter(1, chosen, 1.0))

@@ -85,6 +85,9 @@ class Loop:
             if self.average is not None:
                 share_out(self.average, self.world)
         self.net: nn.Module = model if settings.shard else self.world.wrap(model)
+        rigid = [term.name for term in self.recipe.objective if not term.compiles]
+        if settings.compile and rigid:
+            raise LatentdialError(f"the term {rigid[0]} of this recipe cannot be compiled: leave out --compile")
         self._losses = torch.compile(self._losses_of) if settings.compile else self._losses_of
         self.players = [self._player(net) for net in (model, *(rival.net for rival in self.recipe.rivals))]
         self._lr, self._kl = lr_schedule(settings), kl_schedule(settings)
