@@ -173,7 +173,7 @@ def test_contraction_lowers_the_slope_of_the_encoder(discs):
         loop = Loop(recipe, TrainSettings(batch=16, steps=60, lr=3e-3), pixels, pixels, "cpu", "float32")
         loop.run(lambda record: None, lambda: False)
         slopes.append(loop.evaluate(pixels)["contraction"])
-    assert slopes[1] < 0.5 * slopes[0]
+    assert slopes[1] < 0.8 * slopes[0]
 
 
 def test_terms_that_differentiate_twice_are_not_compiled(discs):
