@@ -45,7 +45,8 @@ def imported_rooms(path: Path) -> set[str]:
             rooms.add(node.module.split(".")[1])
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path} imports relatively"
-            rooms |= {"__init__"} if node.module == "latentdial" else set()
+            names = {one.name for one in node.names} if node.module == "latentdial" else set()
+            rooms |= {name if name in FLOOR else "__init__" for name in names}
         elif isinstance(node, ast.Import):
             rooms |= {"__init__" for one in node.names if one.name.split(".")[0] == "latentdial"}
     return rooms

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.numpy import load_file
 
+from latentdial import storage
 from latentdial.attributes.writer import train_writer
 from latentdial.cli import main
 from latentdial.config import Geometry
@@ -411,7 +413,7 @@ def test_stored_directions_come_back_exactly(tiny_runs, tmp_path):
         (lambda r: r["directions"][0].update(kind="magic"), "no kind 'magic'"),
         (lambda r: r["directions"][0].update(sd="NaN"), "no finite number"),
         (lambda r: r["directions"][0].pop("mean"), "not as it should be"),
-        (lambda r: r["directions"].append(r["directions"][0]), "does not fit"),
+        (lambda r: r["directions"].append(r["directions"][0]), "should be F32"),
         (lambda r: r.update(format=99), "format 99"),
         (lambda r: r.update(extra=1), "it needs format"),
         (lambda r: r.pop("format"), "it has no format"),
@@ -428,9 +430,10 @@ def test_hostile_directions_are_refused(tiny_runs, tmp_path, spoil, reason):
     shutil.copytree(tiny_runs["fcn-ae"], run)
     codec = load(run)
     save_directions(run, Stored(tuple(axis_directions(codec)[:2]), (), codec.support))
-    record = json.loads((run / "directions.json").read_text())
+    path = run / "directions.safetensors"
+    record = json.loads(storage.tensor_metadata(path)["directions"])
     spoil(record)
-    (run / "directions.json").write_text(json.dumps(record))
+    storage.save_tensors(path, load_file(path), {"directions": json.dumps(record)})
     with pytest.raises(LatentdialError, match=reason):
         load(run)
 

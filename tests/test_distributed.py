@@ -22,7 +22,7 @@ from latentdial.machine.world import World
 from latentdial.training.checkpoint import Checkpoints
 
 SMALL = ["--size", "16", "--latent", "4", "--set", "widths=24", "--batch", "15"]
-CURVE = ["--steps", "60", "--holdout", "0.3", "--precision", "float32"]
+CURVE = ["--keep-checkpoint", "true", "--steps", "60", "--holdout", "0.3", "--precision", "float32"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "latentdial"]
 
 
@@ -76,6 +76,7 @@ def test_two_processes_give_the_curve_of_one(discs_file, tmp_path, alone, shard)
 def test_two_processes_go_on_where_they_were(discs_file, tmp_path, shard, precision):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     more = ["--shard", shard, "--precision", precision, "--schedule", "constant", "--warmup", "5", "--ema", "0.9"]
+    more += ["--keep-checkpoint", "true"]
     train(TORCHRUN, "fcn-vae", discs_file, whole, *more, "--steps", "40")
     train(TORCHRUN, "fcn-vae", discs_file, parts, *more, "--steps", "20")
     said = train(TORCHRUN, "fcn-vae", discs_file, parts, *more, "--steps", "40", "--resume")
@@ -102,6 +103,26 @@ def test_a_signal_to_one_process_stops_all_and_the_run_goes_on_to_the_same_weigh
         assert [process.returncode for process in ended] == [0, 0], said
     assert f"going on from step {step}" in said[0]
     assert (parts / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def test_records_of_a_run_that_two_processes_went_on_with_are_the_same_bytes(discs_file, tmp_path):
+    """Stopped between two records, when each process has sums of its own."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    more = ["--steps", "600", "--checkpoint", "60"]
+    stopped = two(discs_file, parts, *more)
+    while len(metrics(parts) if (parts / "metrics.jsonl").exists() else []) < 20:
+        assert stopped[0].poll() is None
+        time.sleep(0.01)
+    stopped[0].send_signal(signal.SIGTERM)
+    said = [process.communicate(timeout=60)[1] for process in stopped]
+    assert [process.returncode for process in stopped] == [75, 75], said
+    assert Checkpoints(parts, World(0, 2)).load().state.count > 0
+    for out, resume in ((whole, []), (parts, ["--resume"])):
+        ended = two(discs_file, out, *more, *resume)
+        said = [process.communicate(timeout=120)[1] for process in ended]
+        assert [process.returncode for process in ended] == [0, 0], said
+    for name in ("metrics.jsonl", "model.safetensors"):
+        assert (parts / name).read_bytes() == (whole / name).read_bytes(), name
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads the names of threads from Linux's /proc")

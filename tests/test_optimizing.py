@@ -92,7 +92,15 @@ def test_the_average_follows_the_weights_by_its_definition(discs):
 
 def test_the_average_is_validated_and_published(discs_file, tmp_path):
     out = tmp_path / "run"
-    settings = {"size": 16, "batch": 16, "steps": 50, "checkpoint": 0.0001, "ema": 0.9, "start": "random"}
+    settings = {
+        "size": 16,
+        "batch": 16,
+        "steps": 50,
+        "checkpoint": 0.0001,
+        "keep_checkpoint": True,
+        "ema": 0.9,
+        "start": "random",
+    }
     codec = latentdial.train("fcn-ae", discs_file, out, options=OPTIONS, **settings)
     from latentdial.training.checkpoint import Checkpoints
 
@@ -173,7 +181,7 @@ def test_the_largest_batch_follows_memory(discs, monkeypatch):
 
 def test_auto_batch_is_written_to_the_run_and_kept_when_it_goes_on(discs_file, tmp_path):
     out = tmp_path / "run"
-    settings = {"size": 16, "batch": "auto", "checkpoint": 0.0001}
+    settings = {"size": 16, "batch": "auto", "checkpoint": 0.0001, "keep_checkpoint": True}
     latentdial.train("fcn-ae", discs_file, out, options=OPTIONS, steps=5, **settings)
     assert json.loads((out / "config.json").read_text())["train"]["batch"] == 2
     latentdial.train("fcn-ae", discs_file, out, options=OPTIONS, steps=8, resume=True, **settings)

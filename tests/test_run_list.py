@@ -69,7 +69,7 @@ def test_odd_figures_and_bytes_are_no_crash(folder):
     (run / SUMMARY).write_text('{"step": "x", "steps": [], "seconds": null, "precision": "\\u001b[31m"}')
     assert "\x1b" not in list_runs(run)[0].precision
     (run / METRICS).write_bytes(b"\xff\xfe\n")
-    assert list_runs(run)[0].state == "broken"
+    assert list_runs(run)[0].validation == {}
 
 
 def test_command_for_machines(folder, capsys):

@@ -168,7 +168,7 @@ SPOILS = [spoil for name, spoil in sorted(globals().items()) if name.startswith(
 
 GUARDED_LOAD = """
 import resource, sys
-import latentdial, torch, safetensors.torch, latentdial.runs.loading, jsonargparse, yaml
+import latentdial, torch, latentdial.runs.loading
 latentdial.load(sys.argv[2])
 def hook(event, args):
     if event in ("exec", "subprocess.Popen", "os.system", "socket.connect", "pickle.find_class"):

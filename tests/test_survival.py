@@ -19,7 +19,7 @@ import pytest
 import torch
 
 import latentdial
-from latentdial import LatentdialError
+from latentdial import LatentdialError, storage
 from latentdial.cli import main
 from latentdial.machine.world import World
 from latentdial.progress import Show
@@ -28,7 +28,7 @@ from latentdial.training.folder import locked
 from latentdial.training.stopping import listening
 
 SMALL = ["--size", "16", "--latent", "4", "--set", "widths=24", "--batch", "16"]
-OFTEN = ["--checkpoint", "0.0001"]
+OFTEN = ["--checkpoint", "0.0001", "--keep-checkpoint", "true"]
 
 
 class Heard(Show):
@@ -63,7 +63,7 @@ def steps_in(out: Path) -> list[str]:
 
 
 def go_on(discs_file, out, steps: int, show: Show | None = None, **settings):
-    settings = {"size": 16, "batch": 16, "checkpoint": 0.0001, "steps": steps, **settings}
+    settings = {"size": 16, "batch": 16, "checkpoint": 0.0001, "keep_checkpoint": True, "steps": steps, **settings}
     options = {"latent": 4, "widths": 24}
     return latentdial.train("fcn-vae", discs_file, out, options=options, resume=True, show=show, **settings)
 
@@ -338,11 +338,9 @@ def test_writing_takes_at_most_two_percent_of_the_time(tmp_path):
 
 def test_training_goes_on_while_a_checkpoint_is_written(tmp_path, monkeypatch):
     """The copy that is written is of the moment of the call, whatever happens to the weights meanwhile."""
-    from latentdial.training import checkpoint
-
     opened = threading.Event()
-    save = checkpoint.save_file
-    monkeypatch.setattr(checkpoint, "save_file", lambda tensors, path: (opened.wait(10), save(tensors, path)))
+    save = storage.save_tensors
+    monkeypatch.setattr(storage, "save_tensors", lambda *args, **kw: (opened.wait(10), save(*args, **kw)))
     checkpoints, weights = Checkpoints(tmp_path), torch.zeros(8)
     checkpoints.save({"model.a": weights}, State(1), None)
     weights.add_(1)

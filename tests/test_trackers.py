@@ -198,7 +198,14 @@ def test_ids_that_are_odd_are_not_used(text, run):
 def test_a_trained_run_is_tracked_to_its_end(discs_file, tmp_path):
     """What the session logs: every record of metrics.jsonl, strips, and the summary; a resumed run goes on."""
     out = tmp_path / "run"
-    settings = {"size": 16, "batch": 16, "checkpoint": 0.0001, "track": ["tensorboard"], "schedule": "constant"}
+    settings = {
+        "size": 16,
+        "batch": 16,
+        "checkpoint": 0.0001,
+        "keep_checkpoint": True,
+        "track": ["tensorboard"],
+        "schedule": "constant",
+    }
     options = {"latent": 4, "widths": [24]}
     for steps in (20, 40):
         latentdial.train("fcn-vae", discs_file, out, options=options, steps=steps, resume=steps == 40, **settings)

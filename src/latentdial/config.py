@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, is_dataclass
 from functools import cache
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from latentdial.errors import LatentdialError
+from latentdial.storage import parse_object
 
 FORMAT = 1
 RANDOM_LR = 1e-3
@@ -148,6 +151,8 @@ class TrainSettings:
     """share weights and optimizer state among the processes of torchrun (FSDP2), for nets too large for one device"""
     checkpoint: float = 5
     """minutes between checkpoints for --resume, which never take more than 2% of the time; 0 writes none"""
+    keep_checkpoint: bool = False
+    """keep the last checkpoints of a run that has ended well, so that it can go on with more --epochs"""
     track: list[Literal["tensorboard", "wandb", "mlflow"]] = field(default_factory=list)
     """trackers that get every record beside metrics.jsonl"""
 
@@ -207,40 +212,50 @@ class RunConfig:
         return json.dumps(asdict(self), indent=2) + "\n"
 
 
-def from_json(text: str) -> RunConfig:
+def from_json(text: str | bytes) -> RunConfig:
     """Read a `RunConfig`; unknown keys, wrong types and values out of range are a LatentdialError."""
     try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise LatentdialError(f"config.json is not valid JSON ({error}): restore it or train the run again") from None
-    if not isinstance(values, dict):
-        raise LatentdialError("config.json must hold an object: restore it or train the run again")
+        values = parse_object(text)
+    except ValueError as error:
+        raise LatentdialError(f"config.json cannot be used ({error}): restore it or train the run again") from None
     if values.get("format") != FORMAT:
         raise LatentdialError(
-            f"config.json has format {values.get('format')!r} and this version reads {FORMAT}: "
+            f"config.json has format {str(values.get('format'))[:40]!r} and this version reads {FORMAT}: "
             "use the version of latentdial that wrote it"
         )
-    return _parse(values)
-
-
-def _parse(values: dict[str, Any]) -> RunConfig:
-    from jsonargparse import ArgumentError
-
-    parser = _parser()
     try:
-        return parser.instantiate(parser.parse_object({"run": values})).run
-    except (ArgumentError, TypeError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise LatentdialError(f"config.json does not fit this version of latentdial: {reason}") from None
+        return _typed(RunConfig, values, "it")
+    except ValueError as error:
+        raise LatentdialError(f"config.json does not fit this version of latentdial: {error}") from None
+
+
+def _typed(wanted: Any, value: Any, name: str) -> Any:
+    """A value as read from JSON, if it is of the type that a setting has; else a ValueError that says which is not."""
+    kinds = get_args(wanted) or (wanted,)
+    if get_origin(wanted) in (Union, UnionType):
+        for kind in kinds:
+            with suppress(ValueError):
+                return _typed(kind, value, name)
+    elif is_dataclass(wanted) and isinstance(value, dict):
+        hints = _hints(wanted)  # type: ignore[arg-type]
+        odd = sorted(value.keys() - hints.keys())
+        if odd:
+            raise ValueError(f"there is no setting {odd[0][:40]!r}")
+        return wanted(**{key: _typed(hints[key], one, key) for key, one in value.items()})  # type: ignore[operator]
+    elif get_origin(wanted) is Literal and value in kinds:
+        return value
+    elif get_origin(wanted) is list and isinstance(value, list):
+        return [_typed(kinds[0], one, name) for one in value]
+    elif get_origin(wanted) is dict and isinstance(value, dict):
+        return {key: _typed(kinds[1], one, key) for key, one in value.items()}
+    elif type(value) is wanted or (wanted is float and type(value) is int):
+        return value
+    raise ValueError(f"{name[:40]} cannot be {str(value)[:40]!r}")
 
 
 @cache
-def _parser():
-    from jsonargparse import ArgumentParser
-
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--run", type=RunConfig)
-    return parser
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def _is_colour(text: str) -> bool:

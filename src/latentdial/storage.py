@@ -16,6 +16,7 @@ import shutil
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -85,7 +86,7 @@ def save_tensors(
 def writing(path: Path, root: Path | None = None) -> Iterator[BinaryIO]:
     """A new file that takes the place of `path` when the block has ended well; as `write` for what writes by itself."""
     name = f".{path.name[:40]}.{secrets.token_hex(8)}.part"
-    with _said(path), _folder(path.parent, root) as folder:
+    with explained(path), _folder(path.parent, root) as folder:
         _need_file_or_nothing(path, folder)
         descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666, dir_fd=folder)
         try:
@@ -104,7 +105,7 @@ def writing(path: Path, root: Path | None = None) -> Iterator[BinaryIO]:
 def append(path: Path, text: str) -> None:
     """Add text to the end of a file, all of it or nothing; errors as for `write`."""
     data = text.encode()
-    with _said(path):
+    with explained(path):
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
         descriptor = os.open(path, flags, 0o666)
         try:
@@ -124,7 +125,7 @@ def append(path: Path, text: str) -> None:
 
 def sync(path: Path) -> None:
     """Wait until a file or a folder is on the disk; nothing where it is missing."""
-    with _said(path), suppress(FileNotFoundError):
+    with explained(path), suppress(FileNotFoundError):
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             _sync_folder(descriptor)
@@ -134,13 +135,13 @@ def sync(path: Path) -> None:
 
 def new_folder(path: Path, root: Path) -> Path:
     """A folder in `root`, made where it is missing; a link or a file in its place is a LatentdialError."""
-    with _said(path), _folder(path, root):
+    with explained(path), _folder(path, root):
         return path
 
 
 def replace_folder(fresh: Path, final: Path) -> None:
     """Put a folder that is whole in the place of another, which goes."""
-    with _said(final):
+    with explained(final):
         old = _aside(final)
         os.rename(fresh, final)
         sync(final.parent)
@@ -150,7 +151,7 @@ def replace_folder(fresh: Path, final: Path) -> None:
 
 def remove(path: Path) -> None:
     """Remove a file, a link or a whole folder; a folder is gone at once, though its room may be freed later."""
-    with _said(path, "remove"):
+    with explained(path, "remove"):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(_aside(path) or path)
         else:
@@ -228,10 +229,12 @@ def _sync_folder(descriptor: int) -> None:
 
 
 @contextmanager
-def _said(path: Path, what: str = "write") -> Iterator[None]:
+def explained(path: Path, what: str = "write") -> Iterator[None]:
     """What keeps a file from being written, as one line that names the remedy."""
     try:
         yield
+    except TimeoutError:
+        raise
     except OSError as error:
         reason, remedy = error.strerror or str(error), "check the path and who may write there"
         if error.errno in FULL:
@@ -244,7 +247,7 @@ def _said(path: Path, what: str = "write") -> Iterator[None]:
 # reading --------------------------------------------------------------------------------------------------------------
 
 
-def opened(path: Path, most: int | None = None, remedy: str = REMEDY) -> BinaryIO:
+def opened(path: Path, most: int | None = None, remedy: str = REMEDY) -> BufferedReader:
     """A regular file of at most so many bytes, open for reading; a link, a pipe or a larger one is refused."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -311,10 +314,10 @@ def need(record: Mapping[str, Any], kinds: Mapping[str, type | tuple[type, ...]]
             raise ValueError(f"{name} is {'missing' if name not in record else repr(value)[:40]}")
 
 
-def tensor_shapes(path: Path, remedy: str = REMEDY) -> dict[str, tuple[int, ...]]:
+def tensor_shapes(path: Path, remedy: str = REMEDY, most: int = MAX_HEADER_BYTES) -> dict[str, tuple[int, ...]]:
     """The shape of every tensor that a safetensors file says it has, read before anything is allocated."""
     with opened(path, None, remedy) as file, _reading(path, remedy):
-        return {name: tuple(entry["shape"]) for name, entry in _header(file)[0].items()}
+        return {name: tuple(entry["shape"]) for name, entry in _header(file, most)[0].items()}
 
 
 def tensor_metadata(path: Path, remedy: str = REMEDY, most: int = MAX_HEADER_BYTES) -> dict[str, str]:
@@ -374,7 +377,9 @@ def _finite(text: str) -> float:
     return value
 
 
-def _header(file: BinaryIO, most: int = MAX_HEADER_BYTES) -> tuple[dict[str, dict[str, Any]], dict[str, str], int]:
+def _header(
+    file: BufferedReader, most: int = MAX_HEADER_BYTES
+) -> tuple[dict[str, dict[str, Any]], dict[str, str], int]:
     """The tensors and the texts that a safetensors file says it has, and where its data begins."""
     length = int.from_bytes(file.read(8), "little")
     if length > most:
@@ -416,10 +421,10 @@ def _check_offsets(header: Mapping[str, dict[str, Any]], size: int) -> None:
         raise ValueError(f"it has {size} bytes of tensors and should have {end}")
 
 
-def _array(file: BinaryIO, start: int, entry: dict[str, Any], name: str) -> np.ndarray:
+def _array(file: BufferedReader, start: int, entry: dict[str, Any], name: str) -> np.ndarray:
     array = np.empty(entry["shape"], DTYPES[entry["dtype"]])
     file.seek(start + entry["data_offsets"][0])
-    if array.size and file.readinto(array.reshape(-1).view(np.uint8).data) != array.nbytes:  # type: ignore[attr-defined]
+    if array.size and file.readinto(array.reshape(-1).view(np.uint8).data) != array.nbytes:
         raise ValueError("it ends too early")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise ValueError(f"{name[:60]} holds values that are not finite")

@@ -33,6 +33,7 @@ COMMANDS = {
     "sample": "draw new pictures",
     "encode": "write the codes of a whole set of pictures, resumable, shared by processes",
     "runs": "list the runs below a directory with their settings and results, or follow them",
+    "clean": "remove what finished runs do not need any more, such as checkpoints",
     "compare": "compare runs in one HTML report",
     "explore": "turn the dimensions in a page: served here, or written as one file",
     "recipes": "list what can be trained, with its paper",

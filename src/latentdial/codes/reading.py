@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from latentdial import storage
 from latentdial.errors import LatentdialError
-from latentdial.runs.loading import regular_file
 
 FORMAT = 1
 JOB, MANIFEST = "job.json", "manifest.json"
-MAX_JSON_BYTES = 200_000_000
+MAX_JSON_BYTES, MAX_VALUES = 200_000_000, 5_000_000
+REMEDY = "remove it and encode again"
 NAME_BYTES = 8192  # of a picture's name in JSON, at most
 LIMITS = {"rows": 10**12, "shard_rows": 10**8, "latent": 10**7}
 
@@ -48,7 +48,7 @@ def shard_count(job: Job) -> int:
 
 def digest_of(path: Path) -> str:
     """SHA-256 of a file."""
-    with path.open("rb") as file:
+    with storage.opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -104,7 +104,8 @@ class Codes:
 
     def shard(self, shard: int) -> np.ndarray:
         """The codes of one shard, mapped from its file; one that does not fit the manifest is a LatentdialError."""
-        path = regular_file(self.folder / codes_file(shard))
+        path = self.folder / codes_file(shard)
+        storage.opened(path, None, REMEDY).close()
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         except (ValueError, OSError, EOFError, OverflowError) as error:
@@ -117,7 +118,7 @@ class Codes:
         """Compare every file with its checksum; one that differs is a LatentdialError."""
         for shard, wanted in enumerate(self.checksums):
             for name, digest in zip((codes_file(shard), names_file(shard)), wanted, strict=True):
-                if digest_of(regular_file(self.folder / name)) != digest:
+                if digest_of(self.folder / name) != digest:
                     raise _broken(self.folder / name, "its checksum differs")
 
     def _about(self, shard: int) -> dict[str, Any]:
@@ -180,16 +181,10 @@ def read_names(folder: Path, job: Job, shard: int) -> dict[str, Any]:
 
 
 def read_json(path: Path, most: int) -> dict[str, Any]:
-    """The JSON object of a regular file of at most so many bytes; else a LatentdialError."""
-    try:
-        found = json.loads(regular_file(path, most).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError, OSError) as error:
-        raise _broken(path, str(error)) from None
-    if not isinstance(found, dict):
-        raise _broken(path, "it holds no object")
-    return found
+    """The JSON object of a file of at most so many bytes; else a LatentdialError."""
+    return storage.read_json(path, most, REMEDY, MAX_VALUES)
 
 
 def _broken(path: Path, reason: str) -> LatentdialError:
     reason = " ".join(reason.split())[:200]
-    return LatentdialError(f"{path} is not as latentdial encode writes it ({reason}): remove it and encode again")
+    return LatentdialError(f"{path} is not as latentdial encode writes it ({reason}): {REMEDY}")

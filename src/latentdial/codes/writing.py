@@ -39,7 +39,7 @@ from latentdial.machine.precision import autocast, choose_device, choose_precisi
 from latentdial.machine.world import own_device, world_of
 from latentdial.progress import Show
 from latentdial.runs.loading import MODEL, load
-from latentdial.training.folder import write
+from latentdial.storage import is_unfinished, remove, write
 
 SHARD_ROWS = 65_536
 BLOCK = 2048  # pictures read at once, a multiple of the codec's batch
@@ -154,7 +154,8 @@ def _sweep(out: Path, shards: range) -> None:
     for shard in shards:
         for name in (codes_file(shard), names_file(shard)):
             for leftover in out.glob(f".{name}.*.part"):
-                leftover.unlink(missing_ok=True)
+                if is_unfinished(leftover.name):
+                    remove(leftover)
 
 
 def _whole(out: Path, job: Job, shard: int) -> bool:

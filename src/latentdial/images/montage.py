@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from latentdial.storage import writing
+
 GAP = 2
 
 
@@ -23,7 +25,8 @@ def montage(rows: list[np.ndarray], gap: int = GAP, background: int = 255) -> np
     return sheet
 
 
-def save_png(path: Path, pixels: np.ndarray, scale: int = 1) -> None:
-    """Write a picture, enlarged by a whole factor without smoothing."""
+def save_png(path: Path, pixels: np.ndarray, scale: int = 1, root: Path | None = None) -> None:
+    """Write a picture, enlarged by a whole factor without smoothing, into a folder of `root`."""
     picture = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
-    picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST).save(path)
+    with writing(path, root) as file:
+        picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST).save(file, "PNG")

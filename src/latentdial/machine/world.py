@@ -47,6 +47,14 @@ class World:
         dist.all_reduce(together)
         return dict(zip(values, together / self.size, strict=True))
 
+    def gather(self, value: Tensor) -> Tensor:
+        """The values (...) of all processes, (size, ...), the same in all of them."""
+        if self.size == 1:
+            return value[None]
+        values = [torch.empty_like(value) for _ in range(self.size)]
+        dist.all_gather(values, value)
+        return torch.stack(values)
+
     def agree(self, number: int) -> int:
         """The leader's number, in all processes."""
         if self.size == 1:

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from latentdial import storage
 from latentdial.config import Geometry, ModelSettings, RunConfig
 from latentdial.errors import LatentdialError
 from latentdial.images import spread
@@ -47,9 +48,9 @@ def import_weights(
         codec = replace(codec, training_codes=codec.encode(chosen))
         save_codes(out, codec.codes, None)
     else:
-        (out / CODES).unlink(missing_ok=True)
+        storage.remove(out / CODES)
     save_model(out, model)
-    (out / CONFIG).write_text(config.to_json(), encoding="utf-8")
+    storage.write(out / CONFIG, config.to_json())
     return codec
 
 

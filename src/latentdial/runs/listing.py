@@ -100,7 +100,7 @@ def find_runs(root: Path) -> list[Path]:
 
 def is_running(folder: Path) -> bool:
     """Whether a process trains in this directory, by its lock."""
-    if not (folder / LOCK).is_file():
+    if (folder / LOCK).is_symlink() or not (folder / LOCK).is_file():
         return False
     lock = FileLock(folder / LOCK)
     try:

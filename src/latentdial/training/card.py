@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from latentdial import storage
 from latentdial.config import RunConfig
 from latentdial.images import ImageSet
 from latentdial.recipes import builder_of
@@ -57,4 +58,4 @@ def write_card(out: Path, config: RunConfig, summary: Record, images: ImageSet) 
         skipped=len(images.skipped),
         interrupted=stopped,
     )
-    (out / CARD).write_text(text, encoding="utf-8")
+    storage.write(out / CARD, text)

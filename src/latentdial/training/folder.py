@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from latentdial import storage
 from latentdial.config import RunConfig
 from latentdial.errors import LatentdialError
-from latentdial.runs.loading import CONFIG, LOCK, METRICS, SUMMARY, TIMES, read_config
+from latentdial.runs.cleaning import CHECKPOINTS
+from latentdial.runs.loading import CONFIG, LOCK, METRICS, SUMMARY, TIMES, read_config, read_summary
 from latentdial.training.loop import Record
 
-FREE = {"epochs", "steps", "checkpoint", "device", "memory", "track", "patience", "time_budget", "compile"}
+SAMPLES = "samples"
+GOING = ".overwriting"  # while a run that is replaced goes
+LENGTH = ("epochs", "steps", "time_budget", "patience")
+FREE = {
+    "epochs",
+    "steps",
+    "checkpoint",
+    "keep_checkpoint",
+    "device",
+    "memory",
+    "track",
+    "patience",
+    "time_budget",
+    "compile",
+}
 PATIENCE = 1.0  # seconds: `latentdial runs` takes the lock for an instant to see whether a run trains
 CLOCK = ("seconds", "images_per_second")
 
@@ -28,12 +42,12 @@ def check_folder(out: Path, config: RunConfig, resume: bool, overwrite: bool) ->
 
     Returns whether there is a run to go on with.
     """
-    exists = (out / CONFIG).exists()
+    exists = os.path.lexists(out / CONFIG) and not (resume and (out / GOING).exists())
     if exists and resume:
         _same(read_config(out), config)
     elif exists and not overwrite:
         raise LatentdialError(f"{out} holds a run already: use --resume, --overwrite or another --out")
-    elif not exists and out.exists() and (not out.is_dir() or {p.name for p in out.iterdir()} - {LOCK}):
+    elif not exists and out.exists() and _holds_other(out):
         raise LatentdialError(f"{out} exists and is no run: choose another --out")
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -44,12 +58,37 @@ def check_folder(out: Path, config: RunConfig, resume: bool, overwrite: bool) ->
     return exists and resume
 
 
+def _holds_other(out: Path) -> bool:
+    """Whether a place holds something that is neither a run nor left by a process that was ended in its first file."""
+    if not out.is_dir():
+        return True
+    names = {path.name for path in out.iterdir()}
+    return GOING not in names and any(name != LOCK and not storage.is_unfinished(name) for name in names)
+
+
+def nothing_left(out: Path, config: RunConfig) -> bool:
+    """Whether a run is trained already as long as `config` asks for, and has no checkpoint to go on from.
+
+    One that is finished and should train for longer is a LatentdialError, before anything in it is touched.
+    """
+    summary, saved = read_summary(out), read_config(out)
+    if summary is None or summary.get("interrupted") or any((out / CHECKPOINTS).glob("step-*")):
+        return False
+    if any(getattr(saved.train, name) != getattr(config.train, name) for name in LENGTH):
+        raise LatentdialError(
+            f"{out} is finished and has no checkpoint to resume from: train it anew with --overwrite "
+            "(--keep-checkpoint keeps those of a finished run)"
+        )
+    return True
+
+
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
     """Only one process trains in a directory; the lock goes with the process, however it ends."""
-    lock = FileLock(out / LOCK)
     try:
-        lock.acquire(timeout=PATIENCE)
+        lock = FileLock(out / LOCK)
+        with storage.explained(out / LOCK):
+            lock.acquire(timeout=PATIENCE)
     except Timeout:
         raise LatentdialError(f"another process trains in {out}: wait for it, or choose another --out") from None
     try:
@@ -59,14 +98,23 @@ def locked(out: Path) -> Iterator[None]:
 
 
 def start_folder(out: Path, config: RunConfig, resuming: bool) -> None:
-    """Write the configuration; a run that is overwritten goes only now, when its pictures are known to be there."""
+    """Write the configuration; a run that is overwritten goes only now, when its pictures are known to be there.
+
+    A mark says that it goes, so that a process that is ended meanwhile leaves no half of a run that looks like one.
+    """
+    storage.sweep(out)
     if resuming:
-        (out / SUMMARY).unlink(missing_ok=True)
-    else:
-        for path in out.iterdir():
-            if path.name != LOCK:
-                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    write(out / CONFIG, config.to_json())
+        if not (out / SAMPLES).is_symlink():
+            storage.sweep(out / SAMPLES)
+        storage.remove(out / SUMMARY)
+        storage.write(out / CONFIG, config.to_json())
+        return
+    storage.write(out / GOING, "")
+    for path in out.iterdir():
+        if path.name not in (LOCK, GOING):
+            storage.remove(path)
+    storage.write(out / CONFIG, config.to_json())
+    storage.remove(out / GOING)
 
 
 def append(out: Path, record: Record) -> None:
@@ -80,30 +128,23 @@ def append(out: Path, record: Record) -> None:
 def keep_until(out: Path, step: int) -> None:
     """Drop the records written after `step`, which will be written again."""
     for path in (out / METRICS, out / TIMES):
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-        write(path, "".join(kept))
+        try:
+            lines = storage.read_bytes(path, storage.MAX_LINES_BYTES).splitlines(keepends=True)
+        except storage.Missing:
+            continue
+        storage.write(path, b"".join(line for line in lines if _until(line, step)))
 
 
-def write(path: Path, data: str | bytes | memoryview) -> None:
-    """Write a file whole or not at all, also where several processes write the same; text as UTF-8."""
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with unfinished.open("wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise LatentdialError(
-            f"cannot write {path} ({error.strerror}): make room, and let one command at a time write there"
-        ) from None
+def _until(line: bytes, step: int) -> bool:
+    """Whether a line is a whole record of a step up to this one."""
+    with suppress(ValueError):
+        found = storage.parse_object(line).get("step")
+        return line.endswith(b"\n") and isinstance(found, int) and found <= step
+    return False
 
 
 def _append(path: Path, record: Record) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
+    storage.append(path, json.dumps(record) + "\n")
 
 
 def _same(saved: RunConfig, wanted: RunConfig) -> None:

@@ -226,7 +226,8 @@ class Loop:
             for j, moments in optimizer.state_dict()["state"].items():
                 kept = {key: t for key, t in moments.items() if isinstance(t, Tensor)}
                 tensors |= {f"optimizer.{i}.{j}.{key}": local(t) for key, t in kept.items()}
-        return tensors | {f"sums.{name}": t for name, t in self._sums.items()}
+        shared = self.world if not self.settings.shard else World()  # with shard each process keeps its own
+        return tensors | {f"sums.{name}": shared.gather(t) for name, t in self._sums.items()}
 
     @torch.no_grad()
     def restore(self, tensors: dict[str, Tensor]) -> None:
@@ -234,17 +235,24 @@ class Loop:
         nets: dict[str, nn.Module | None] = {"model": self.recipe.model, "average": self.average}
         nets |= {f"rival.{rival.name}": rival.net for rival in self.recipe.rivals}
         for room, net in nets.items():
-            for name, held in net.state_dict().items() if net is not None else []:
-                local(held).copy_(tensors[f"{room}.{name}"])
+            held = {} if net is None else {f"{room}.{name}": local(t) for name, t in net.state_dict().items()}
+            check_like({name: tensors[name] for name in held}, held)
+            for name, tensor in held.items():
+                tensor.copy_(tensors[name])
         for i, optimizer in enumerate(self._optimizers()):
             parameters = [p for group in optimizer.param_groups for p in group["params"]]
             moments: dict[int, dict[str, Tensor]] = {}
             for name, tensor in tensors.items():
                 if name.startswith(f"optimizer.{i}."):
                     j, key = name.split(".")[2:]
+                    if tensor.ndim:
+                        check_like({name: tensor}, {name: local(parameters[int(j)])})
                     moments.setdefault(int(j), {})[key] = like(parameters[int(j)], tensor)
             optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
-        self._sums = {n.removeprefix("sums."): t.to(self.device) for n, t in tensors.items() if n.startswith("sums.")}
+        sums = {n.removeprefix("sums."): t.to(self.device) for n, t in tensors.items() if n.startswith("sums.")}
+        if any(t.ndim != 1 for t in sums.values()):
+            raise ValueError("its sums are not one number a process")
+        self._sums = {n: t[self.world.rank] if len(t) == self.world.size else t.mean(0) for n, t in sums.items()}
 
     def published(self) -> dict[str, Tensor]:
         """The whole weights as they would be published now; all processes must ask."""
@@ -321,6 +329,13 @@ def evaluating(*nets: nn.Module) -> Iterator[None]:
     finally:
         for net, mode in zip(nets, modes, strict=True):
             net.train(mode)
+
+
+def check_like(tensors: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
+    """Whether tensors have the names and shapes of others; else a ValueError."""
+    for name in sorted(tensors.keys() | wanted.keys()):
+        if name not in tensors or name not in wanted or tensors[name].shape != wanted[name].shape:
+            raise ValueError(f"{name} does not fit the net")
 
 
 class Clock:

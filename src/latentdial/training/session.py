@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import time
 from dataclasses import dataclass, field, replace
@@ -11,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from latentdial import storage
 from latentdial.config import RunConfig
 from latentdial.errors import LatentdialError
 from latentdial.images import Check, ImageSet, Split
@@ -28,10 +27,10 @@ from latentdial.recipes import build
 from latentdial.runs.loading import MAX_CODES, MODEL, SUMMARY, codec_of, save_canonical, save_codes, save_model
 from latentdial.training.best import Best
 from latentdial.training.card import write_card
-from latentdial.training.checkpoint import Checkpoints, State
+from latentdial.training.checkpoint import Checkpoint, Checkpoints, State
 from latentdial.training.feed import Feed
-from latentdial.training.folder import append, keep_until, write
-from latentdial.training.loop import Loop, Record, WentBad, evaluating
+from latentdial.training.folder import SAMPLES, append, keep_until
+from latentdial.training.loop import Loop, Record, WentBad, check_like, evaluating
 from latentdial.training.material import Material
 from latentdial.training.stopping import Reason, Stop
 from latentdial.training.trackers import Tracker, open_trackers
@@ -111,7 +110,10 @@ class Session:
             self.checkpoints.wait()
         if stopped == "preempted":
             return Finished(self._summary(True), None, stopped, self.world.leads)
-        return self._finish(stopped)
+        finished = self._finish(stopped)
+        if not (stopped or self.config.train.keep_checkpoint):
+            self.checkpoints.remove()
+        return finished
 
     # going on ---------------------------------------------------------------------------------------------------------
 
@@ -119,11 +121,10 @@ class Session:
         if not self.checkpoints.exist():
             self._begin_again()
             return
-        found = self.checkpoints.load()
+        found = self.checkpoints.load(self._room(), self._stand_at)
         for broken in found.broken:
             self.show.say(f"the checkpoint {broken} is broken: going on from the one of step {found.state.step}")
         self._check_same(found.state)
-        self._stand_at(found.state, found.tensors)
         state = found.state
         self.best = Best(self.config.train.monitor, math.inf, state.best_step, state.waited, found.best)
         if state.best is not None:
@@ -141,9 +142,16 @@ class Session:
         if self.world.leads:
             keep_until(self.out, -1)
 
-    def _stand_at(self, state: State, tensors: dict[str, Tensor]) -> None:
-        loop = self.loop
-        loop.restore(tensors)
+    def _room(self) -> int:
+        """Bytes that a file of a checkpoint has at most: weights, their average and moments, with room to spare."""
+        weights = self.loop.recipe.model.state_dict().values()
+        return 16 * sum(tensor.numel() * tensor.element_size() for tensor in weights) + 2**24
+
+    def _stand_at(self, found: Checkpoint) -> None:
+        loop, state = self.loop, found.state
+        loop.restore(found.tensors)
+        if found.best is not None:
+            check_like(found.best, loop.published())
         loop.step, loop.count, loop.seconds, loop.wall = state.step, state.count, state.seconds, state.wall
         if loop.settings.time_budget:
             loop.steps = state.steps
@@ -156,7 +164,7 @@ class Session:
             )
         now = self._setting()
         changed = [
-            f"{name} {state.setting.get(name)} -> {now[name]}" for name in now if state.setting[name] != now[name]
+            f"{name} {state.setting.get(name)} -> {now[name]}" for name in now if state.setting.get(name) != now[name]
         ]
         if changed:
             self.show.say(f"not bit-exact from here on, because of {', '.join(changed)}")
@@ -235,8 +243,10 @@ class Session:
         if not minutes:
             return
         due = time.monotonic() - self._saved > self.checkpoints.due_after(minutes)
+        if self.world.size > 1:  # between two records, where no process has sums that the others do not know
+            due = self.loop.count == 0 and due
         if self.checkpoints.sharded:
-            due = self.loop.count == 0 and self.world.any(due)
+            due = self.world.any(due)
         if due:
             self._checkpoint()
 
@@ -255,13 +265,11 @@ class Session:
         model = self._published_model()
         if not self.world.leads:
             return
-        folder = self.out / "samples"
-        folder.mkdir(exist_ok=True)
         pictures = self.images.pixels[self.parts.validation[:STRIP]]
         with evaluating(model):
             made = codec_of(model, self.config, self.out.name, self.loop.device).reconstruct(pictures)
         strip = montage([pictures, made])
-        save_png(folder / f"step-{self.loop.step:06d}.png", strip, 2)
+        save_png(self.out / SAMPLES / f"step-{self.loop.step:06d}.png", strip, 2, self.out)
         for tracker in self.trackers:
             tracker.picture("samples", self.loop.step, strip)
 
@@ -290,12 +298,12 @@ class Session:
         self.loop = self.material.loop(self.config.train)
         self.checkpoints.wait()
         if self.checkpoints.exist():
-            found = self.checkpoints.load()
-            self._stand_at(found.state, found.tensors)
+            self.checkpoints.load(self._room(), self._stand_at)
         batch = back_to_last_good(self.loop, bad.step)
         if batch is None:
             return bad
-        np.save(self.out / BAD_BATCH, batch.cpu().numpy())
+        with storage.writing(self.out / BAD_BATCH) as file:
+            np.save(file, batch.cpu().numpy())
         self._finish("interrupted")
         return LatentdialError(
             f"the term {bad.term} became {bad.value} after step {self.loop.step + 1}: "
@@ -327,7 +335,7 @@ class Session:
                 save_codes(self.out, codes, kl)
             save_model(self.out, model)
             write_card(self.out, self.config, summary, self.images)
-            write(self.out / SUMMARY, json.dumps(summary, indent=1) + "\n")
+            storage.write_json(self.out / SUMMARY, summary)
             for tracker in self.trackers:
                 tracker.finish(summary)
         codec = codec_of(model.requires_grad_(False), self.config, self.out.name, self.loop.device, codes, kl)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from latentdial import storage
 from latentdial.config import AugmentSettings, DataSettings, Geometry, ModelSettings, Options, RunConfig, TrainSettings
 from latentdial.errors import LatentdialError
 from latentdial.images import Check, ImageSet, Split, open_at_once, open_images, split_images
@@ -15,8 +16,8 @@ from latentdial.machine.precision import choose_device
 from latentdial.machine.world import World, join_world
 from latentdial.progress import Show
 from latentdial.recipes import Recipe, build
-from latentdial.runs.loading import read_config
-from latentdial.training.folder import check_folder, locked, start_folder
+from latentdial.runs.loading import load, read_config, read_summary
+from latentdial.training.folder import check_folder, locked, nothing_left, start_folder
 from latentdial.training.material import Material, gather_material
 from latentdial.training.planning import largest_batch
 from latentdial.training.session import Changed, Finished, Session
@@ -75,6 +76,12 @@ def _train_run(config: RunConfig, out: Path, resume: bool, overwrite: bool, show
         stack.callback(world.leave)
         config = _settled(config, show)  # a bad option is said before any picture is decoded
         resuming = check_folder(out, config, resume, overwrite)
+        if resuming and nothing_left(out, config):
+            if world.leads:
+                with locked(out):
+                    storage.sweep(out)
+            show.say(f"{out} is trained already: nothing is left to do")
+            return Finished(read_summary(out) or {}, load(out, device), "", world.leads)
         if world.leads:
             stack.enter_context(locked(out))
         images, check = (

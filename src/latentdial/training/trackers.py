@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -15,9 +14,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from latentdial import storage
 from latentdial.config import RunConfig
 from latentdial.errors import LatentdialError
-from latentdial.training.folder import write
 
 IDS = "trackers.json"  # the ids under which a resumed run goes on
 PROJECT = "latentdial"
@@ -234,12 +233,12 @@ def settings(config: RunConfig) -> dict[str, Any]:
 def read_ids(out: Path) -> dict[str, str]:
     """The ids that a run has with its trackers; those that are no plain word are left out."""
     try:
-        found = json.loads((out / IDS).read_text(encoding="utf-8"))
-        return {name: key for name, key in found.items() if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", key)}
-    except (OSError, ValueError, AttributeError, TypeError):
+        found = storage.read_json(out / IDS)
+    except LatentdialError:
         return {}
+    return {name: key for name, key in found.items() if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", str(key))}
 
 
 def keep_id(out: Path, name: str, key: str) -> None:
     """Note the id of a run with a tracker."""
-    write(out / IDS, json.dumps(read_ids(out) | {name: key}) + "\n")
+    storage.write_json(out / IDS, read_ids(out) | {name: key})
