@@ -65,7 +65,8 @@ def forked(job, end_at: int | None = None, full: bool = False) -> tuple[int, int
         job()
     except LatentdialError as error:
         told = str(error)
-        os._exit(SAID if full and "\n" not in told and "free some space" in told else 1)
+        remedy = "free some space" in told or "use --cache DIR" in told
+        os._exit(SAID if full and "\n" not in told and remedy else 1)
     except BaseException:
         traceback.print_exc()
         os._exit(1)
