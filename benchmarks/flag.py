@@ -17,11 +17,11 @@ import numpy as np
 from skimage.feature import hog
 from sklearn.metrics import roc_auc_score
 
-from latentdial.directions.labelled import run_pictures
 from latentdial.latent.naming import axis_directions, canonical_directions
 from latentdial.latent.safe_range import reach
 from latentdial.latent.support import fit_support
 from latentdial.runs.loading import load
+from latentdial.runs.pictures import run_pictures
 
 EDITS, REACH = 800, 8.0
 

@@ -45,13 +45,14 @@ from judges import (
 )
 from latentdial.attributes.known import Attributes
 from latentdial.directions.finding import attribute_direction, linear_reader
-from latentdial.directions.labelled import Attribute, attributes_of, learn_attributes, run_pictures
+from latentdial.directions.labelled import Attribute, attributes_of, learn_attributes
 from latentdial.images import ImageSet
 from latentdial.images.avatars import CHOICES, RANGES, draw_all
 from latentdial.latent.codec import Codec
 from latentdial.latent.naming import axis_directions, canonical_directions, make_direction
 from latentdial.latent.steering import by_attributes, conditioned, refined
 from latentdial.runs.loading import load
+from latentdial.runs.pictures import run_pictures
 
 AVATARS = ["skin.614335", "hair.bob", "hair_colour.c93305", "glasses.sunglasses", "beard.beardMedium"]
 AVATARS += ["clothes.ff5c5c", "background.ffd5dc", "x"]

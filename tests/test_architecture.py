@@ -22,7 +22,7 @@ FLOORS = [
     {"attributes", "priors"},
     {"latent"},
     {"runs"},
-    {"training", "directions"},
+    {"training", "directions", "anomaly"},
     {"explorer", "report", "codes"},
     {"cli"},
     {"__init__", "__main__"},

@@ -21,7 +21,6 @@ from latentdial.directions.labelled import (
     learn_attributes,
     make_attribute,
     read_labels,
-    run_pictures,
 )
 from latentdial.directions.measuring import attribute_reading, explained_shares, measure, ordered, with_side_effects
 from latentdial.errors import LatentdialError
@@ -40,6 +39,7 @@ from latentdial.latent.support import fit_support
 from latentdial.measure.change import change
 from latentdial.report.figures import edit_sheet
 from latentdial.runs.loading import load, save_directions
+from latentdial.runs.pictures import run_pictures
 from latentdial.training import train
 
 LATENT, SIDE = 5, 8

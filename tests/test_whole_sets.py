@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from latentdial.config import DataSettings, Geometry
-from latentdial.directions import labelled
 from latentdial.errors import LatentdialError
 from latentdial.images import ImageSet, arrays, open_images, spread
 from latentdial.images.geometry import Unreadable, decode
+from latentdial.runs import pictures
 from pictures import encoded, photo, write_folder
 
 datasets = pytest.importorskip("datasets")
@@ -189,8 +189,8 @@ def test_pictures_are_taken_from_all_over_a_set():
 
 def test_what_a_run_learns_of_attributes_is_from_all_over_its_set(codec, monkeypatch):
     """Sets are often in the order of their labels: the first pictures would hold the first labels alone."""
-    monkeypatch.setattr(labelled, "MAX_PICTURES", 8)
-    few, _ = labelled.run_pictures(codec)
+    monkeypatch.setattr(pictures, "MAX_PICTURES", 8)
+    few, _ = pictures.run_pictures(codec)
     places = [int(name.partition("[")[2].rstrip("]")) for name in few.names]
     assert len(places) == 8
     assert places[0] < 8

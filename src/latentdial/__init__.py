@@ -9,6 +9,7 @@ from latentdial.errors import LatentdialError
 from latentdial.version import VERSION as __version__
 
 if TYPE_CHECKING:
+    from latentdial.anomaly.detecting import anomalies
     from latentdial.codes.reading import read_codes
     from latentdial.explorer import explore
     from latentdial.latent.codec import Codec, wrap
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Codec": "latentdial.latent.codec",
+    "anomalies": "latentdial.anomaly.detecting",
     "compare": "latentdial.report.compare",
     "dimensions": "latentdial.latent.effect",
     "edit": "latentdial.latent.editing",
@@ -37,6 +39,7 @@ __all__ = [
     "Codec",
     "LatentdialError",
     "__version__",
+    "anomalies",
     "compare",
     "dimensions",
     "edit",

@@ -30,6 +30,7 @@ COMMANDS = {
     "average": "decode the mean code of groups of pictures",
     "analogy": "make D so that A : B :: C : D",
     "fit-prior": "fit densities to the codes of a run, so that it can be sampled",
+    "anomalies": "score which pictures do not belong, with a threshold from normal ones",
     "sample": "draw new pictures",
     "encode": "write the codes of a whole set of pictures, resumable, shared by processes",
     "runs": "list the runs below a directory with their settings and results, or follow them",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +16,12 @@ from latentdial.attributes.reader import part_of, train_reader, truth_of
 from latentdial.attributes.writer import train_writer
 from latentdial.directions.finding import attribute_direction
 from latentdial.errors import LatentdialError
-from latentdial.images import ImageSet, open_images, split_images, spread
+from latentdial.images import ImageSet
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction
 
 MAX_CATEGORIES = 24
-MAX_PICTURES = 10_000
 MIN_SHARE = 0.01  # of the pictures that must have a value for it to get a direction
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,19 +41,6 @@ class Attribute:
         """The columns (N, C), one left out where they add up to one."""
         columns = list(self.columns.values())
         return np.stack(columns[1:] if len(columns) > 1 else columns, axis=1)
-
-
-def run_pictures(codec: Codec, data: str | None = None, progress: Progress | None = None) -> tuple[ImageSet, ImageSet]:
-    """The training and the held-out pictures of a run, read again from its data or from `data`."""
-    if codec.config is None:
-        raise LatentdialError(f"{codec.name} is no run: give pictures and labels from Python")
-    config = codec.config
-    settings = config.data if data is None else replace(config.data, source=data, limit=None)
-    images = open_images(settings, config.geometry, *([] if progress is None else [progress]))
-    parts = split_images(images, config.data.holdout, config.train.seed)
-    return images.take(parts.train[spread(len(parts.train), MAX_PICTURES)]), images.take(
-        np.concatenate([parts.validation, parts.test])
-    )
 
 
 def attributes_of(images: ImageSet) -> list[Attribute]:

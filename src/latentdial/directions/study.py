@@ -17,7 +17,6 @@ from latentdial.directions.labelled import (
     attributes_of,
     learn_attributes,
     read_labels,
-    run_pictures,
 )
 from latentdial.directions.measuring import TOP, explained_shares, measure, ordered, with_side_effects
 from latentdial.errors import LatentdialError
@@ -29,6 +28,7 @@ from latentdial.latent.stored import Stored, merged
 from latentdial.latent.support import Support, fit_support
 from latentdial.measure.disentanglement import binned, scores
 from latentdial.runs.loading import load, read_directions, save_directions
+from latentdial.runs.pictures import run_pictures
 
 Progress = Callable[[str, int, int], None]
 

@@ -69,7 +69,7 @@ class Separation:
 def separation(scores: np.ndarray, odd: np.ndarray) -> Separation | None:
     """The separation of odd (N,) yes/no by scores (N,); None where all pictures are of one kind.
 
-    The interval is that of DeLong et al. (Biometrics 44, 1988), on the scale of the logit so that it stays within 0 to 1.
+    The interval is that of DeLong et al. (Biometrics 44, 1988), on the scale of the logit.
 
     >>> separation(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True])).auroc
     0.75

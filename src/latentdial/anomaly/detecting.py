@@ -1,0 +1,256 @@
+"""Find the pictures that do not belong: fit a detector to a codec or take the one of its run, and score pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latentdial.anomaly.calibrating import corrected
+from latentdial.anomaly.detector import FALSE_ALARMS, Detector, fit_detector
+from latentdial.anomaly.stored import read_detector, save_detector, save_settings
+from latentdial.anomaly.truth import truth_of
+from latentdial.config import DataSettings
+from latentdial.errors import LatentdialError
+from latentdial.images import ImageSet, open_images
+from latentdial.images.geometry import SUFFIXES
+from latentdial.latent.codec import Codec, Picture
+from latentdial.measure.change import COLUMNS, ROWS
+from latentdial.progress import Show
+from latentdial.runs.loading import load
+from latentdial.runs.pictures import run_pictures
+
+BLOCK = 256  # pictures whose maps are held at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Anomalies:
+    """The scores of N pictures, higher for odder ones (scikit-learn's `decision_function` has the other sign)."""
+
+    names: list[str]
+    score: np.ndarray  # (N,) mean surprise in nats: about 1 for normal pictures
+    percentile: np.ndarray  # (N,) of held-out normal pictures that score no higher
+    scores: dict[str, np.ndarray]  # every single score, (N,)
+    surprise: dict[str, np.ndarray]  # -ln of its tail probability among normal pictures, nats, (N,)
+    peak: np.ndarray  # (N, 2) row and column of the oddest place, as shares of the side; nan without maps
+    detector: Detector
+    notes: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def threshold(self) -> float | None:
+        """The score above which a picture is called odd; None where it cannot be said."""
+        return self.detector.threshold
+
+    @property
+    def odd(self) -> np.ndarray | None:
+        """Which pictures are called odd, (N,); None where it cannot be said."""
+        return None if self.threshold is None else self.score > self.threshold
+
+    @property
+    def reason(self) -> list[str]:
+        """The single score that says most in the combined one, for each picture."""
+        weights = dict(zip(self.detector.tails.names, self.detector.tails.weights, strict=True))
+        names = self.detector.combined
+        shares = np.stack([weights[name] * self.surprise[name] for name in names], axis=1)
+        return [names[i] for i in shares.argmax(1)]
+
+    @property
+    def where(self) -> list[str]:
+        """The ninth of each picture that holds its oddest place, in words; empty without maps."""
+        return ["" if np.isnan(place).any() else _ninth(*(3 * place).astype(int).clip(0, 2)) for place in self.peak]
+
+    @property
+    def order(self) -> np.ndarray:
+        """The pictures by score, oddest first, (N,)."""
+        return np.argsort(-self.score, kind="stable")
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """One record for each picture, in the order given."""
+        odd, reason, where = self.odd, self.reason, self.where
+        for i, name in enumerate(self.names):
+            yield {
+                "file": name,
+                "score": float(self.score[i]),
+                "percentile": float(self.percentile[i]),
+                "odd": None if odd is None else bool(odd[i]),
+                "reason": reason[i],
+                "where": where[i],
+                "row": None if np.isnan(self.peak[i, 0]) else float(self.peak[i, 0]),
+                "column": None if np.isnan(self.peak[i, 1]) else float(self.peak[i, 1]),
+                **{name: float(values[i]) for name, values in self.scores.items()},
+            }
+
+    def frame(self) -> Any:
+        """The rows as a pandas DataFrame; needs pandas."""
+        try:
+            from pandas import DataFrame
+        except ImportError:
+            raise LatentdialError("a frame needs pandas: pip install pandas, or use rows()") from None
+        return DataFrame(list(self.rows()))
+
+    def with_false_alarms(self, share: float | str) -> Anomalies:
+        """The same scores with another threshold: that of so many false alarms, such as 0.02 or "2%"."""
+        return replace(self, detector=replace(self.detector, false_alarms=parse_share(share), corrected=None))
+
+    def correct(self, labels: Mapping[str, str | bool | int]) -> Anomalies:
+        """The same scores with the threshold corrected by a handful of labels: whether pictures, by name, are odd."""
+        words = {name: label if isinstance(label, str) else str(int(label)) for name, label in labels.items()}
+        truth = truth_of(words, self.names, (), "the labels")
+        start = self.threshold if self.threshold is not None else float(self.detector.normal.max())
+        moved = corrected(start, self.score[truth.known], truth.odd[truth.known])
+        return replace(self, detector=replace(self.detector, corrected=moved))
+
+
+def anomalies(
+    codec: Codec | str | Path,
+    pictures: Picture | list[Picture] | ImageSet,
+    *,
+    normal: Any = None,
+    false_alarms: float | str | None = None,
+    scores: Sequence[str] | None = None,
+    again: bool = False,
+    show: Show | None = None,
+) -> Anomalies:
+    """Score how odd pictures are to a codec, or to the run in a directory, which then keeps what was fitted.
+
+    What is normal comes from pictures that a run was not trained on, or from `normal`: pictures, or a source of them
+    that a run can open. `pictures` may also be such a source. Too few normal pictures are a LatentdialError.
+
+    >>> import torch, latentdial
+    >>> rng = np.random.default_rng(0)
+    >>> normal = rng.integers(90, 110, (60, 8, 8, 3), np.uint8)
+    >>> down, up = torch.nn.Linear(192, 2), torch.nn.Linear(2, 192)
+    >>> found = anomalies(latentdial.wrap(down, up, size=8), np.full((2, 8, 8, 3), 255, np.uint8), normal=normal)
+    >>> found.percentile.tolist()
+    [100.0, 100.0]
+    """
+    show = show or Show()
+    folder = None if isinstance(codec, Codec) else Path(codec)
+    held = codec if isinstance(codec, Codec) else load(codec)
+    share = None if false_alarms is None else parse_share(false_alarms)
+    detector, notes = None, []
+    if folder is not None and normal is None and scores is None and not again:
+        detector = read_detector(folder, held)
+    if detector is None:
+        detector, notes = _fitted(held, normal, share, scores, show)
+        if folder is not None:
+            save_detector(folder, held, detector)
+    elif share is not None and share != detector.false_alarms:
+        detector = replace(detector, false_alarms=share, corrected=None)
+        if folder is not None:
+            save_settings(folder, held, detector)
+    names, pixels = _opened(held, pictures, show)
+    return scored(held, detector, names, pixels, show, notes)
+
+
+def scored(
+    codec: Codec, detector: Detector, names: list[str], pixels: Any, show: Show | None = None, notes: Sequence[str] = ()
+) -> Anomalies:
+    """The scores of uint8 pictures (N, H, W, C) that fit the codec, by a detector."""
+    show, total = show or Show(), len(pixels)
+    parts: list[tuple[dict[str, np.ndarray], np.ndarray]] = []
+    for start in range(0, total, BLOCK):
+        measured = detector.scorer.measure(codec, pixels[start : start + BLOCK], detector.tails.names)
+        parts.append((detector.scorer.scores(measured), _peaks(detector.heat(measured), len(measured))))
+        show.advance("scoring", min(start + BLOCK, total), total)
+    scores = {name: np.concatenate([found[name] for found, _ in parts]) for name in detector.tails.names}
+    combined = detector.tails.combined(scores)
+    each = dict(zip(detector.tails.names, detector.tails.surprise(scores).T, strict=True))
+    peak = np.concatenate([place for _, place in parts])
+    said = [*notes, *detector.notes()]
+    return Anomalies(names, combined, detector.percentiles(combined), scores, each, peak, detector, said)
+
+
+def heat_of(codec: Codec, detector: Detector, pixels: Any) -> np.ndarray:
+    """How odd each place of uint8 pictures (N, H, W, C) is, (N, G, G); see `Detector.heat`."""
+    names = [name for name, weight in zip(detector.tails.names, detector.tails.weights, strict=True) if weight > 0]
+    return detector.heat(detector.scorer.measure(codec, pixels, names))
+
+
+def parse_share(text: float | str) -> float:
+    """A share from 0.01, "0.01" or "1%".
+
+    >>> parse_share("2.5%")
+    0.025
+    """
+    try:
+        plain = str(text).strip()
+        share = float(plain.removesuffix("%")) / (100 if plain.endswith("%") else 1)
+    except ValueError:
+        raise LatentdialError(f"cannot read the share {text!r}: write it as 1% or 0.01") from None
+    if not 0 < share < 1:
+        raise LatentdialError(f"a share of {text} is out of range: use one such as 1%")
+    return share
+
+
+def _fitted(
+    codec: Codec, normal: Any, share: float | None, scores: Sequence[str] | None, show: Show
+) -> tuple[Detector, list[str]]:
+    training, held_out, notes = _normal_pictures(codec, normal, show)
+    progress = lambda done, total: show.advance("looking at normal pictures", done, total)  # noqa: E731
+    wanted = share or FALSE_ALARMS
+    return fit_detector(codec, training, held_out, false_alarms=wanted, scores=scores, progress=progress), notes
+
+
+def _normal_pictures(codec: Codec, normal: Any, show: Show) -> tuple[Any, Any, list[str]]:
+    """Pictures to fit densities to, held-out normal pictures, and what is to be said of them."""
+    training = None
+    if codec.config is not None and codec.config.data.source:
+        try:
+            training, held_out = run_pictures(codec, progress=show.advance)
+        except LatentdialError as error:
+            if normal is None:
+                raise LatentdialError(
+                    f"the pictures of the run are gone ({error}): give normal ones with --normal"
+                ) from None
+    if normal is None:
+        if training is None:
+            raise LatentdialError(f"{codec.name} does not say what it was trained on: give normal pictures (--normal)")
+        return training.pixels, held_out.pixels, []
+    _, pixels = _opened(codec, normal, show)
+    if training is None:
+        half = np.arange(len(pixels)) % 2 == 0
+        return pixels[half], pixels[~half], []
+    seen = {picture.tobytes() for chunk in training.pixels.chunks() for picture in chunk}
+    fresh = np.array([picture.tobytes() not in seen for picture in pixels])
+    known = len(fresh) - int(fresh.sum())
+    said = [f"{known} of the normal pictures were trained on, and say nothing of new ones: left out"] if known else []
+    return training.pixels, pixels[fresh], said
+
+
+def _opened(codec: Codec, pictures: Any, show: Show) -> tuple[list[str], Any]:
+    """The names of pictures, and their pixels as the codec takes them."""
+    if isinstance(pictures, ImageSet):
+        return pictures.names, pictures.pixels
+    if isinstance(pictures, str | Path) and _is_set(Path(pictures)):
+        images = open_images(DataSettings(str(pictures)), codec.geometry, show.advance)
+        return images.names, images.pixels
+    names = [str(one) if isinstance(one, str | Path) else "" for one in pictures] if isinstance(pictures, list) else []
+    pixels = codec.pictures(pictures)
+    if not len(pixels):
+        raise LatentdialError("there are no pictures to score: give at least one")
+    single = [str(pictures)] if isinstance(pictures, str | Path) else names
+    return [single[i] if i < len(single) and single[i] else str(i) for i in range(len(pixels))], pixels
+
+
+def _is_set(path: Path) -> bool:
+    """Whether a path is a source of pictures and no single one."""
+    return not path.is_file() or path.suffix.lower() not in SUFFIXES
+
+
+def _peaks(heat: np.ndarray, n: int) -> np.ndarray:
+    """Row and column of the oddest place of maps (N, G, G), as shares of the side, (N, 2)."""
+    if not heat.size:
+        return np.full((n, 2), np.nan)
+    at = heat.reshape(n, -1).argmax(1)
+    return (np.stack(np.divmod(at, heat.shape[1]), axis=1) + 0.5) / heat.shape[1]
+
+
+def _ninth(row: int, column: int) -> str:
+    return "centre" if (row, column) == (1, 1) else f"{ROWS[row]} {COLUMNS[column]}"

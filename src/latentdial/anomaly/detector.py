@@ -1,0 +1,182 @@
+"""A detector: the scores of a codec, fitted and calibrated on normal pictures, with a check of what they can see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from latentdial.anomaly.calibrating import (
+    FOLDS,
+    MIN_NORMAL,
+    Tails,
+    fit_tails,
+    least_false_alarms,
+    percentiles,
+    threshold_for,
+)
+from latentdial.anomaly.scoring import ABOUT, COMBINED, SLOW, Measured, Scorer, fit_scorer
+from latentdial.anomaly.shifted import shifted
+from latentdial.anomaly.views import Progress
+from latentdial.errors import LatentdialError
+from latentdial.images import spread
+from latentdial.latent.codec import Codec
+from latentdial.measure.anomaly import separation
+
+MOST_NORMAL = 2000  # held-out pictures used at most
+CHECKED = 200  # of them that are shifted for the check
+TOLD_APART = 0.65  # AUROC of shifted pictures below which a score is said to see nothing
+ERRORS = ("squares", "error", "ssim")
+FALSE_ALARMS = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Detector:
+    """Tells how odd pictures are to a codec, and from which score on they are called odd."""
+
+    scorer: Scorer
+    tails: Tails
+    normal: np.ndarray  # (n,) combined scores of held-out normal pictures, none used for its own
+    false_alarms: float  # stated share of normal pictures above the threshold
+    told_apart: dict[str, float] = field(default_factory=dict)  # AUROC of every score on shifted pictures
+    corrected: float | None = None  # threshold after correction by labels
+
+    @property
+    def threshold(self) -> float | None:
+        """The combined score above which a picture is called odd; None where it cannot be said."""
+        return threshold_for(self.normal, self.false_alarms) if self.corrected is None else self.corrected
+
+    @property
+    def combined(self) -> list[str]:
+        """The scores that make up the combined one."""
+        return [name for name, weight in zip(self.tails.names, self.tails.weights, strict=True) if weight > 0]
+
+    def heat(self, measured: Measured) -> np.ndarray:
+        """How odd each place of N pictures is, (N, G, G).
+
+        0 and 1 are as odd as the oddest place of a half, and of a twentieth, of the normal pictures. It is the mean
+        over the maps that count, each weighted as in the combined score.
+        """
+        found, total = [], 0.0
+        for name, column, weight in zip(self.tails.names, self.tails.columns.T, self.tails.weights, strict=True):
+            if name in measured.maps and weight > 0:
+                middle, high = np.median(column), np.quantile(column, 0.95)
+                found.append(
+                    weight * (self.scorer.regions(name, measured.maps[name]) - middle) / max(high - middle, 1e-9)
+                )
+                total += weight
+        side = max((maps.shape[1] for maps in found), default=0)
+        return sum((enlarged(maps, side) for maps in found), np.zeros(())) / total if found else np.zeros((0, 1, 1))
+
+    def percentiles(self, combined: np.ndarray) -> np.ndarray:
+        """The share of normal pictures that score no higher, in percent, for combined scores (N,)."""
+        return percentiles(combined, self.normal)
+
+    def notes(self) -> list[str]:
+        """What a person should know before trusting the scores."""
+        said = []
+        if self.threshold is None:
+            least = least_false_alarms(len(self.normal))
+            said.append(
+                f"{len(self.normal)} held-out normal pictures cannot vouch for {self.false_alarms:.3g} false alarms: "
+                f"nothing is called odd; allow --false_alarms {100 * least:.2g}% or give more with --normal"
+            )
+        blind = [self.told_apart[name] for name in ERRORS if name in self.told_apart]
+        if blind and max(blind) < TOLD_APART:
+            said.append(
+                f"the codec reconstructs pictures with pasted and turned parts as well as normal ones (AUROC "
+                f"{max(blind):.2f} by its errors), so its errors say little: train with fewer latent dimensions"
+            )
+        if self.told_apart.get("combined", 1.0) < TOLD_APART:
+            said.append(
+                f"pictures with pasted and turned parts are hardly told from normal ones (AUROC "
+                f"{self.told_apart['combined']:.2f}): expect little of these scores"
+            )
+        if self.scorer.layers is None:
+            said.append("the encoder has no layers with places, so that its layers are not scored")
+        return said
+
+
+def fit_detector(
+    codec: Codec,
+    training: Any,
+    held_out: Any,
+    *,
+    false_alarms: float = FALSE_ALARMS,
+    scores: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> Detector:
+    """Fit scores to training pictures and calibrate them on held-out normal pictures, both uint8 (N, H, W, C).
+
+    `scores` name those that make up the combined one. Too few normal pictures and unknown names are a LatentdialError.
+    """
+    if len(held_out) < MIN_NORMAL:
+        raise LatentdialError(
+            f"what is normal cannot be said from {len(held_out)} held-out pictures: give at least {MIN_NORMAL} normal "
+            "pictures with --normal"
+        )
+    held_out = held_out[spread(len(held_out), MOST_NORMAL)]
+    scorer = fit_scorer(codec, training, codec.training_codes)
+    combined = _chosen(scorer.available(codec), scores)
+    names = [name for name in scorer.available(codec) if name in combined or name not in SLOW]
+    measured = scorer.measure(codec, held_out, names, progress)
+    crossed = _crossed(scorer, measured, len(held_out))
+    tails = fit_tails(crossed, combined)
+    folds = np.arange(len(held_out)) % FOLDS
+    normal = np.empty(len(held_out))
+    for fold in range(FOLDS):
+        others = fit_tails({name: values[folds != fold] for name, values in crossed.items()}, combined)
+        normal[folds == fold] = others.combined({name: values[folds == fold] for name, values in crossed.items()})
+    detector = Detector(scorer.with_normal(measured), tails, normal, false_alarms)
+    return replace(detector, told_apart=_told_apart(codec, detector, held_out, crossed))
+
+
+def _chosen(available: list[str], scores: Sequence[str] | None) -> list[str]:
+    if scores is None:
+        return [name for name in COMBINED if name in available]
+    odd = [name for name in scores if name not in available]
+    if odd:
+        known = "" if odd[0] not in ABOUT else " for this codec"
+        raise LatentdialError(f"there is no score {odd[0]!r}{known}: choose from {', '.join(available)}")
+    return list(scores)
+
+
+def _crossed(scorer: Scorer, measured: Measured, n: int) -> dict[str, np.ndarray]:
+    """The scores of held-out pictures, each by what is normal among those of other folds."""
+    folds = np.arange(n) % FOLDS
+    found: dict[str, np.ndarray] = {}
+    for fold in range(FOLDS):
+        of_others = scorer.with_normal(_part(measured, folds != fold))
+        for name, values in of_others.scores(_part(measured, folds == fold)).items():
+            found.setdefault(name, np.empty(n))[folds == fold] = values
+    return found
+
+
+def _part(measured: Measured, which: np.ndarray) -> Measured:
+    flat, maps = ({name: values[which] for name, values in held.items()} for held in (measured.flat, measured.maps))
+    return Measured(flat, maps)
+
+
+def _told_apart(
+    codec: Codec, detector: Detector, held_out: np.ndarray, crossed: dict[str, np.ndarray]
+) -> dict[str, float]:
+    """The AUROC of every score, and of the combined one, on held-out pictures against the same with parts shifted."""
+    few = spread(len(held_out), CHECKED)
+    names = [name for name in detector.tails.names if name not in SLOW]
+    moved = detector.scorer.scores(detector.scorer.measure(codec, shifted(held_out[few]), names))
+    if set(names) == set(detector.tails.names):
+        moved["combined"], crossed = detector.tails.combined(moved), crossed | {"combined": detector.normal}
+    found = {}
+    for name, values in moved.items():
+        both = np.concatenate([crossed[name][few], values])
+        told = separation(both, np.repeat([False, True], len(few)))
+        found[name] = 0.5 if told is None else told.auroc
+    return found
+
+
+def enlarged(maps: np.ndarray, side: int) -> np.ndarray:
+    """Maps (N, G, G) with every place repeated, (N, side, side)."""
+    rows = (np.arange(side) * maps.shape[1]) // side
+    return maps[:, rows][:, :, rows]

@@ -1,0 +1,172 @@
+"""`latentdial anomalies`: score which pictures do not belong."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from latentdial.cli.shared import (
+    DATA,
+    cache_option,
+    json_option,
+    print_json,
+    print_table,
+    run_argument,
+    say_written,
+    write_file,
+)
+
+
+def add_options(parser: ArgumentParser) -> None:
+    run_argument(parser)
+    parser.add_argument("pictures", type=str, help="the pictures to score: " + DATA)
+    parser.add_argument("--out", type=str | None, default=None, help="CSV: file, score, percentile, odd, reason, place")
+    parser.add_argument("--report", type=str | None, default=None, help="HTML page with the oddest pictures")
+    parser.add_argument(
+        "--submit", type=str | None, default=None, help="CSV of two columns, ID and score, as courses ask"
+    )
+    parser.add_argument("--normal", type=str | None, default=None, help="normal pictures; default: the run's held-out")
+    parser.add_argument(
+        "--false_alarms",
+        type=str | None,
+        default=None,
+        help="share of normal pictures that may be called odd, such as 1%%, which is the default",
+    )
+    parser.add_argument("--labels", type=str | None, default=None, help="a CSV of file,label; or data: their own")
+    parser.add_argument(
+        "--good", type=str, nargs="+", default=[], help="labels of normal pictures; default: 0 normal good"
+    )
+    parser.add_argument(
+        "--masks", type=str | None, default=None, help="where pictures are odd: a folder of masks, or array"
+    )
+    parser.add_argument("--correct", type=str | None, default=None, help="move the threshold by the labels of this CSV")
+    parser.add_argument(
+        "--scores", type=str, nargs="+", default=[], help="what makes up the score; default: all that help"
+    )
+    parser.add_argument("--again", action="store_true", help="fit again what the run holds already")
+    parser.add_argument("--top", type=int, default=12, help="of the oddest pictures that are listed")
+    cache_option(parser)
+    json_option(parser)
+
+
+def run(options: Namespace) -> None:
+    from latentdial.anomaly.detecting import anomalies, heat_of
+    from latentdial.anomaly.truth import agreement, mask_sample, read_masks, read_truth
+    from latentdial.cli.shared import load_run
+    from latentdial.config import DataSettings
+    from latentdial.images import open_images
+    from latentdial.progress import show_progress
+
+    with show_progress() as show:
+        codec = load_run(options.run)
+        images = open_images(DataSettings(options.pictures), codec.geometry, show.advance)
+        truth = read_truth(options.labels, images, options.good) if options.labels else None
+        masks = read_masks(options.masks, images, codec.geometry) if options.masks else None
+        found = anomalies(
+            options.run,
+            images,
+            normal=options.normal,
+            false_alarms=options.false_alarms,
+            scores=options.scores or None,
+            again=options.again,
+            show=show,
+        )
+        if options.correct:
+            found = _corrected(found, options, codec)
+        agrees = None
+        if truth is not None or masks is not None:
+            truth = truth or _by_masks(masks)
+            few = None if masks is None else mask_sample(masks)
+            heat = None if few is None else _at_side(heat_of(codec, found.detector, images.pixels[few]), codec)
+            agrees = agreement(found.score, found.scores, found.odd, truth, heat, None if few is None else masks[few])
+        if options.report:
+            from latentdial.report.anomalies import write_anomalies
+
+            write_anomalies(codec, found, images, Path(options.report), truth, agrees, options.normal, show)
+    if options.out:
+        write_file(lambda path: _write_table(path, list(found.rows())), options.out)
+    if options.submit:
+        write_file(lambda path: _write_table(path, _submission(found)), options.submit)
+    if options.json:
+        print_json({"run": options.run, **_summary(found), "agreement": agrees.as_dict() if agrees else None})
+        return
+    _say(found, agrees, options)
+
+
+def _corrected(found: Any, options: Namespace, codec: Any) -> Any:
+    from latentdial.anomaly.stored import save_settings
+    from latentdial.anomaly.truth import read_labels
+
+    found = found.correct(read_labels(Path(options.correct)))
+    save_settings(Path(options.run), codec, found.detector)
+    return found
+
+
+def _by_masks(masks: Any) -> Any:
+    from latentdial.anomaly.truth import Truth
+
+    return Truth(["marked" if one else "" for one in masks.any((1, 2))])
+
+
+def _at_side(heat: Any, codec: Any) -> Any:
+    from latentdial.anomaly.detector import enlarged
+
+    return enlarged(heat, codec.geometry.size)
+
+
+def _summary(found: Any) -> dict[str, Any]:
+    detector = found.detector
+    return {
+        "threshold": found.threshold,
+        "false_alarms": detector.false_alarms,
+        "corrected": detector.corrected is not None,
+        "normal_pictures": len(detector.normal),
+        "combined": detector.combined,
+        "told_apart": detector.told_apart,
+        "odd": None if found.odd is None else int(found.odd.sum()),
+        "notes": found.notes,
+        "pictures": list(found.rows()),
+    }
+
+
+def _submission(found: Any) -> list[dict[str, Any]]:
+    """IDs as courses number them: the place in an array, else the name of the file."""
+    in_array = all(name.endswith(f"[{i}]") for i, name in enumerate(found.names))
+    return [{"ID": i if in_array else name, "score": float(found.score[i])} for i, name in enumerate(found.names)]
+
+
+def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _say(found: Any, agrees: Any, options: Namespace) -> None:
+    detector = found.detector
+    if found.odd is not None:
+        how = "corrected by labels" if detector.corrected is not None else f"{detector.false_alarms:.3g} false alarms"
+        title = f"{found.odd.sum():,} of {len(found):,} pictures are odd (score above {found.threshold:.2f}, {how})"
+    else:
+        title = f"{len(found):,} pictures, oddest first"
+    rows = [
+        [
+            found.names[i],
+            f"{found.score[i]:.2f}",
+            f"{found.percentile[i]:.1f}",
+            "?" if found.odd is None else "odd" if found.odd[i] else "normal",
+            found.reason[i],
+            found.where[i],
+        ]
+        for i in found.order[: options.top]
+    ]
+    print_table(title, ["picture", "score", "percentile", "verdict", "by", "where"], rows)
+    for sentence in [] if agrees is None else agrees.sentences():
+        print(sentence)
+    for note in found.notes:
+        print(f"note: {note}")
+    for path in (options.out, options.submit, options.report):
+        say_written(path)
