@@ -17,6 +17,7 @@ from latentdial.errors import LatentdialError
 
 FOLDS = 5
 MIN_NORMAL = 20
+BLIND = 0.1  # of the weight of a score that sees all shifted pictures, for one that sees none
 TAIL = 0.95  # quantile whose distance from the median is the unit beyond the largest normal score
 
 
@@ -43,13 +44,15 @@ class Tails:
         return (self.surprise(scores) * self.weights).sum(1)
 
 
-def fit_tails(scores: Mapping[str, np.ndarray], combined: Sequence[str]) -> Tails:
+def fit_tails(scores: Mapping[str, np.ndarray], combined: Sequence[str], sees: Mapping[str, float]) -> Tails:
     """The tails of the scores of held-out normal pictures, each (n,); `combined` make up the combined score."""
     columns = np.sort(np.stack(list(scores.values()), axis=1), axis=0)
     even = Tails(tuple(scores), columns, np.zeros(len(scores)))
     counted = np.isin(even.names, combined)
     weights = np.zeros(len(scores))
     weights[counted] = _weights(even.surprise(scores)[:, counted])
+    weights *= [max(2 * sees.get(name, 1.0) - 1, BLIND) for name in even.names]
+    weights /= weights.sum()
     return Tails(even.names, columns, weights)
 
 
@@ -108,8 +111,7 @@ def _nats(scores: np.ndarray, ordered: np.ndarray) -> np.ndarray:
 
 
 def _weights(surprise: np.ndarray) -> np.ndarray:
-    """Each score (n, S) counts one over the summed correlations with all, those below zero as zero; adds up to one."""
+    """Each score (n, S) counts one over the summed correlations with all, those below zero as zero."""
     spread = surprise.std(0)
     shared = np.corrcoef(surprise.T) if len(spread) > 1 and spread.min() > 0 else np.eye(len(spread))
-    weights = 1 / np.maximum(np.atleast_2d(shared), 0).sum(1)
-    return weights / weights.sum()
+    return 1 / np.maximum(np.atleast_2d(shared), 0).sum(1)

@@ -192,13 +192,13 @@ def parse_share(text: float | str) -> float:
 def _fitted(
     codec: Codec, normal: Any, share: float | None, scores: Sequence[str] | None, show: Show
 ) -> tuple[Detector, list[str]]:
-    training, held_out, notes = _normal_pictures(codec, normal, show)
+    training, held_out, notes = normal_pictures(codec, normal, show)
     progress = lambda done, total: show.advance("looking at normal pictures", done, total)  # noqa: E731
     wanted = share or FALSE_ALARMS
     return fit_detector(codec, training, held_out, false_alarms=wanted, scores=scores, progress=progress), notes
 
 
-def _normal_pictures(codec: Codec, normal: Any, show: Show) -> tuple[Any, Any, list[str]]:
+def normal_pictures(codec: Codec, normal: Any, show: Show) -> tuple[Any, Any, list[str]]:
     """Pictures to fit densities to, held-out normal pictures, and what is to be said of them."""
     training = None
     if codec.config is not None and codec.config.data.source:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -123,14 +123,16 @@ def fit_detector(
     names = [name for name in scorer.available(codec) if name in combined or name not in SLOW]
     measured = scorer.measure(codec, held_out, names, progress)
     crossed = _crossed(scorer, measured, len(held_out))
-    tails = fit_tails(crossed, combined)
-    folds = np.arange(len(held_out)) % FOLDS
-    normal = np.empty(len(held_out))
-    for fold in range(FOLDS):
-        others = fit_tails({name: values[folds != fold] for name, values in crossed.items()}, combined)
-        normal[folds == fold] = others.combined({name: values[folds == fold] for name, values in crossed.items()})
-    detector = Detector(scorer.with_normal(measured), tails, normal, false_alarms)
-    return replace(detector, told_apart=_told_apart(codec, detector, held_out, crossed))
+    final = scorer.with_normal(measured)
+    few = spread(len(held_out), CHECKED)
+    quick = [name for name in names if name not in SLOW]
+    moved = final.scores(final.measure(codec, shifted(held_out[few]), quick))
+    told = {name: _apart(crossed[name][few], values) for name, values in moved.items()}
+    tails, normal = fit_tails(crossed, combined, told), _crossed_tails(crossed, combined, told)
+    if set(combined) <= moved.keys():
+        unseen = {name: crossed[name][few] for name in crossed if name not in moved}
+        told["combined"] = _apart(normal[few], tails.combined(unseen | moved))
+    return Detector(final, tails, normal, false_alarms, told)
 
 
 def _chosen(available: list[str], scores: Sequence[str] | None) -> list[str]:
@@ -159,21 +161,20 @@ def _part(measured: Measured, which: np.ndarray) -> Measured:
     return Measured(flat, maps)
 
 
-def _told_apart(
-    codec: Codec, detector: Detector, held_out: np.ndarray, crossed: dict[str, np.ndarray]
-) -> dict[str, float]:
-    """The AUROC of every score, and of the combined one, on held-out pictures against the same with parts shifted."""
-    few = spread(len(held_out), CHECKED)
-    names = [name for name in detector.tails.names if name not in SLOW]
-    moved = detector.scorer.scores(detector.scorer.measure(codec, shifted(held_out[few]), names))
-    if set(names) == set(detector.tails.names):
-        moved["combined"], crossed = detector.tails.combined(moved), crossed | {"combined": detector.normal}
-    found = {}
-    for name, values in moved.items():
-        both = np.concatenate([crossed[name][few], values])
-        told = separation(both, np.repeat([False, True], len(few)))
-        found[name] = 0.5 if told is None else told.auroc
+def _crossed_tails(crossed: dict[str, np.ndarray], combined: list[str], told: dict[str, float]) -> np.ndarray:
+    """The combined scores of held-out pictures, each by the tails of those of other folds, (n,)."""
+    folds = np.arange(len(next(iter(crossed.values())))) % FOLDS
+    found = np.empty(len(folds))
+    for fold in range(FOLDS):
+        others = fit_tails({name: values[folds != fold] for name, values in crossed.items()}, combined, told)
+        found[folds == fold] = others.combined({name: values[folds == fold] for name, values in crossed.items()})
     return found
+
+
+def _apart(normal: np.ndarray, shifted: np.ndarray) -> float:
+    """The AUROC of scores of shifted pictures against those of normal ones."""
+    told = separation(np.concatenate([normal, shifted]), np.arange(len(normal) + len(shifted)) >= len(normal))
+    return 0.5 if told is None else told.auroc
 
 
 def enlarged(maps: np.ndarray, side: int) -> np.ndarray:

@@ -83,9 +83,9 @@ def run(options: Namespace) -> None:
             heat = None if few is None else _at_side(heat_of(codec, found.detector, images.pixels[few]), codec)
             agrees = agreement(found.score, found.scores, found.odd, truth, heat, None if few is None else masks[few])
         if options.report:
-            from latentdial.report.anomalies import write_anomalies
+            from latentdial.report.anomalies import Found, write_anomalies
 
-            write_anomalies(codec, found, images, Path(options.report), truth, agrees, options.normal, show)
+            write_anomalies(Found(codec, found, images, truth, agrees, options.normal), Path(options.report), show)
     if options.out:
         write_file(lambda path: _write_table(path, list(found.rows())), options.out)
     if options.submit:

@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter
 
 BLUR = 1 / 20  # of the side: sd of the Gaussian that makes a region of pixels
 SSIM_SD = 1.5  # pixels (Wang et al., IEEE TIP 13(4), 2004)
+TRUNCATE = 3.5  # sd after which a Gaussian ends: 11 pixels for that of SSIM
 SSIM_C1, SSIM_C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 PRO_LIMIT = 0.3  # false alarms a pixel up to which PRO is integrated (Bergmann et al., CVPR 2020, section 4.2)
 PRO_STEPS = 200
@@ -137,4 +138,4 @@ def _logit_interval(area: float, spread: float) -> tuple[float, float]:
 
 
 def _blurred(values: np.ndarray, sd: float) -> np.ndarray:
-    return gaussian_filter(values, sd, axes=(1, 2), mode="reflect")
+    return gaussian_filter(values, sd, axes=(1, 2), mode="reflect", truncate=TRUNCATE)
