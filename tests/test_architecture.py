@@ -23,7 +23,7 @@ FLOORS = [
     {"latent"},
     {"runs"},
     {"training", "directions", "anomaly"},
-    {"explorer", "report", "codes"},
+    {"explorer", "report", "codes", "sklearn"},
     {"cli"},
     {"__init__", "__main__"},
 ]

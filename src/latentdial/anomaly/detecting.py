@@ -134,7 +134,8 @@ def anomalies(
     folder = None if isinstance(codec, Codec) else Path(codec)
     held = codec if isinstance(codec, Codec) else load(codec)
     share = None if false_alarms is None else parse_share(false_alarms)
-    detector, notes = None, []
+    detector: Detector | None = None
+    notes: list[str] = []
     if folder is not None and normal is None and scores is None and not again:
         detector = read_detector(folder, held)
     if detector is None:

@@ -106,15 +106,16 @@ def fit_detector(
     *,
     false_alarms: float = FALSE_ALARMS,
     scores: Sequence[str] | None = None,
+    least: int = MIN_NORMAL,
     progress: Progress | None = None,
 ) -> Detector:
     """Fit scores to training pictures and calibrate them on held-out normal pictures, both uint8 (N, H, W, C).
 
     `scores` name those that make up the combined one. Too few normal pictures and unknown names are a LatentdialError.
     """
-    if len(held_out) < MIN_NORMAL:
+    if len(held_out) < least:
         raise LatentdialError(
-            f"what is normal cannot be said from {len(held_out)} held-out pictures: give at least {MIN_NORMAL} normal "
+            f"what is normal cannot be said from {len(held_out)} held-out pictures: give at least {least} normal "
             "pictures with --normal"
         )
     held_out = held_out[spread(len(held_out), MOST_NORMAL)]

@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from latentdial.latent.codec import Codec
+from latentdial.model import Autoencoder, Model, draw
+from latentdial.parts.bottlenecks import Diagonal
 from latentdial.pixels import to_float
+from latentdial.types import Batch
 
 SAMPLES = 4
 STEPS, RATE = 40, 0.05  # of the search for the picture's own posterior
 
 
 def has_evidence(codec: Codec) -> bool:
-    """Whether the codec is a model with a prior and a likelihood of pictures."""
-    parts = ("posterior", "likelihood", "decoder")
-    return getattr(codec.model, "prior", None) is not None and all(hasattr(codec.model, part) for part in parts)
+    """Whether the codec is a model with a prior and random codes of which the KL is known."""
+    if not isinstance(codec.model, Model) or codec.model.prior is None or not codec.model.draws:
+        return False
+    levels = codec.model(_batch(codec.model, torch.zeros(1, *codec.geometry.shape, device=codec.device))).levels
+    return all(level.kl is not None for level in levels.values())
+
+
+def has_regret(codec: Codec) -> bool:
+    """Whether the codec has one Gaussian posterior, which can be optimised for a picture."""
+    probe = torch.zeros(1, *codec.geometry.shape, device=codec.device)
+    single = isinstance(codec.model, Autoencoder) and has_evidence(codec)
+    return single and isinstance(cast(Autoencoder, codec.model).posterior(probe), Diagonal)
 
 
 def surplus(codec: Codec, pictures: np.ndarray) -> np.ndarray:
     """Minus the evidence lower bound of pictures (B, H, W, C), in nats, (B,), with the same noise for every one."""
-    x = _scaled(codec, pictures)
+    model = cast(Model, codec.model)
     with torch.inference_mode():
-        return -_bound(codec, x, codec.model.posterior(x)).double().cpu().numpy()  # type: ignore[union-attr,operator]
+        found = model(_batch(model, _scaled(codec, pictures)), SAMPLES)
+        kl = sum(cast(Tensor, level.kl).sum(1) for level in found.levels.values())
+        return (kl - found.log_px.mean(0)).double().cpu().numpy()
 
 
 def regret(codec: Codec, pictures: np.ndarray) -> np.ndarray:
@@ -33,14 +48,14 @@ def regret(codec: Codec, pictures: np.ndarray) -> np.ndarray:
 
     Xiao et al., arXiv 2003.02977, with the mean and log variance of the posterior optimised in place of the encoder.
     """
-    x = _scaled(codec, pictures)
+    model, x = cast(Autoencoder, codec.model), _scaled(codec, pictures)
     with torch.no_grad():
-        start = codec.model.posterior(x)  # type: ignore[union-attr,operator]
+        start = cast(Diagonal, model.posterior(x))
+        best = first = _bound(model, x, start)
     mean, log_variance = (part.clone().requires_grad_() for part in (start.mean, start.log_variance))
     optimizer = torch.optim.Adam([mean, log_variance], lr=RATE)
-    best = first = _bound(codec, x, start).detach()
     for _ in range(STEPS):
-        bound = _bound(codec, x, replace(start, mean=mean, log_variance=log_variance))
+        bound = _bound(model, x, replace(start, mean=mean, log_variance=log_variance))
         best = torch.maximum(best, bound.detach())
         optimizer.zero_grad()
         (-bound.sum()).backward()
@@ -52,12 +67,15 @@ def _scaled(codec: Codec, pictures: np.ndarray) -> Tensor:
     return to_float(torch.from_numpy(pictures).to(codec.device), codec.value_range)
 
 
-def _bound(codec: Codec, x: Tensor, posterior) -> Tensor:
-    """The evidence lower bound of pictures (B, C, H, W) in nats, (B,)."""
-    model = codec.model
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(SAMPLES, 1, posterior.mean.shape[1], generator=generator).to(x.device)
-    z = posterior.sample(SAMPLES, noise=noise.expand(-1, len(x), -1))
-    output = model.decoder(z.flatten(0, 1)).float().unflatten(0, z.shape[:2])  # type: ignore[union-attr,operator]
-    log_px = model.likelihood.log_prob(output, x)  # type: ignore[union-attr,operator]
-    return log_px.mean(0) - model.prior.kl(posterior.mean, posterior.log_variance).sum(1)  # type: ignore[union-attr,operator]
+def _batch(model: Model, x: Tensor) -> Batch:
+    """Pictures (B, C, H, W) with noise that is the same for every picture."""
+    noise = draw(model.draws, SAMPLES, 1, "cpu", torch.Generator().manual_seed(0))
+    return Batch(x, {name: one.to(x.device).expand(-1, len(x), *one.shape[2:]) for name, one in noise.items()})
+
+
+def _bound(model: Autoencoder, x: Tensor, posterior: Diagonal) -> Tensor:
+    """The evidence lower bound of pictures (B, C, H, W) in nats, (B,), for this posterior."""
+    z = posterior.sample(_batch(model, x).noise["z"], SAMPLES)
+    output = model.decoder(z.flatten(0, 1)).float().unflatten(0, z.shape[:2])
+    kl = cast(Tensor, posterior.kl(model.prior))  # type: ignore[arg-type]
+    return model.likelihood.log_prob(output, x).mean(0) - kl.flatten(1).sum(1)

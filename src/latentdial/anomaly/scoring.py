@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from latentdial.anomaly.densities import Density, fit_density
-from latentdial.anomaly.evidence import has_evidence, regret, surplus
+from latentdial.anomaly.evidence import has_evidence, has_regret, regret, surplus
 from latentdial.anomaly.places import Places, colours, fit_places
 from latentdial.anomaly.views import Progress, View, in_chunks, look
 from latentdial.errors import LatentdialError
@@ -105,8 +105,8 @@ class Scorer:
 
     def available(self, codec: Codec) -> list[str]:
         """The scores that this codec can give."""
-        missing = set() if self.layers is not None else {"layers"}
-        return [name for name in ABOUT if name not in missing | (set() if has_evidence(codec) else {"elbo", "regret"})]
+        there = {"layers": self.layers is not None, "elbo": has_evidence(codec), "regret": has_regret(codec)}
+        return [name for name in ABOUT if there.get(name, True)]
 
     def regions(self, name: str, maps: np.ndarray) -> np.ndarray:
         """Maps (N, G, G) of one kind in standard deviations of their places, blurred over regions."""

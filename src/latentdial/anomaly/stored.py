@@ -22,7 +22,7 @@ from latentdial.storage import need, read_json, read_tensors, save_tensors, tens
 FORMAT = 1
 RECORD, ARRAYS = "anomaly.json", "anomaly.safetensors"
 REMEDY = "remove anomaly.json and fit again with latentdial anomalies"
-KEYS = {
+KEYS: dict[str, type | tuple[type, ...]] = {
     "format": int,
     "weights": str,
     "false_alarms": float,

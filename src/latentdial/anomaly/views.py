@@ -31,7 +31,7 @@ class View:
     """B pictures as a codec sees them."""
 
     pictures: np.ndarray  # uint8 (B, H, W, C)
-    again: np.ndarray  # reconstructions in levels of 255, float32 (B, H, W, C)
+    again: np.ndarray  # reconstructions in tenths of levels of 255, float32 (B, H, W, C)
     codes: np.ndarray  # float32 (B, D)
     features: np.ndarray | None = None  # of the encoder's layers, float32 (B, GRID, GRID, F)
 
@@ -40,7 +40,8 @@ def look(codec: Codec, pictures: np.ndarray) -> View:
     """The view of uint8 pictures (B, H, W, C) that fit the codec."""
     with _tapped(encoder_of(codec)) as heard:
         codes = codec.encode(pictures)
-    return View(pictures, codec.levels(codes), codes, _features(heard, codec.geometry.size))
+    again = np.round(codec.levels(codes), 1)
+    return View(pictures, again, codes, _features(heard, codec.geometry.size))
 
 
 def in_chunks(pictures: Any, progress: Progress | None = None) -> Iterator[tuple[np.ndarray, int]]:

@@ -54,6 +54,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> None:
     from latentdial.anomaly.detecting import anomalies, heat_of
+    from latentdial.anomaly.detector import enlarged
     from latentdial.anomaly.truth import agreement, mask_sample, read_masks, read_truth
     from latentdial.cli.shared import load_run
     from latentdial.config import DataSettings
@@ -77,11 +78,12 @@ def run(options: Namespace) -> None:
         if options.correct:
             found = _corrected(found, options, codec)
         agrees = None
-        if truth is not None or masks is not None:
-            truth = truth or _by_masks(masks)
-            few = None if masks is None else mask_sample(masks)
-            heat = None if few is None else _at_side(heat_of(codec, found.detector, images.pixels[few]), codec)
-            agrees = agreement(found.score, found.scores, found.odd, truth, heat, None if few is None else masks[few])
+        if masks is not None:
+            truth, few = truth or _by_masks(masks), mask_sample(masks)
+            heat = enlarged(heat_of(codec, found.detector, images.pixels[few]), codec.geometry.size)
+            agrees = agreement(found.score, found.scores, found.odd, truth, heat, masks[few])
+        elif truth is not None:
+            agrees = agreement(found.score, found.scores, found.odd, truth)
         if options.report:
             from latentdial.report.anomalies import Found, write_anomalies
 
@@ -109,12 +111,6 @@ def _by_masks(masks: Any) -> Any:
     from latentdial.anomaly.truth import Truth
 
     return Truth(["marked" if one else "" for one in masks.any((1, 2))])
-
-
-def _at_side(heat: Any, codec: Any) -> Any:
-    from latentdial.anomaly.detector import enlarged
-
-    return enlarged(heat, codec.geometry.size)
 
 
 def _summary(found: Any) -> dict[str, Any]:

@@ -45,12 +45,13 @@ def write_anomalies(found: Found, out: Path, show: Show | None = None) -> None:
 def _content(found: Found, show: Show) -> dict:
     result, detector = found.anomalies, found.anomalies.detector
     nearest = _Nearest(found, show)
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"title": title, "cards": [_card(found, nearest, i, heat) for i, heat in zip(chosen, maps, strict=True)]}
         for title, chosen in _groups(result)
         for maps in [_heats(found, chosen)]
     ]
     notes = [*result.notes, *([nearest.missing] if nearest.missing else [])]
+    first = groups[0]["cards"]
     return {
         "name": found.codec.name,
         "total": len(result),
@@ -67,7 +68,7 @@ def _content(found: Found, show: Show) -> dict:
         "scale": _coloured(np.tile(np.linspace(0, 1, 128), (4, 1))),
         "heat_full": HEAT_FULL,
         "scores": _score_rows(found),
-        "maps": bool(groups and groups[0]["cards"] and groups[0]["cards"][0]["heat"] is not None),
+        "maps": first[0]["heat"] is not None,
     }
 
 
@@ -140,7 +141,7 @@ def _score_rows(found: Found) -> list[dict]:
     detector = found.anomalies.detector
     known = found.agreement.by_score if found.agreement else {}
     whole = None if found.agreement is None or found.agreement.overall is None else found.agreement.overall.auroc
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": name,
             "about": ABOUT[name],
