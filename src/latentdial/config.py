@@ -206,6 +206,8 @@ class RunConfig:
     data: DataSettings = field(default_factory=DataSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
+    origin: str = ""
+    """what was done after training, and to which run"""
     format: int = FORMAT
 
     def to_json(self) -> str:

@@ -24,6 +24,7 @@ COMMANDS = {
     "train": "train a recipe on pictures and write a run",
     "dimensions": "rank every dimension by what it does to the picture",
     "directions": "find, measure and name directions that change one thing",
+    "reorder": "make the same run with its own dimensions in order",
     "disentanglement": "score how far each dimension carries one known factor",
     "edit": "change chosen dimensions of a picture's code and see what happens",
     "interpolate": "go from one picture to another through the code space",

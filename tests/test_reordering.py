@@ -1,0 +1,60 @@
+"""Runs whose own dimensions are in order: the same pictures, for every net that has linear layers next to its code."""
+
+import numpy as np
+import pytest
+
+import latentdial
+from latentdial.cli import main
+from latentdial.errors import LatentdialError
+from latentdial.runs.loading import MODEL, load
+from latentdial.runs.reordering import reorder
+from latentdial.training import train
+
+
+@pytest.fixture(scope="module")
+def conv_run(discs_file, tmp_path_factory):
+    out = tmp_path_factory.mktemp("conv") / "run"
+    train("conv-ae", discs_file, out, options={"latent": 5, "channels": [4, 8]}, size=16, steps=30, batch=16)
+    return out
+
+
+def test_the_same_pictures_with_the_dimensions_in_order(tiny_runs, conv_run, discs, tmp_path):
+    for i, run in enumerate((tiny_runs["fcn-ae"], conv_run)):
+        before, after = load(run), reorder(run, tmp_path / f"new{i}")
+        assert after.levels(after.encode(discs)) == pytest.approx(before.levels(before.encode(discs)), abs=0.02)
+        count = len(before.canonical.steps)
+        expected = before.canonical.coordinates(before.encode(discs))
+        assert after.encode(discs)[:, :count] == pytest.approx(expected, abs=5e-3)
+        assert after.codes.mean(0)[:count] == pytest.approx(np.zeros(count), abs=1e-3)
+        assert np.cov(after.codes[:, :count].T, bias=True) == pytest.approx(np.eye(count), abs=1e-3)
+        raw = {row.name: row.effect for row in latentdial.dimensions(after, raw=True).rows}
+        for row in latentdial.dimensions(before).rows:
+            assert raw[row.name[1:]] == pytest.approx(row.effect, rel=0.02, abs=0.01)
+        assert after.config.origin == f"reordered from {before.name}"
+        assert "reordered" in (tmp_path / f"new{i}" / "README.md").read_text().lower()
+
+
+def test_codes_of_lower_rank_keep_their_pictures_too(discs_file, discs, tmp_path):
+    run = tmp_path / "run"
+    train("fcn-ae", discs_file, run, options={"latent": 60, "widths": [32]}, size=16, steps=20, batch=16)
+    before, after = load(run), reorder(run, tmp_path / "new")
+    assert len(before.canonical.steps) < 60  # fewer training pictures than dimensions
+    noise = np.random.default_rng(0).integers(0, 256, discs.shape, np.uint8)  # codes unlike the training codes
+    assert after.levels(after.encode(noise)) == pytest.approx(before.levels(before.encode(noise)), abs=0.05)
+
+
+def test_a_variational_run_says_why_not(tiny_runs, tmp_path):
+    with pytest.raises(LatentdialError, match=r"has a prior over its code.*c0"):
+        reorder(tiny_runs["fcn-vae"], tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_command_makes_a_run_and_overwrites_none(tiny_runs, tmp_path, capsys):
+    out = str(tmp_path / "new")
+    assert main(["reorder", str(tiny_runs["fcn-ae"]), "--out", out]) == 0
+    assert "in order of what they do" in capsys.readouterr().out
+    assert main(["dimensions", out, "--raw"]) == 0
+    weights = (tmp_path / "new" / MODEL).read_bytes()
+    assert main(["reorder", str(tiny_runs["fcn-ae"]), "--out", out]) == 1
+    assert "exists already" in capsys.readouterr().err
+    assert (tmp_path / "new" / MODEL).read_bytes() == weights
