@@ -122,7 +122,7 @@ def test_a_coordinate_is_set_and_the_others_stay(codec):
     names = [one.name for one in canonical_directions(codec)]
     before = codec.canonical.coordinates(code)
     for text, wanted in (("c1=0", 0.0), ("c1+=2", before[1] + 2), ("c1-=2s", before[1] - 2), ("c1=1.5s", 1.5)):
-        edited, (move,) = apply_edits(codec, code, parse_edits(text))
+        (edited,), ((move,),) = apply_edits(codec, code[None], parse_edits(text))
         after = codec.canonical.coordinates(edited)
         assert after[1] == pytest.approx(wanted, abs=1e-3)
         assert np.delete(after, 1) == pytest.approx(np.delete(before, 1), abs=1e-3)
@@ -132,14 +132,14 @@ def test_a_coordinate_is_set_and_the_others_stay(codec):
         assert (move.low, move.high) == pytest.approx((low, high), abs=1e-3)
     assert "c1 goes from" in edit(codec, codec.decode(code)[0], "c1=0").sentences()[0]
     with pytest.raises(LatentdialError, match=f"canonical coordinates c0 to {names[-1]}"):
-        apply_edits(codec, code, parse_edits("c99+=1"))
+        apply_edits(codec, code[None], parse_edits("c99+=1"))
 
 
 def test_a_coordinate_that_is_kept_stays_while_a_raw_dimension_moves(codec):
     code = codec.codes[5]
     kept = [direction_of(codec, "c0")]
-    plain, _ = apply_edits(codec, code, parse_edits("2+=1s"))
-    held, _ = apply_edits(codec, code, parse_edits("2+=1s"), kept)
+    (plain,), _ = apply_edits(codec, code[None], parse_edits("2+=1s"))
+    (held,), _ = apply_edits(codec, code[None], parse_edits("2+=1s"), kept)
     moved = [abs(kept[0].along(some) - kept[0].along(code)) for some in (plain, held)]
     assert moved[1] < 0.5 * moved[0]
 

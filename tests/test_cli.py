@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,6 +79,25 @@ def test_edit(runs, folder, tmp_path, capsys):
     assert out.exists()
     assert main(["edit", str(runs[0]), picture, "1*=2"]) == 0
     assert re.search(r"1\*=2: dimension 1 goes from .* levels of 255 on average", capsys.readouterr().out)
+
+
+def test_edit_of_several_pictures_makes_a_sheet_for_each(runs, folder, tmp_path, capsys):
+    warm, cold = sorted(str(path) for path in (folder / "warm").glob("*.png"))[:2], tmp_path / "more"
+    cold.mkdir()
+    for name in ("a.png", "b.png"):
+        (cold / name).write_bytes(Path(warm[0]).read_bytes())
+    command = ["edit", str(runs[0]), *warm, str(cold), "c0+=1", "1*=2"]
+    assert main([*command, "--out", str(tmp_path / "sheets"), "--json"]) == 0
+    found = printed(capsys)["pictures"]
+    assert [one["picture"] for one in found] == [*warm, str(cold / "a.png"), str(cold / "b.png")]
+    assert found[0]["edits"] == found[2]["edits"]
+    assert found[0]["edits"] != found[1]["edits"]
+    names = [f"{Path(path).stem}.png" for path in warm]
+    assert sorted(path.name for path in (tmp_path / "sheets").iterdir()) == sorted([*names, "a.png", "b.png"])
+    assert main([*command, "--out", str(tmp_path / "one.png")]) == 1
+    assert "name a folder" in capsys.readouterr().err
+    assert main(["edit", str(runs[0]), warm[0], "1*2", "c0+=1"]) == 1
+    assert "cannot read edit '1*2'" in capsys.readouterr().err
 
 
 def test_sample(runs, tmp_path):

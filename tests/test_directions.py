@@ -167,16 +167,20 @@ def test_conditioned_step_is_not_seen_by_the_readers():
         assert held @ target == pytest.approx(step @ target)
 
 
+def steered(codec: Codec, code: np.ndarray, target: Direction, amount: float, keep: list[Direction]) -> np.ndarray:
+    return steer(codec, code[None], target, np.array([amount]), keep)[0]
+
+
 def test_steering_a_linear_codec_holds_what_is_kept(linear):
     target = make_direction(linear, "target", "attribute", np.array([1.0, 0.5, 0, 0, 0]))
     kept = direction_of(linear, "1")
     code = linear.codes[3].astype(float)
     plain = code + 0.1 * target.vector
-    moved = steer(linear, code, target, 0.1, [kept])
+    moved = steered(linear, code, target, 0.1, [kept])
     assert abs(moved[1] - code[1]) < 0.1 * abs(plain[1] - code[1])
     assert (moved - code) @ target.vector == pytest.approx(0.1, rel=0.15)
-    assert steer(linear, code, target, 0.1, [target, kept]) == pytest.approx(moved)
-    assert steer(linear, code, target, 0.1, [target]) == pytest.approx(plain)
+    assert steered(linear, code, target, 0.1, [target, kept]) == pytest.approx(moved)
+    assert steered(linear, code, target, 0.1, [target]) == pytest.approx(plain)
 
 
 def test_support_has_95_percent_of_held_out_codes_inside(linear):
@@ -237,12 +241,12 @@ def test_a_coordinate_beyond_the_training_codes_is_flagged_though_the_picture_is
     code = linear.codes.mean(0, keepdims=True)
     code[0, 4] = 0.1
     low, high = np.quantile(linear.codes[:, 4], [0.0005, 0.9995])
-    (edited, moves), (_, near) = (apply_edits(blind, code[0], parse_edits(text)) for text in ("4*=10", "4*=1.1"))
+    ((edited,), (moves,)), (_, (near,)) = (apply_edits(blind, code, parse_edits(text)) for text in ("4*=10", "4*=1.1"))
     assert edited[4] == pytest.approx(1.0)
     assert (moves[0].low, moves[0].high) == pytest.approx((low, high))
     assert moves[0].beyond
     assert not near[0].beyond
-    back = apply_edits(blind, edited, parse_edits("4*=0.9"))[1]
+    (back,) = apply_edits(blind, edited[None], parse_edits("4*=0.9"))[1]
     assert not back[0].beyond  # still outside, and closer than it was
     nothing = change(np.zeros((6, 6, 1)), np.zeros((6, 6, 1)))
     column = Edited("4*=10", edited, blind.decode(edited)[0], nothing, moves, 0.1, 0.1)
@@ -579,10 +583,10 @@ def test_steering_goes_by_attributes_where_they_are_read_well_and_is_linear_else
     high, size = (make_direction(known, name, "attribute", weight[i]) for i, name in enumerate(("high", "size")))
     start, length = codes[truth[:, 0] == 0][0].astype(float), float(np.linalg.norm(weight[0]))
     assert known.attributes.trusted("high")
-    assert steer(known, start, high, length, [size]) - start == pytest.approx(weight[0], abs=0.1 * length)
-    assert steer(known, start, high, 3 * length, [size]) - start == pytest.approx(weight[0], abs=0.1 * length)
+    assert steered(known, start, high, length, [size]) - start == pytest.approx(weight[0], abs=0.1 * length)
+    assert steered(known, start, high, 3 * length, [size]) - start == pytest.approx(weight[0], abs=0.1 * length)
     known.attributes.reader.trust.zero_()
-    moved = steer(known, start, high, length, [size]) - start
+    moved = steered(known, start, high, length, [size]) - start
     assert abs(moved @ size.normal) < 0.1 * abs(weight[0] @ size.normal)
 
 

@@ -147,7 +147,7 @@ def test_the_edit_line_does_what_the_command_line_does(page, codec, discs):
     line = page.get_by_label("Edit", exact=True)
     line.fill("1*=2; 0+=1.5s; 3=0.25")
     line.press("Enter")
-    expected, _ = apply_edits(codec, before, parse_edits("1*=2; 0+=1.5s; 3=0.25"))
+    (expected,), _ = apply_edits(codec, before[None], parse_edits("1*=2; 0+=1.5s; 3=0.25"))
     assert np.abs(code_in_link(page) - expected).max() < 1e-4
     assert np.abs(pixels(page) - codec.levels(expected)[0]).max() <= 1.0
 

@@ -52,6 +52,25 @@ def test_edits_do_what_they_say(linear):
     assert "0*=2: dimension 0 goes from" in sheet.sentences()[0]
 
 
+def test_many_pictures_are_edited_together_as_each_alone(tiny_runs, discs):
+    codec = latentdial.load(tiny_runs["fcn-ae"])
+    for options in ({}, {"keep": ["c1", "2"]}, {"preserve_detail": True}):
+        together = latentdial.edit(codec, discs[:5], "c0+=1", "1*=2; 0-=0.5s", **options)
+        for sheet, disc in zip(together, discs[:5], strict=True):
+            alone = latentdial.edit(codec, disc, "c0+=1", "1*=2; 0-=0.5s", **options)
+            assert np.array_equal(sheet.source, disc)
+            assert [column.label for column in sheet.columns] == ["c0+=1", "1*=2; 0-=0.5s", "all together"]
+            for ours, single in zip(sheet.columns, alone.columns, strict=True):
+                assert ours.code == pytest.approx(single.code, abs=1e-3)
+                assert np.abs(ours.picture.astype(int) - single.picture).max() <= 1
+                assert ours.out == pytest.approx(single.out, abs=1e-2)
+                for one, other in zip(ours.moves, single.moves, strict=True):
+                    assert (one.before, one.after) == pytest.approx((other.before, other.after), abs=1e-3)
+    assert len(latentdial.edit(codec, [discs[0]], "c0+=1")) == 1
+    with pytest.raises(LatentdialError, match="at least one"):
+        latentdial.edit(codec, discs[:0], "c0+=1")
+
+
 def test_traversal_passes_through_the_mean(linear):
     codec, _ = linear
     code = codec.codes[0]

@@ -40,8 +40,10 @@ class Attributes(nn.Module):
         """Codes say enough of the attribute for its changes to be steered by what is read."""
         return float(self.reader.trust[self.columns.index(name)]) >= TRUSTED
 
-    def moved(self, codes: Tensor, name: str, vector: Tensor, amount: float) -> Tensor:
+    def moved(self, codes: Tensor, name: str, vector: Tensor, amount: Tensor | float) -> Tensor:
         """Codes (B, D) with one attribute changed and all others as they are, by `amount` along a unit vector (D,).
+
+        The amount may be one for all codes, or (B,).
 
         Each code moves by a share of the difference of the mean codes of pictures with and without the change, and so
         keeps what sets it apart from its mean. The share is one where `amount` is the code's change along the vector.
@@ -54,15 +56,16 @@ class Attributes(nn.Module):
         share = amount / _length(change, vector)
         if self.reader.part(name).kind == "number":
             return codes + self.writer(now + share[:, None] * (having - without)) - self.writer(now)
-        change = change * (1 if amount > 0 else -1)
-        limit = self._limit(codes, change, name, amount > 0)
+        wanted = (torch.as_tensor(amount, device=codes.device) > 0).expand(len(codes))
+        change = torch.where(wanted[:, None], change, -change)
+        limit = self._limit(codes, change, name, wanted)
         return codes + torch.minimum(_eased(share.abs()), limit)[:, None] * change
 
-    def _limit(self, codes: Tensor, change: Tensor, name: str, wanted: bool) -> Tensor:
-        """The least of some multiples of the change after which codes (B, D) read as wanted, or come closest; (B,)."""
+    def _limit(self, codes: Tensor, change: Tensor, name: str, wanted: Tensor) -> Tensor:
+        """The least of some multiples of the change after which codes (B, D) read as wanted (B,), or come closest."""
         column, times = self.columns.index(name), torch.tensor(TIMES, device=codes.device)
         reads = self.reader((codes + times[:, None, None] * change).flatten(0, 1))[:, column].view(len(times), -1)
-        return times[(reads if wanted else 1 - reads).clamp(max=ENOUGH).argmax(0)]
+        return times[torch.where(wanted, reads, 1 - reads).clamp(max=ENOUGH).argmax(0)]
 
     def read(self, codes: np.ndarray) -> np.ndarray:
         """The readings (N, A) of codes (N, D): probabilities, and numbers in sd from their mean."""

@@ -96,6 +96,8 @@ class Codec:
     def pictures(self, given: Picture | list[Picture]) -> np.ndarray:
         """Paths, Pillow pictures or uint8 arrays -> uint8 (N, H, W, C), fitted like the training pictures."""
         if isinstance(given, list):
+            if not given:
+                raise LatentdialError("there is no picture: give at least one")
             return np.concatenate([self.pictures(one) for one in given])
         if isinstance(given, np.ndarray):
             return fit_arrays(_uint8_batch(given), self.geometry)

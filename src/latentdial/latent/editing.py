@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypedDict, Unpack, overload
 
 import numpy as np
+from PIL import Image
 
 from latentdial.attributes.known import Attributes
 from latentdial.errors import LatentdialError
@@ -18,6 +21,9 @@ from latentdial.latent.safe_range import left, reach
 from latentdial.latent.steering import steer
 from latentdial.latent.support import MIN_CODES
 from latentdial.measure.change import Change, change
+
+Reading = tuple[str, str] | None
+"""How an attribute reads before and after; None where it is not known."""
 
 MOST_READS = 3  # attributes that an edit tells of beside those edited
 
@@ -36,7 +42,7 @@ class Move:
     sds: float  # of the new coordinate from the training mean, in standard deviations
     low: float | None = None
     high: float | None = None
-    read: tuple[str, str] | None = None
+    read: Reading = None
 
     @property
     def beyond(self) -> bool:
@@ -120,83 +126,127 @@ class EditSheet:
         return [column.sentence() for column in self.columns]
 
 
-def edit(
-    codec: Codec, picture: Picture, *texts: str, keep: Sequence[str] = (), preserve_detail: bool = False
-) -> EditSheet:
+class How(TypedDict, total=False):
+    """What else an edit takes."""
+
+    keep: Sequence[str]
+    preserve_detail: bool
+
+
+@overload
+def edit(codec: Codec, picture: str | Path | Image.Image, *texts: str, **how: Unpack[How]) -> EditSheet: ...
+
+
+@overload
+def edit(codec: Codec, picture: list[Picture], *texts: str, **how: Unpack[How]) -> list[EditSheet]: ...
+
+
+@overload
+def edit(codec: Codec, picture: np.ndarray, *texts: str, **how: Unpack[How]) -> Any: ...
+
+
+def edit(codec: Codec, picture: Picture | list[Picture], *texts: str, **how: Unpack[How]) -> Any:
     """Apply each text of edits to the picture's code on its own, and all of them together where there are several.
 
-    The directions named in `keep` are held where they are. `preserve_detail` adds to the picture what the codec lost
-    of the source, where the edit left it alone. Unknown names and codes that leave float32 are a LatentdialError.
+    A list, or uint8 (N, H, W, C), gives a list with a sheet for each picture, made together. The directions named in
+    `keep` are held where they are. `preserve_detail` adds to the picture what the codec lost of the source, where the
+    edit left it alone. Unknown names and codes that leave float32 are a LatentdialError.
     """
+    sheets = _edited(codec, codec.pictures(picture), texts, **how)
+    several = isinstance(picture, list) or (isinstance(picture, np.ndarray) and picture.ndim > 3)
+    return sheets if several else sheets[0]
+
+
+def _edited(
+    codec: Codec, sources: np.ndarray, texts: Sequence[str], keep: Sequence[str] = (), preserve_detail: bool = False
+) -> list[EditSheet]:
+    """A sheet for each of N pictures, uint8 (N, H, W, C)."""
     if not texts:
-        raise LatentdialError("there is nothing to edit: give edits such as 1*=2 or 3+=2s")
-    source = codec.pictures(picture)[0]
-    code = codec.encode(source[None])[0]
-    before = codec.levels(code[None])[0]
+        raise LatentdialError("there is nothing to edit: give edits such as c0+=2, 1*=2 or 3+=2s")
+    if not len(sources):
+        raise LatentdialError("there is no picture: give at least one")
+    codes = codec.encode(sources)
     groups = {text.strip(): parse_edits(text) for text in texts}
     if len(groups) > 1:
         groups["all together"] = [edit for edits in groups.values() for edit in edits]
-    kept = [direction_of(codec, name, len(code)) for name in keep]
-    results = {label: apply_edits(codec, code, edits, kept) for label, edits in groups.items()}
-    outs = _outs(codec, np.stack([code, *(edited for edited, _ in results.values())]))
-    afters = [codec.levels(edited[None])[0] for edited, _ in results.values()]
-    reads = _reads(codec, [before, *afters], [moves for _, moves in results.values()])
-    columns = []
-    for (label, (edited, moves)), after, out, read in zip(results.items(), afters, outs[1:], reads, strict=True):
-        decoded = after.round().astype(np.uint8)
-        shown = preserve(source, before, after).round().astype(np.uint8) if preserve_detail else decoded
-        plain = decoded if preserve_detail else None
-        columns.append(Edited(label, edited, shown, change(before, after), moves, out, outs[0], plain, read))
-    return EditSheet(source, before.round().astype(np.uint8), code, columns)
+    kept = [direction_of(codec, name, codes.shape[1]) for name in keep]
+    results = [apply_edits(codec, codes, edits, kept) for edits in groups.values()]
+    every = np.stack([codes, *(edited for edited, _ in results)])  # (1 + columns, N, D)
+    levels = codec.levels(every.reshape(-1, codes.shape[1])).reshape(*every.shape[:2], *sources.shape[1:])
+    outs = _outs(codec, every)
+    reads = _reads(codec, levels, [moves for _, moves in results])
+    sheets = []
+    for n, source in enumerate(sources):
+        before, columns = levels[0, n], []
+        for k, (label, (edited, moves)) in enumerate(zip(groups, results, strict=True)):
+            after, out = levels[1 + k, n], outs[n][1 + k]
+            decoded = after.round().astype(np.uint8)
+            shown = preserve(source, before, after).round().astype(np.uint8) if preserve_detail else decoded
+            plain, seen = decoded if preserve_detail else None, change(before, after)
+            columns.append(Edited(label, edited[n], shown, seen, moves[n], out, outs[n][0], plain, reads[k][n]))
+        sheets.append(EditSheet(source, before.round().astype(np.uint8), codes[n], columns))
+    return sheets
 
 
 def apply_edits(
-    codec: Codec, code: np.ndarray, edits: list[Edit], keep: Sequence[Direction] = ()
-) -> tuple[np.ndarray, list[Move]]:
-    """The code (D,) after the edits, one after the other, and what each did."""
-    edited = code.astype(np.float64)
+    codec: Codec, codes: np.ndarray, edits: list[Edit], keep: Sequence[Direction] = ()
+) -> tuple[np.ndarray, list[list[Move]]]:
+    """Codes (N, D) after the edits, one after the other, and for each code what every edit did."""
+    edited = codes.astype(np.float64)
     moves = []
     for one in edits:
-        direction = direction_of(codec, one.target, len(code))
+        direction = direction_of(codec, one.target, codes.shape[1])
         if codec.training_codes is None and one.in_sd:
             codec.codes  # noqa: B018 - raises the error that says how to get training codes
-        before = float(direction.along(edited))
-        after = one.apply(before, direction.mean, direction.sd)
-        if not abs(after) <= FLOAT32_MAX:
-            raise LatentdialError(f"edit {one} takes {direction.title} to {after:g}: stay within +-{FLOAT32_MAX:g}")
-        start = edited
+        start, before = edited, direction.along(edited)
+        after = np.broadcast_to(one.apply(before, direction.mean, direction.sd), before.shape)
+        worst = after[np.abs(after).argmax()]
+        if not abs(worst) <= FLOAT32_MAX:
+            raise LatentdialError(f"edit {one} takes {direction.title} to {worst:g}: stay within +-{FLOAT32_MAX:g}")
         if keep:
             edited = steer(codec, edited, direction, after - before, keep)
-            after = float(direction.along(edited))
+            after = direction.along(edited)
         else:
-            edited = edited + (after - before) * direction.vector
-        sds = (after - direction.mean) / direction.sd if direction.sd > 0 else 0.0
-        low, high = (None, None) if codec.training_codes is None else reach(codec, direction)
-        moves.append(Move(one, before, after, sds, low, high, _read(codec, direction.name, start, edited)))
+            edited = edited + (after - before)[:, None] * direction.vector
+        moves.append(_moves(codec, one, direction, before, after, _read(codec, direction.name, start, edited)))
     if not np.abs(edited).max() <= FLOAT32_MAX:
         raise LatentdialError(f"the edits leave the range of numbers: stay within +-{FLOAT32_MAX:g}")
-    return edited.astype(np.float32), moves
+    return edited.astype(np.float32), [list(of) for of in zip(*moves, strict=True)]
 
 
-def _read(codec: Codec, name: str, start: np.ndarray, edited: np.ndarray) -> tuple[str, str] | None:
-    """How the attribute of this name, where it is one that the codec knows, reads from the code before and after."""
+def _moves(
+    codec: Codec, one: Edit, direction: Direction, before: np.ndarray, after: np.ndarray, reads: Sequence[Reading]
+) -> list[Move]:
+    """One edit of N codes as it happened to each."""
+    sds = (after - direction.mean) / direction.sd if direction.sd > 0 else np.zeros_like(after)
+    low, high = (None, None) if codec.training_codes is None else reach(codec, direction)
+    numbers = zip(before.tolist(), after.tolist(), sds.tolist(), reads, strict=True)
+    return [Move(one, was, now, by, low, high, read) for was, now, by, read in numbers]
+
+
+def _read(codec: Codec, name: str, start: np.ndarray, edited: np.ndarray) -> list[Reading]:
+    """How the attribute of this name, where the codec knows it, reads from codes (N, D) before and after."""
     known = codec.attributes
     if known is None or name not in known.columns:
-        return None
-    before, after = known.read(np.stack([start, edited]))
-    return known.said(before)[name], known.said(after)[name]
+        return [None] * len(start)
+    pairs = zip(known.read(start), known.read(edited), strict=True)
+    return [(known.said(before)[name], known.said(after)[name]) for before, after in pairs]
 
 
-def _reads(codec: Codec, levels: list[np.ndarray], done: list[list[Move]]) -> list[dict[str, tuple[str, str]]]:
+def _reads(codec: Codec, levels: np.ndarray, done: list[list[list[Move]]]) -> list[list[dict[str, tuple[str, str]]]]:
     """How the attributes that changed most read before and after each of the moves, but for those moved.
 
-    `levels` are the picture (H, W, C) before, and after each.
+    `levels` (1 + columns, N, H, W, C) are the pictures before, and after each; the answer goes by columns and pictures.
     """
     known = codec.attributes
     if known is None:
-        return [{} for _ in done]
-    before, *afters = known.read(codec.encode(np.stack(levels).round().astype(np.uint8)))
-    return [_changed(known, before, after, moves) for after, moves in zip(afters, done, strict=True)]
+        return [[{} for _ in column] for column in done]
+    pictures = levels.reshape(-1, *levels.shape[2:]).round().astype(np.uint8)
+    before, *afters = known.read(codec.encode(pictures)).reshape(*levels.shape[:2], -1)
+    return [
+        [_changed(known, *one) for one in zip(before, after, column, strict=True)]
+        for after, column in zip(afters, done, strict=True)
+    ]
 
 
 def _changed(known: Attributes, before: np.ndarray, after: np.ndarray, moves: list[Move]) -> dict[str, tuple[str, str]]:
@@ -206,9 +256,11 @@ def _changed(known: Attributes, before: np.ndarray, after: np.ndarray, moves: li
     return {name: (then[name], now[name]) for name in names}
 
 
-def _outs(codec: Codec, codes: np.ndarray) -> list[float] | list[None]:
+def _outs(codec: Codec, codes: np.ndarray) -> list[list[float | None]]:
+    """How far out codes (K, N, D) are: K numbers for each of N pictures, None where there is nothing to judge by."""
     if codec.training_codes is None or len(codec.codes) < MIN_CODES:
-        return [None] * len(codes)
+        return [[None] * len(codes)] * codes.shape[1]
     with np.errstate(over="ignore"):
-        scores = codec.support.score(codec, np.clip(codes.astype(np.float64), -1e30, 1e30))
-    return np.nan_to_num(scores, nan=np.inf, posinf=1e30).tolist()
+        flat = np.clip(codes.reshape(-1, codes.shape[2]).astype(np.float64), -1e30, 1e30)
+        scores = codec.support.score(codec, flat).reshape(codes.shape[:2])
+    return np.nan_to_num(scores, nan=np.inf, posinf=1e30).T.tolist()

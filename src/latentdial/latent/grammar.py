@@ -12,6 +12,8 @@ import math
 import re
 from dataclasses import dataclass
 
+import numpy as np
+
 from latentdial.errors import LatentdialError
 
 FLOAT32_MAX = 3.4e38
@@ -32,8 +34,8 @@ class Edit:
     def __str__(self) -> str:
         return f"{self.target}{self.operator}{self.value:.15g}{'s' if self.in_sd else ''}"
 
-    def apply(self, before: float, mean: float, sd: float) -> float:
-        """The new coordinate, where the training codes have `mean` and `sd` along the target."""
+    def apply(self, before: np.ndarray, mean: float, sd: float) -> np.ndarray | float:
+        """The new coordinates of those before (N,), or one for all; the training codes have `mean` and `sd` there."""
         amount = self.value * sd if self.in_sd else self.value
         if self.operator == "*=":
             return before * self.value
@@ -54,6 +56,18 @@ def parse_edits(text: str) -> list[Edit]:
     if not edits:
         raise _refusal(text)
     return edits
+
+
+def is_edit(text: str) -> bool:
+    """Whether a text is one of edits, and no name of a file.
+
+    >>> is_edit("1*=2; 3+=2s"), is_edit("face.jpg")
+    (True, False)
+    """
+    try:
+        return bool(parse_edits(text))
+    except LatentdialError:
+        return False
 
 
 def _parse(text: str) -> Edit:

@@ -15,36 +15,44 @@ from latentdial.latent.direction import Direction
 STEPS, RATE = 40, 0.1  # of Adam, in sd of the codes
 CLOSENESS = 1.0  # weight of the squared distance from the edit before, in sd of the codes
 FLOOR = 1e-4  # of the mean variance of the codes, by which flat directions may still vary
+CHUNK = 128  # codes moved together
 MAX_GAIN = 3.0  # a conditioned step may be at most this much longer than the plain one
 
 Error = Callable[[Tensor], Tensor]
 """How far codes (B, D) are from what is wanted, (B,)."""
 
 
-def steer(codec: Codec, code: np.ndarray, target: Direction, amount: float, keep: Sequence[Direction]) -> np.ndarray:
-    """The code (D,) moved `amount` along the target with every direction in `keep`, but the target itself, held.
+def steer(
+    codec: Codec, codes: np.ndarray, target: Direction, amounts: np.ndarray, keep: Sequence[Direction]
+) -> np.ndarray:
+    """Codes (N, D) moved by `amounts` (N,) along the target with all directions in `keep`, but the target itself, held.
 
-    Where the codec knows the target and all that is kept as attributes, and reads the target well, the code moves as
-    they say, and is refined until it reads so. Otherwise the linear step is conditioned, and refined until its picture,
-    encoded again, reads so.
+    Where the codec knows the target and all that is kept as attributes, and reads the target well, the codes move as
+    they say, and are refined until they read so. Otherwise the linear step is conditioned, and refined until the
+    pictures, encoded again, read so.
     """
     keep = [direction for direction in keep if direction.name != target.name]
     names, known = [target.name, *(direction.name for direction in keep)], codec.attributes
     if known is not None and set(names) <= set(known.columns) and known.trusted(target.name):
-        return by_attributes(codec, known, code[None], target, amount)[0]
+        return _in_chunks(lambda z, by: by_attributes(codec, known, z, target, by), codes, amounts)
     if not keep:
-        return code + amount * target.vector
+        return codes + amounts[:, None] * target.vector
     readers = [direction.normal for direction in keep]
-    step = conditioned(amount * target.vector, codec.covariance, readers, target.normal)
-    return refined(codec, code[None], (code + step)[None], np.stack([target.normal, *readers]))[0]
+    step, stack = conditioned(target.vector, codec.covariance, readers, target.normal), [target.normal, *readers]
+    return _in_chunks(lambda z, by: refined(codec, z, z + by[:, None] * step, np.stack(stack)), codes, amounts)
+
+
+def _in_chunks(move: Callable[[np.ndarray, np.ndarray], np.ndarray], codes: np.ndarray, by: np.ndarray) -> np.ndarray:
+    return np.concatenate([move(codes[i : i + CHUNK], by[i : i + CHUNK]) for i in range(0, len(codes), CHUNK)])
 
 
 def by_attributes(
-    codec: Codec, attributes: Attributes, codes: np.ndarray, target: Direction, amount: float
+    codec: Codec, attributes: Attributes, codes: np.ndarray, target: Direction, amount: float | np.ndarray
 ) -> np.ndarray:
-    """Codes (N, D) moved `amount` along an attribute's direction, with all that is known of the others held."""
-    start, vector = (torch.as_tensor(a, dtype=torch.float32, device=codec.device) for a in (codes, target.vector))
-    moved = attributes.moved(start, target.name, vector, amount)
+    """Codes (N, D) moved by an amount, or by (N,), along an attribute, with all that is known of the others held."""
+    given = (codes, target.vector, amount)
+    start, vector, by = (torch.as_tensor(a, dtype=torch.float32, device=codec.device) for a in given)
+    moved = attributes.moved(start, target.name, vector, by)
     return optimise(codec, moved, attributes.error(start, moved, target.name))
 
 
