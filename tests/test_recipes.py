@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +16,7 @@ import latentdial
 from latentdial import LatentdialError
 from latentdial.config import AugmentSettings, ModelSettings, TrainSettings
 from latentdial.latent.effect import measure_effect
+from latentdial.model import Model, prefix
 from latentdial.pixels import to_float, to_levels
 from latentdial.recipes import RECIPES, Recipe, build, options_of, registry
 from latentdial.report.compare import _typical
@@ -323,3 +325,39 @@ def test_the_typical_picture_is_that_of_the_median_error():
     test = np.zeros((5, 2, 2, 1), np.uint8)
     errors = np.array([9, 1, 5, 200, 3], np.uint8)[:, None, None, None]
     assert _typical(SimpleNamespace(reconstruct=lambda some: some + errors), test) == 2
+
+
+def test_prefixes_keep_the_first_numbers_all_of_them_for_a_quarter():
+    noise = torch.randn(40_000, generator=torch.Generator().manual_seed(0))
+    masks = prefix(noise, 16)
+    counts = masks.sum(-1)
+    assert (masks.diff(dim=-1) <= 0).all()
+    assert (counts == 16).float().mean() == pytest.approx(0.25, abs=0.01)
+    for low, high in ((1, 2), (2, 4), (4, 8), (8, 16)):
+        assert ((counts >= low) & (counts < high)).float().mean() == pytest.approx(0.75 / 4, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["fcn-ae", "conv-ae", "fcn-vae"])
+def test_an_ordered_code_is_cut_in_training_alone(name):
+    options = {k: v for k, v in TINY.items() if k in options_of(name)} | {"ordered": True}
+    model = build(ModelSettings(name, options), SHAPE).model
+    x = torch.rand(6, *SHAPE)
+    batch = model.batch(x, generator=torch.Generator().manual_seed(1))
+    whole = replace(batch, noise={key: value for key, value in batch.noise.items() if key != "kept"})
+    assert not torch.equal(model(batch).output, model(whole).output)
+    model.eval()
+    assert torch.equal(model(batch).output, model(whole).output)
+    model.train()
+    first = replace(batch, noise=batch.noise | {"kept": torch.full((1, 6), -9.0)})
+    kept = model(whole).z.clone()
+    kept[..., 1:] = 0
+    assert torch.allclose(model(first).output[0], model.decoder(kept[0]), atol=1e-6)
+
+
+def test_a_code_that_is_no_row_of_numbers_cannot_be_ordered():
+    class Spatial(Model):
+        pass
+
+    Spatial.__abstractmethods__ = frozenset()
+    with pytest.raises(LatentdialError, match="no row of numbers"):
+        Spatial().order()

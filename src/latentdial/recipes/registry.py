@@ -61,6 +61,7 @@ class Recipe:
 Builder = Callable[..., Recipe]
 
 RECIPES: dict[str, Builder] = {}
+COMMON = {"ordered": False}  # options of every recipe: its code is ordered by nested dropout
 
 
 def recipe(builder: Builder) -> Builder:
@@ -94,7 +95,8 @@ def builder_of(name: str) -> Builder:
 def options_of(name: str) -> dict[str, Any]:
     """The options of a recipe with their defaults; an unknown name is a LatentdialError."""
     parameters = list(inspect.signature(builder_of(name)).parameters.values())[1:]
-    return {p.name: list(p.default) if isinstance(p.default, tuple) else p.default for p in parameters}
+    own = {p.name: list(p.default) if isinstance(p.default, tuple) else p.default for p in parameters}
+    return own | {name: default for name, default in COMMON.items() if name not in own}
 
 
 def build(settings: ModelSettings, image: ImageShape) -> Recipe:
@@ -107,14 +109,23 @@ def build(settings: ModelSettings, image: ImageShape) -> Recipe:
             raise LatentdialError(f"{settings.recipe} has no option {name!r}: {suggestion(name, defaults, 'it takes')}")
         options[name] = _checked(name, value, defaults[name], hints.get(name))
     with torch.device("meta"):
-        made = builder(image, **options)
+        made = _make(builder, image, options)
         parameters = sum(p.numel() for net in _nets(made) for p in net.state_dict().values())
     if parameters > MAX_PARAMETERS:
         raise LatentdialError(
             f"{settings.recipe} would have {parameters:,} parameters, more than {MAX_PARAMETERS:,}: "
             "use fewer or smaller layers, or a smaller --size"
         )
-    return builder(image, **options)
+    return _make(builder, image, options)
+
+
+def _make(builder: Builder, image: ImageShape, options: Options) -> Recipe:
+    """What a builder makes of its own options, and of those of every recipe."""
+    own = inspect.signature(builder).parameters
+    made = builder(image, **{name: value for name, value in options.items() if name in own})
+    if options.get("ordered") and "ordered" not in own:
+        made.model.order()
+    return made
 
 
 def parse_options(assignments: Sequence[str], latent: int | None = None) -> Options:
