@@ -10,28 +10,30 @@ from latentdial.runs.loading import MODEL, load
 from latentdial.runs.reordering import reorder
 from latentdial.training import train
 
+OPTIONS = {
+    "fcn-ae": {"widths": [32]},
+    "conv-ae": {"channels": [4, 8]},
+    "res-ae": {"width": 8, "blocks": [1, 1]},
+    "pca": {},
+}
 
-@pytest.fixture(scope="module")
-def conv_run(discs_file, tmp_path_factory):
-    out = tmp_path_factory.mktemp("conv") / "run"
-    train("conv-ae", discs_file, out, options={"latent": 5, "channels": [4, 8]}, size=16, steps=30, batch=16)
-    return out
 
-
-def test_the_same_pictures_with_the_dimensions_in_order(tiny_runs, conv_run, discs, tmp_path):
-    for i, run in enumerate((tiny_runs["fcn-ae"], conv_run)):
-        before, after = load(run), reorder(run, tmp_path / f"new{i}")
-        assert after.levels(after.encode(discs)) == pytest.approx(before.levels(before.encode(discs)), abs=0.02)
-        count = len(before.canonical.steps)
-        expected = before.canonical.coordinates(before.encode(discs))
-        assert after.encode(discs)[:, :count] == pytest.approx(expected, abs=5e-3)
-        assert after.codes.mean(0)[:count] == pytest.approx(np.zeros(count), abs=1e-3)
-        assert np.cov(after.codes[:, :count].T, bias=True) == pytest.approx(np.eye(count), abs=1e-3)
-        raw = {row.name: row.effect for row in latentdial.dimensions(after, raw=True).rows}
-        for row in latentdial.dimensions(before).rows:
-            assert raw[row.name[1:]] == pytest.approx(row.effect, rel=0.02, abs=0.01)
-        assert after.config.origin == f"reordered from {before.name}"
-        assert "reordered" in (tmp_path / f"new{i}" / "README.md").read_text().lower()
+@pytest.mark.parametrize("recipe", OPTIONS)
+def test_the_same_pictures_with_the_dimensions_in_order(recipe, discs_file, discs, tmp_path):
+    run, options = tmp_path / "run", {"latent": 5} | OPTIONS[recipe]
+    train(recipe, discs_file, run, options=options, size=16, batch=16, **({} if recipe == "pca" else {"steps": 30}))
+    before, after = load(run), reorder(run, tmp_path / "new")
+    assert after.levels(after.encode(discs)) == pytest.approx(before.levels(before.encode(discs)), abs=0.02)
+    count = len(before.canonical.steps)
+    expected = before.canonical.coordinates(before.encode(discs))
+    assert after.encode(discs)[:, :count] == pytest.approx(expected, abs=5e-3)
+    assert after.codes.mean(0)[:count] == pytest.approx(np.zeros(count), abs=1e-3)
+    assert np.cov(after.codes[:, :count].T, bias=True) == pytest.approx(np.eye(count), abs=1e-3)
+    raw = {row.name: row.effect for row in latentdial.dimensions(after, raw=True).rows}
+    for row in latentdial.dimensions(before).rows:
+        assert raw[row.name[1:]] == pytest.approx(row.effect, rel=0.02, abs=0.01)
+    assert after.config.origin == f"reordered from {before.name}"
+    assert "reordered" in (tmp_path / "new" / "README.md").read_text().lower()
 
 
 def test_codes_of_lower_rank_keep_their_pictures_too(discs_file, discs, tmp_path):

@@ -13,6 +13,8 @@ from torch import nn
 from latentdial.errors import LatentdialError
 from latentdial.latent.canonical import Canonical
 from latentdial.latent.codec import Codec
+from latentdial.layers import Shortcut
+from latentdial.parts.residual import Refined
 from latentdial.runs.loading import (
     CARD,
     CONFIG,
@@ -122,6 +124,10 @@ def _linears(module: nn.Module, at: int) -> list[nn.Linear]:
         return [module]
     if isinstance(module, nn.Sequential) and len(module):
         return _linears(module[at], at)
+    if isinstance(module, Shortcut):
+        return [module.linear, *_linears(module.net, at)]
+    if isinstance(module, Refined) and at == 0:
+        return [module.linear, *_linears(module.code, at)]
     raise LatentdialError(
         f"only nets with linear layers next to the code can be reordered, not {type(module).__name__}: "
         "canonical coordinates are there by name, as in c0+=2"
