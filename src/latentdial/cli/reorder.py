@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import json_option, print_json, run_argument
+from latentdial.cli.shared import json_option, print_json, run_argument, say
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -20,5 +20,5 @@ def run(options: Namespace) -> None:
     if options.json:
         print_json({"run": options.out, "reordered": options.run, "latent": codec.latent})
         return
-    print(f"wrote {options.out}: the pictures of {options.run}, and dimensions 0, 1, ... in order of what they do")
+    say(f"wrote {options.out}: the pictures of {options.run}, and dimensions 0, 1, ... in order of what they do")
     print("directions and priors of its code are not carried over: latentdial directions and fit-prior find them anew")
