@@ -49,6 +49,9 @@ class _Fitted(BaseEstimator):
         self.random_state = random_state
         self.run = run
 
+    _codec: Codec
+    _frame: dict[str, Any]
+
     def _train(self, X: Any) -> np.ndarray:
         """Train on rows (N, F); they come back as checked."""
         rows = validate_data(self, X, dtype=np.float64, ensure_min_samples=LEAST_ROWS)
@@ -109,7 +112,7 @@ class _Fitted(BaseEstimator):
 
     def _load(self, folder: Path) -> None:
         self._frame = read_json(folder / RECORD)["frame"]
-        self._codec: Codec | None = load(folder / RUN)
+        self._codec = load(folder / RUN)
 
 
 class LatentTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Fitted):
@@ -217,7 +220,9 @@ class LatentDetector(OutlierMixin, _Fitted):
 
     def _load(self, folder: Path) -> None:
         super()._load(folder)
-        self._detector = read_detector(folder / RUN, self._codec)
+        kept = read_detector(folder / RUN, self._codec)
+        if kept is not None:
+            self._detector = kept
 
 
 def _frame(features: int, shape: Any, low: float, high: float) -> dict[str, Any]:
