@@ -15,10 +15,10 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 import latentdial
-from latentdial.directions.labelled import run_pictures
 from latentdial.images import split_images
 from latentdial.images.sources import open_images
 from latentdial.recipes import parse_options
+from latentdial.runs.pictures import run_pictures
 
 KEPT = (4, 8, 16, 32, 64)
 

@@ -192,6 +192,20 @@ def test_support_has_95_percent_of_held_out_codes_inside(linear):
     assert (support.score(linear, 5 * fresh) > 1).mean() > 0.9
 
 
+def test_a_run_sets_the_safe_range_on_codes_of_pictures_that_it_was_not_trained_on(tmp_path):
+    pictures = np.random.default_rng(0).integers(0, 255, (400, 16, 16, 3), dtype=np.uint8)  # nothing but overfitting
+    np.save(tmp_path / "noise.npy", pictures)
+    options = {"latent": 8, "widths": [32]}
+    train("fcn-ae", tmp_path / "noise.npy", tmp_path / "run", options=options, size=16, steps=200, holdout=0.4)
+    codec = load(tmp_path / "run")
+    _, unseen = run_pictures(codec)
+    assert len(codec.held_out) == 80
+    codes = codec.encode(unseen.pixels[:])
+    own, blind = ((one.support.score(codec, codes) > 1).mean() for one in (codec, replace(codec, held_out=None)))
+    assert own == pytest.approx(0.05, abs=0.04)
+    assert abs(own - 0.05) < abs(blind - 0.05)
+
+
 def test_safe_range_ends_at_the_border(linear):
     direction = direction_of(linear, "1")
     start = linear.codes.mean(0, keepdims=True).astype(float)

@@ -44,6 +44,7 @@ class Codec:
     name: str = "codec"
     device: str = "cpu"
     training_codes: np.ndarray | None = None  # (N, D)
+    held_out: np.ndarray | None = None  # (M, D) codes of pictures that were kept from training
     kl: np.ndarray | None = None  # (D,) mean KL in nats per dimension over the training pictures
     prior: Callable[[int, torch.Generator], Tensor] | None = None
     config: RunConfig | None = None
@@ -57,7 +58,7 @@ class Codec:
     @cached_property
     def support(self) -> Support:
         """Where in the code space the data lie: as stored with the run, else fitted to the training codes."""
-        return self.stored_support or fit_support(self)
+        return self.stored_support or fit_support(self, self.held_out)
 
     @cached_property
     def canonical(self) -> Canonical:
@@ -168,7 +169,7 @@ class Codec:
 
     def fit(self, given: Picture | list[Picture]) -> Codec:
         """The same codec with the codes of these pictures as its training codes."""
-        return replace(self, training_codes=self.encode(given), stored_canonical=None, fitted=None)
+        return replace(self, training_codes=self.encode(given), stored_canonical=None, fitted=None, held_out=None)
 
     def _run(self, function: Callable[[Tensor], Tensor], batch: np.ndarray) -> np.ndarray:
         chunks = (torch.tensor(batch[i : i + CHUNK], device=self.device) for i in range(0, len(batch), CHUNK))

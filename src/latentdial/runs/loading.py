@@ -37,10 +37,10 @@ def save_model(folder: Path, model: nn.Module) -> None:
     storage.save_tensors(folder / MODEL, {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()})
 
 
-def save_codes(folder: Path, codes: np.ndarray, kl: np.ndarray | None) -> None:
-    """Write the training codes (N, D) and the mean KL of every dimension, whole or not at all."""
-    arrays = {"codes": codes.astype(np.float32)} | ({} if kl is None else {"kl": kl.astype(np.float32)})
-    storage.save_tensors(folder / CODES, arrays)
+def save_codes(folder: Path, codes: np.ndarray, kl: np.ndarray | None, held_out: np.ndarray | None = None) -> None:
+    """Write the training codes (N, D), the mean KL of every dimension, and codes of held-out pictures (M, D)."""
+    arrays = {"codes": codes, "kl": kl, "held_out": held_out}
+    storage.save_tensors(folder / CODES, {name: a.astype(np.float32) for name, a in arrays.items() if a is not None})
 
 
 def save_canonical(folder: Path, found: Canonical) -> None:
@@ -89,11 +89,10 @@ def load(folder: str | Path, device: str = "cpu") -> Codec:
     model = build(config.model, config.geometry.shape).model
     load_weights(model, folder / MODEL)
     model.eval().requires_grad_(False).to(device)
-    codes, kl = _read_codes(folder, model.latent)
-    codec = codec_of(model, config, folder.name, device, codes, kl)
-    if codes is not None:
-        codec = replace(codec, fitted=read_priors(folder, codes))
-    codec = replace(codec, stored_canonical=_read_canonical(folder, model.latent))
+    arrays = _read_codes(folder, model.latent)
+    codes = arrays.get("codes")
+    codec = codec_of(model, config, folder.name, device, codes, arrays.get("kl"))
+    codec = replace(codec, held_out=arrays.get("held_out"), stored_canonical=_read_canonical(folder, model.latent))
     if codes is not None:
         codec = replace(codec, fitted=read_priors(folder, codes))
     kept = read_directions(folder, model.latent, config.geometry)
@@ -170,18 +169,18 @@ def load_weights(model: nn.Module, path: Path) -> None:
     model.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
 
 
-def _read_codes(folder: Path, latent: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+def _read_codes(folder: Path, latent: int) -> dict[str, np.ndarray]:
+    """The arrays `codes`, and `kl` and `held_out` where the run has them; none of a run without codes."""
     path = folder / CODES
     try:
         found = storage.tensor_shapes(path)
     except storage.Missing:
-        return None, None
-    rows = (*found.get("codes", ()), 0)[0]
-    if set(found) not in ({"codes"}, {"codes", "kl"}) or not 1 <= rows <= MAX_CODES:
+        return {}
+    rows, held = ((*found.get(name, ()), 0)[0] for name in ("codes", "held_out"))
+    if not {"codes"} <= set(found) <= {"codes", "kl", "held_out"} or not 1 <= rows <= MAX_CODES or held > MAX_CODES:
         raise _broken(path, f"it must hold 1 to {MAX_CODES} codes")
-    shapes = {"codes": (rows, latent), "kl": (latent,)}
-    arrays = storage.read_tensors(path, {name: shapes[name] for name in found})
-    return arrays["codes"], arrays.get("kl")
+    shapes = {"codes": (rows, latent), "kl": (latent,), "held_out": (held, latent)}
+    return storage.read_tensors(path, {name: shapes[name] for name in found})
 
 
 def _read_canonical(folder: Path, latent: int) -> Canonical | None:

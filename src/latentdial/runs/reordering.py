@@ -57,7 +57,8 @@ def reorder(run: str | Path, out: str | Path) -> Codec:
     codes = found.coordinates(codec.codes).astype(np.float32)
     if not np.abs(codec.levels(codes[:CHECKED]) - before).max() <= TOLERANCE:
         raise LatentdialError(f"{folder} would not make the same pictures: use c0, c1, ... in edits in place of this")
-    return _write(codec, folder, out, codes)
+    held_out = None if codec.held_out is None else found.coordinates(codec.held_out)
+    return _write(codec, folder, out, codes, held_out)
 
 
 def completed(found: Canonical, codes: np.ndarray) -> Canonical:
@@ -74,7 +75,7 @@ def completed(found: Canonical, codes: np.ndarray) -> Canonical:
     return Canonical(found.centre, steps, np.linalg.inv(steps).T, np.pad(found.levels, (0, len(rest))))
 
 
-def _write(codec: Codec, folder: Path, out: Path, codes: np.ndarray) -> Codec:
+def _write(codec: Codec, folder: Path, out: Path, codes: np.ndarray, held_out: np.ndarray | None) -> Codec:
     """The new run: its weights, codes and settings, and the records of the training that it comes from."""
     if codec.config is None or not isinstance(codec.model, nn.Module):
         raise LatentdialError(f"{folder} is no run: train one first")
@@ -83,7 +84,7 @@ def _write(codec: Codec, folder: Path, out: Path, codes: np.ndarray) -> Codec:
     axes = np.eye(count, latent)
     canonical = Canonical(np.zeros(latent), axes, axes, codec.canonical.levels)
     out.mkdir(parents=True, exist_ok=True)
-    save_codes(out, codes, None)
+    save_codes(out, codes, None, held_out)
     save_canonical(out, canonical)
     save_model(out, codec.model)
     for name in KEPT:
