@@ -65,7 +65,7 @@ def forked(job, end_at: int | None = None, full: bool = False) -> tuple[int, int
         job()
     except LatentdialError as error:
         told = str(error)
-        remedy = "free some space" in told or "use --cache DIR" in told
+        remedy = any(words in told for words in ("free some space", "use --cache DIR", "choose another --out"))
         os._exit(SAID if full and "\n" not in told and remedy else 1)
     except BaseException:
         traceback.print_exc()

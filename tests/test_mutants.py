@@ -1,0 +1,20 @@
+"""Damaged and hostile runs are read or refused in one line, in time and memory that are bounded, by all readers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+MUTANTS = Path(__file__).parents[1] / "benchmarks" / "mutants.py"
+
+
+def test_no_mutant_of_a_run_breaks_a_reader(tmp_path):
+    """300 of those that `benchmarks/mutants.py` tries: no traceback, no hang, at most 2 GB."""
+    done = subprocess.run(
+        [sys.executable, MUTANTS, "--count", "300"], capture_output=True, text=True, check=False, timeout=250
+    )
+    *wrong, counts = done.stdout.splitlines()
+    assert wrong == [], done.stderr
+    assert json.loads(counts.split("}")[0].replace("'", '"') + "}").keys() == {"read", "refused"}
