@@ -77,7 +77,7 @@ def forked(job, end_at: int | None = None, full: bool = False) -> tuple[int, int
 def contents(out: Path) -> dict[str, bytes]:
     """What must be the same, and the names of all the rest."""
     files = {str(path.relative_to(out)): path for path in out.rglob("*") if path.is_file()}
-    files = {name: path for name, path in files.items() if not name.startswith(".overwriting.")}
+    files = {name: path for name, path in files.items() if not name.startswith("..overwriting.")}
     return {name: path.read_bytes() if name.split("/")[0] in SAME else b"" for name, path in files.items()}
 
 
