@@ -1,6 +1,8 @@
 """Damages a run in many ways and reads it with everything that reads runs: no traceback, no hang, no more than 2 GB.
 
 Command:  python benchmarks/mutants.py --count 10000        (tests/test_mutants.py tries some hundreds)
+Time:     about 0.1 s a mutant on one core
+Expected: nothing but "read" and "refused"
 
 Each mutant is a copy of a small run with directions, checkpoints and codes in which one file is damaged: bytes, values
 of its JSON (huge, infinite, null, nested, of another type), or the file itself (a link, a pipe, a folder, sparse GBs).

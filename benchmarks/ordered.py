@@ -1,6 +1,9 @@
 """Error on test pictures by how many numbers of a code are kept: one net ordered by training, nets of each size, PCA.
 
-python benchmarks/ordered.py [--size 32] [--pictures 2000] [--epochs 100] [--lr 1e-3] [--set NAME=VALUE ...]
+Command:  python benchmarks/ordered.py [--size 32] [--pictures 2000] [--epochs 100] [--lr 1e-3] [--set NAME=VALUE ...]
+
+Time:     10 to 20 core-minutes
+Expected: the ordered net below PCA for every number kept, and at 1.26 to 1.55 times the nets of that number
 
 Every net has the same widths and sees the same pictures in the same order; MSE per value, pictures in 0 to 1.
 """

@@ -135,7 +135,17 @@ def test_recipes(capsys):
 
 
 def test_resume_trains_a_finished_run_further(folder, tmp_path, capsys):
-    args = ["train", "fcn-vae", str(folder), "--out", str(tmp_path / "run"), *SMALL, "--json"]
+    args = [
+        "train",
+        "fcn-vae",
+        str(folder),
+        "--out",
+        str(tmp_path / "run"),
+        *SMALL,
+        "--json",
+        "--keep-checkpoint",
+        "true",
+    ]
     assert main([*args, "--steps", "30"]) == 0
     assert main([*args, "--steps", "60", "--resume"]) == 0
     assert '"step": 60' in capsys.readouterr().out

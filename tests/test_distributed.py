@@ -89,7 +89,7 @@ def test_two_processes_go_on_where_they_were(discs_file, tmp_path, shard, precis
 def test_a_signal_to_one_process_stops_all_and_the_run_goes_on_to_the_same_weights(discs_file, tmp_path, name, shard):
     """Row 46. The processes are started without torchrun, which would end them by itself and hide their exit codes."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    more = ["--shard", shard, "--schedule", "constant", "--warmup", "5"]
+    more = ["--shard", shard, "--schedule", "constant", "--warmup", "5", "--keep-checkpoint", "true"]
     processes = two(discs_file, parts, *more, "--steps", "100000")
     wait_for_step(parts, processes)
     processes[1].send_signal(getattr(signal, name))
@@ -102,7 +102,8 @@ def test_a_signal_to_one_process_stops_all_and_the_run_goes_on_to_the_same_weigh
         said = [process.communicate(timeout=120)[1] for process in ended]
         assert [process.returncode for process in ended] == [0, 0], said
     assert f"going on from step {step}" in said[0]
-    assert (parts / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    for share in sorted((whole / "checkpoint" / f"step-{step + 7:08d}").glob("state-*.safetensors")):
+        assert (parts / share.relative_to(whole)).read_bytes() == share.read_bytes()
 
 
 def test_records_of_a_run_that_two_processes_went_on_with_are_the_same_bytes(discs_file, tmp_path):

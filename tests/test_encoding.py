@@ -83,7 +83,7 @@ def test_killed_and_resumed_gives_the_same_bytes(run, many, whole, tmp_path):
     slow = (
         "import sys, time, latentdial.codes.writing as e; put = e.write\n"
         "def slow(path, data):\n"
-        "    part = path.with_name(f'.{path.name}.1.part')\n"
+        "    part = path.with_name(f'.{path.name}.{0:016x}.part')\n"
         "    if path.name != 'job.json': part.write_bytes(bytes(data)[:40]); time.sleep(.5)\n"
         "    put(path, data)\n"
         "e.write = slow\n"
@@ -93,7 +93,7 @@ def test_killed_and_resumed_gives_the_same_bytes(run, many, whole, tmp_path):
     args = ["encode", str(run), str(many), "--out", str(out), "--shard-rows", "128"]
     process = subprocess.Popen([sys.executable, "-c", slow, *args], stderr=subprocess.DEVNULL)
     for _ in range(600):
-        if (out / ".codes-00001.npy.1.part").exists():
+        if (out / ".codes-00001.npy.0000000000000000.part").exists():
             break
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
@@ -217,7 +217,7 @@ def test_hostile_shards_are_refused(whole, tmp_path):
             codes[row]
     (out / "codes-00000.npy").unlink()
     (out / "codes-00000.npy").symlink_to("/etc/passwd")
-    with pytest.raises(LatentdialError, match="no regular file"):
+    with pytest.raises(LatentdialError, match="is a link"):
         codes[0]
     (out / "names-00001.json").write_text('{"names": [1, 2]}')
     with pytest.raises(LatentdialError, match="name every picture"):

@@ -136,7 +136,7 @@ def test_wandb_offline(run):
     assert values == {(f"{r['split']}/nll", r["step"]): r["nll"] for r in records(10, 40)}
     config = {item.key: item.value_json for message in messages(files[0]) for item in message.run.config.update}
     assert config["model.recipe"] == '"fcn-ae"'
-    assert config["train.batch"] == "128"
+    assert config["train.batch"] == "64"
     summary = {item.key: item.value_json for message in messages(files[-1]) for item in message.summary.update}
     assert summary["summary/seconds"] == "9.5"
     assert list((run / "wandb").glob("offline-run-*/files/media/images/samples_*.png"))
@@ -152,7 +152,7 @@ def test_mlflow_in_sqlite(run):
     (found,) = client.search_runs([experiment.experiment_id])
     assert found.info.run_name == "my run"
     assert found.info.status == "FINISHED"
-    assert found.data.params["train.batch"] == "128"
+    assert found.data.params["train.batch"] == "64"
     assert found.data.metrics["summary/seconds"] == 9.5
     for split in ("train", "validation"):
         history = client.get_metric_history(found.info.run_id, f"{split}/nll")

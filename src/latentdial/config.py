@@ -104,7 +104,7 @@ class TrainSettings:
     """optimiser steps; takes the place of --epochs"""
     time_budget: str | None = None
     """train for so long, such as 90s, 10m or 2h, and end the schedule on time; takes the place of --epochs"""
-    batch: int | Literal["auto"] = 128
+    batch: int | Literal["auto"] = 64
     """pictures a step, over all devices; auto: the largest that fits in memory and leaves 20 steps an epoch"""
     optimizer: Literal["adam", "adamw", "sgd", "adagrad", "muon"] = "adam"
     """sgd has momentum 0.9; muon steers the matrices and leaves all else to adamw"""

@@ -15,6 +15,7 @@ from latentdial.cli.shared import (
     print_json,
     print_table,
     run_argument,
+    say,
     say_written,
     write_file,
 )
@@ -161,8 +162,8 @@ def _say(found: Any, agrees: Any, options: Namespace) -> None:
     ]
     print_table(title, ["picture", "score", "percentile", "verdict", "by", "where"], rows)
     for sentence in [] if agrees is None else agrees.sentences():
-        print(sentence)
+        say(sentence)
     for note in found.notes:
-        print(f"note: {note}")
+        say(f"note: {note}")
     for path in (options.out, options.submit, options.report):
         say_written(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import json_option, print_json, print_table
+from latentdial.cli.shared import json_option, print_json, print_table, say
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -24,8 +24,8 @@ def run(options: Namespace) -> None:
         rows = [{"run": one.run, "path": str(one.path), "what": one.what, "bytes": one.bytes} for one in found]
         print_json({"removed": options.yes, "bytes": total, "found": rows})
     elif not found:
-        print(f"nothing in {options.folder} can go: checkpoints stay where --resume needs them")
+        say(f"nothing in {options.folder} can go: checkpoints stay where --resume needs them")
     else:
         print_table("", ["run", "what", "MB"], [[one.run, one.what, f"{one.bytes / 1e6:,.1f}"] for one in found])
         done = "removed" if options.yes else "nothing was removed yet: add --yes to remove"
-        print(f"{done} {total / 1e6:,.1f} MB")
+        say(f"{done} {total / 1e6:,.1f} MB")

@@ -21,4 +21,4 @@ def run(options: Namespace) -> None:
         print_json({"run": options.out, "reordered": options.run, "latent": codec.latent})
         return
     say(f"wrote {options.out}: the pictures of {options.run}, and dimensions 0, 1, ... in order of what they do")
-    print("directions and priors of its code are not carried over: latentdial directions and fit-prior find them anew")
+    say("directions and priors of its code are not carried over: latentdial directions and fit-prior find them anew")

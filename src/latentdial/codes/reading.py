@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ FORMAT = 1
 JOB, MANIFEST = "job.json", "manifest.json"
 MAX_JSON_BYTES, MAX_VALUES = 200_000_000, 5_000_000
 REMEDY = "remove it and encode again"
+HEADER = 4096  # bytes of a shard's file that are not codes, at most
 NAME_BYTES = 8192  # of a picture's name in JSON, at most
 LIMITS = {"rows": 10**12, "shard_rows": 10**8, "latent": 10**7}
 
@@ -105,18 +107,20 @@ class Codes:
     def shard(self, shard: int) -> np.ndarray:
         """The codes of one shard, mapped from its file; one that does not fit the manifest is a LatentdialError."""
         path = self.folder / codes_file(shard)
-        storage.opened(path, None, REMEDY).close()
+        rows = len(shard_span(self.job, shard))
+        storage.opened(path, 4 * rows * self.shape[1] + HEADER, REMEDY).close()
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, OSError, EOFError, OverflowError) as error:
+        except (ValueError, OSError, EOFError, OverflowError, SyntaxError, TokenError) as error:
             raise _broken(path, str(error)) from None
-        if array.shape != (len(shard_span(self.job, shard)), self.shape[1]) or array.dtype != np.float32:
+        if array.shape != (rows, self.shape[1]) or array.dtype != np.float32:
             raise _broken(path, f"it holds {array.dtype} {array.shape}")
         return array
 
     def check(self) -> None:
         """Compare every file with its checksum; one that differs is a LatentdialError."""
         for shard, wanted in enumerate(self.checksums):
+            self.shard(shard)  # bounded in size before it is read whole
             for name, digest in zip((codes_file(shard), names_file(shard)), wanted, strict=True):
                 if digest_of(self.folder / name) != digest:
                     raise _broken(self.folder / name, "its checksum differs")

@@ -67,6 +67,8 @@ class PageServer:
             "encode": (self._encode, MAX_PICTURES * picture),
         }
         self._secret = secrets.token_urlsafe(16)
+        if not 0 <= port < 65536:
+            raise OverflowError("a port is a number from 0 to 65535")
         self._socket = socket.create_server((HOST, port))
         self._nets = ThreadPoolExecutor(1)
         self._waiting: dict[StreamWriter, None] = {}  # the longest first

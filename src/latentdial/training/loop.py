@@ -121,8 +121,9 @@ class Loop:
     def _run(
         self, clock: Clock, report: Callable[[Record], None], stop: Callable[[], bool], after_step: Callable[[], None]
     ) -> None:
-        if not self.steps:
-            report(self._record("validation", self.evaluate(self.validation)))
+        if self.step == 0 and self.settings.start == "pca":  # what is no better than its start is not published
+            with clock.paused():
+                report(self._record("validation", self.evaluate(self.validation)))
         while self.step < self.steps and not self._told(stop):
             values = self.train_step(*self.next_batch())
             self._sums = {name: self._sums.get(name, 0) + value for name, value in values.items()}

@@ -236,7 +236,8 @@ def read_ids(out: Path) -> dict[str, str]:
         found = storage.read_json(out / IDS)
     except LatentdialError:
         return {}
-    return {name: key for name, key in found.items() if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", str(key))}
+    words = {name: key for name, key in found.items() if isinstance(key, str)}
+    return {name: key for name, key in words.items() if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", key)}
 
 
 def keep_id(out: Path, name: str, key: str) -> None:
