@@ -12,7 +12,7 @@ BIN := .venv/bin
 demo: .venv/ready
 	$(BIN)/latentdial train fcn-ae avatars --out demo/ae --epochs 16 --checkpoint 0 --overwrite
 	$(BIN)/latentdial train fcn-vae avatars --out demo/vae --epochs 16 --checkpoint 0 --overwrite
-	$(BIN)/latentdial compare demo/ae demo/vae --out demo/report.html
+	$(BIN)/latentdial report demo/ae demo/vae --out demo/report.html
 
 test: .venv/ready
 	$(BIN)/python -m pytest

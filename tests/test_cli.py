@@ -108,9 +108,9 @@ def test_sample(runs, tmp_path):
             assert np.asarray(picture).std() > 1
 
 
-def test_compare_writes_one_page_without_requests(runs, tmp_path, capsys):
+def test_report_writes_one_page_without_requests(runs, tmp_path, capsys):
     out = tmp_path / "compare.html"
-    assert main(["compare", *map(str, runs), "--out", str(out), "--json"]) == 0
+    assert main(["report", *map(str, runs), "--out", str(out), "--json"]) == 0
     result = printed(capsys)
     assert set(result["runs"]) == {"fcn-ae", "fcn-vae"}
     for run in result["runs"].values():
@@ -123,7 +123,7 @@ def test_compare_writes_one_page_without_requests(runs, tmp_path, capsys):
     assert links == []
     assert "http://" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", page)
     assert page.count("<img") > 100
-    for heading in ("Side by side", "Turn a dimension", "from its prior", "Training"):
+    for heading in ("AE or VAE?", "compresses better than PCA", "What every dimension does", "Training"):
         assert heading in page
 
 
@@ -198,7 +198,7 @@ def test_interruption_leaves_a_usable_run(folder, tmp_path):
         (["sample", "{run}", "--prior", "model"], "no prior"),
         (["sample", "{run}", "-n", "0"], "-n must be"),
         (["sample", "{run}", "--out", "{tmp}/x.nothing"], "--out"),
-        (["compare", "{run}", "--data", "/nowhere"], "no pictures at"),
+        (["report", "{run}", "--data", "/nowhere"], "no pictures at"),
         (["import", "/nowhere.pt", "--recipe", "fcn-ae", "--out", "{tmp}/x"], "no weights file"),
     ],
 )

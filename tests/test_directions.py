@@ -693,7 +693,7 @@ def test_report_shows_directions_with_where_they_are_safe(tiny_runs, tmp_path):
     run, page = tmp_path / "run", tmp_path / "page.html"
     shutil.copytree(tiny_runs["fcn-ae"], run)
     assert main(["directions", str(run)]) == 0
-    assert main(["compare", str(run), "--out", str(page)]) == 0
+    assert main(["report", str(run), "--out", str(page)]) == 0
     text = page.read_text()
     first = load(run).directions[0]
     assert "Directions, and how far they go" in text
@@ -703,5 +703,5 @@ def test_report_shows_directions_with_where_they_are_safe(tiny_runs, tmp_path):
     assert len(turns) == min(6, len(load(run).directions)) * 3 * 7
     as_is = [inside for _, at, inside in turns if at == "as is"]
     assert all(as_is)  # where a picture starts is never further out than where it starts
-    assert main(["compare", str(tiny_runs["fcn-vae"]), "--out", str(page)]) == 0
+    assert main(["report", str(tiny_runs["fcn-vae"]), "--out", str(page)]) == 0
     assert "Directions, and how far they go" not in page.read_text()

@@ -19,7 +19,6 @@ from latentdial.latent.effect import measure_effect
 from latentdial.model import Model, prefix
 from latentdial.pixels import to_float, to_levels
 from latentdial.recipes import RECIPES, Recipe, build, options_of, registry
-from latentdial.report.compare import _typical
 from latentdial.runs.loading import load_weights, save_model
 from latentdial.training.augment import augment
 from latentdial.training.loop import Loop
@@ -319,12 +318,6 @@ def test_saturation_is_varied_too():
     alone = augment(x[:, :1], AugmentSettings(jitter=0.2), (0.0, 1.0), torch.Generator().manual_seed(0))
     assert contrast.std() > 0.15
     assert alone.std() < 0.1
-
-
-def test_the_typical_picture_is_that_of_the_median_error():
-    test = np.zeros((5, 2, 2, 1), np.uint8)
-    errors = np.array([9, 1, 5, 200, 3], np.uint8)[:, None, None, None]
-    assert _typical(SimpleNamespace(reconstruct=lambda some: some + errors), test) == 2
 
 
 def test_prefixes_keep_the_first_numbers_all_of_them_for_a_quarter():

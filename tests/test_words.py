@@ -140,7 +140,7 @@ LONG = "n" * 300
         ["train", "fcn-ae", "{set}", "--out", LONG, *SMALL],
         ["dimensions", LONG],
         ["runs", LONG],
-        ["compare", LONG],
+        ["report", LONG],
         ["encode", LONG, "x", "--out", "{tmp}/x"],
         ["import", LONG, "--recipe", "fcn-ae", "--out", "{tmp}/x"],
         ["train", "fcn-ae", "x", "--out", "{tmp}/x", "--config", LONG],

@@ -36,7 +36,7 @@ COMMANDS = {
     "encode": "write the codes of a whole set of pictures, resumable, shared by processes",
     "runs": "list the runs below a directory with their settings and results, or follow them",
     "clean": "remove what finished runs do not need any more, such as checkpoints",
-    "compare": "compare runs in one HTML report",
+    "report": "show what runs do on the same pictures, AE and VAE beside PCA, in one page",
     "explore": "turn the dimensions in a page: served here, or written as one file",
     "recipes": "list what can be trained, with its paper",
     "look": "see what a set of pictures holds: sizes, labels, duplicates, skipped files",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import resource
-import statistics
 import sys
 import time
 from collections.abc import Callable
 
 
-def milliseconds(calls: dict[str, Callable[[], object]], repeats: int = 15) -> dict[str, float]:
-    """The median milliseconds of each call; the calls take turns, so that a slow moment of the machine hits all."""
+def milliseconds(calls: dict[str, Callable[[], object]], repeats: int = 15) -> dict[str, list[float]]:
+    """The milliseconds of each repeat of each call, which take turns: a slow moment of the machine hits all."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():
         call()
@@ -19,7 +18,7 @@ def milliseconds(calls: dict[str, Callable[[], object]], repeats: int = 15) -> d
             start = time.perf_counter()
             call()
             times[name].append(1000 * (time.perf_counter() - start))
-    return {name: statistics.median(values) for name, values in times.items()}
+    return times
 
 
 def peak_memory_mb() -> float:

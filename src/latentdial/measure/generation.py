@@ -74,6 +74,18 @@ def kid(a: np.ndarray, b: np.ndarray, block: int = BLOCK, blocks: int = 50, seed
     return Kid(float(found.mean()), float(found.std(ddof=1) / np.sqrt(blocks)))
 
 
+def kernel_distances(a: np.ndarray, b: np.ndarray, blocks: int = 20) -> np.ndarray:
+    """The kernel distance of each of so many disjoint blocks of features (N, F) and (M, F), (B,).
+
+    Blocks share no picture, so that their mean has an honest interval; the kernel is that of `kid`.
+    """
+    a, b = _features(a), _features(b)
+    count = min(len(a), len(b))
+    blocks = max(1, min(blocks, count // 4))
+    parts = np.array_split(np.arange(count), blocks)
+    return np.array([_mmd(a[rows], b[rows]) for rows in parts])
+
+
 def coverage(real: np.ndarray, generated: np.ndarray, neighbours: int = NEIGHBOURS) -> Coverage:
     """Precision, recall, density and coverage of features (N, F) of real and (M, F) of generated pictures.
 

@@ -1,56 +1,99 @@
-"""Compare runs on the same test pictures, in the same units, in one self-contained HTML file."""
+"""Measure runs on the same test pictures, in the same units, and write the report."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from latentdial.errors import LatentdialError
+from latentdial.features import FeatureNet, efficientnet_features, has_efficientnet, pixel_features
 from latentdial.images import ImageSet, open_images, split_images, spread
 from latentdial.latent.codec import Codec, Picture
 from latentdial.latent.editing import edit
 from latentdial.latent.effect import dimensions
+from latentdial.latent.sampling import fit_of
 from latentdial.measure.cost import milliseconds
-from latentdial.measure.reconstruction import reconstruction
+from latentdial.measure.generation import kernel_distances
+from latentdial.measure.principal import principal_components
+from latentdial.measure.reconstruction import squared_errors
 from latentdial.progress import Show
-from latentdial.report.comparison import Comparison, Measured
-from latentdial.report.html import write_report
+from latentdial.report.attributes import one_at_a_time
+from latentdial.report.comparison import Comparison, Measured, Sampled
+from latentdial.report.page import write_report
 from latentdial.runs.loading import load, read_metrics, read_summary
 
 MAX_TEST = 1_000
-CLASSIC_EDITS = ("1*=2", "0*=10")
+MAX_TRAINING = 10_000  # pictures that PCA is found on
+CLASSIC_EDITS = ("1*=2", "0*=10", "c1*=2", "c0*=10")
+SHOWN = 24  # samples
+BATCH = 512
+TELLING = (
+    0.5,
+    1.2,
+)  # sd of c0 and c1 of the picture that is edited: neither is near zero, ten times c0 is still a picture
+
+Seen = tuple[FeatureNet, np.ndarray]
+"""A net, and the features (N, F) of the test pictures."""
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """The pictures that runs are measured on."""
+
+    images: ImageSet
+    test: np.ndarray  # uint8 (N, H, W, C), seen by no run in training as far as is known
+    training: np.ndarray | None  # rows of the images; None where they are of another set
+    notes: list[str]
 
 
 def compare(
     runs: Sequence[str | Path],
-    out: str | Path | None = "compare.html",
+    out: str | Path | None = "report.html",
     *,
     data: str | None = None,
-    edits: Sequence[str] = CLASSIC_EDITS,
+    edits: Sequence[str] | None = None,
     picture: Picture | None = None,
+    explorer: str | None = None,
     show: Show | None = None,
 ) -> Comparison:
-    """Measure runs on the test pictures of the first (or on `data`) and write one HTML report.
+    """Measure runs on the test pictures of the first (or on `data`) and write one report, `.html` or `.md`.
 
-    Runs of different geometry, and data that is gone, are a LatentdialError.
+    `edits` are shown on `picture`, or on a test picture; `explorer` is the address of a page to link. Runs of different
+    geometry, and data that is gone, are a LatentdialError.
     """
     show = show or Show()
     folders = [Path(run) for run in runs]
     codecs = _with_different_names([load(folder) for folder in folders], folders)
     if any(codec.geometry != codecs[0].geometry for codec in codecs):
-        raise LatentdialError("these runs take pictures of different size or colour: compare runs of one geometry")
-    images, test, notes = _test_pictures(codecs, data, show)
-    chosen = codecs[0].pictures(picture)[0] if picture is not None else test[_typical(codecs[0], test)]
+        raise LatentdialError("these runs take pictures of different size or colour: report on runs of one geometry")
+    material = _material(codecs, data, show)
+    net = efficientnet_features() if has_efficientnet() else pixel_features(material.test)
+    real = net.features(material.test)
+    chosen = codecs[0].pictures(picture)[0] if picture is not None else material.test[_telling(codecs, material.test)]
+    made = list(CLASSIC_EDITS if edits is None else edits)
     measured = [
-        _measure(codec, folder, test, chosen, list(edits), show) for codec, folder in zip(codecs, folders, strict=True)
+        _measure(codec, folder, material.test, (net, real), chosen, made if edits else _possible(codec, made), show)
+        for codec, folder in zip(codecs, folders, strict=True)
     ]
-    comparison = Comparison(_timed_together(measured, test), images, test, notes)
+    comparison = Comparison(
+        _timed_together(measured, material.test),
+        material.images,
+        material.test,
+        material.notes,
+        net.name,
+        _pca_errors(measured, material),
+        0 if material.training is None else len(material.training),
+        one_at_a_time(codecs, material.test),
+    )
     if out is not None:
-        write_report(comparison, Path(out))
+        show.advance("writing the report", 0, 1)
+        write_report(comparison, Path(out), explorer)
+        show.advance("writing the report", 1, 1)
     return comparison
 
 
@@ -61,32 +104,38 @@ def _with_different_names(codecs: list[Codec], folders: list[Path]) -> list[Code
     return [replace(codec, name=str(folder)) for codec, folder in zip(codecs, folders, strict=True)]
 
 
-def _test_pictures(codecs: list[Codec], data: str | None, show: Show) -> tuple[ImageSet, np.ndarray, list[str]]:
+def _material(codecs: list[Codec], data: str | None, show: Show) -> Material:
     """The pictures that the first run never saw in training, or all of `data`."""
     config = codecs[0].config
     if config is None or not (data or config.data.source):
         raise LatentdialError(f"{codecs[0].name} was trained elsewhere: name test pictures with --data")
-    notes = []
     if data:
         images = open_images(replace(config.data, source=data, limit=None), config.geometry, show.advance)
-        return images, images.pixels[spread(len(images), MAX_TEST)], [f"Test pictures are from {data}."]
+        return Material(images, images.pixels[spread(len(images), MAX_TEST)], None, [f"Test pictures are from {data}."])
     images = open_images(config.data, config.geometry, show.advance)
     parts = split_images(images, config.data.holdout, config.train.seed)
-    for codec in codecs[1:]:
-        if codec.config is None or (codec.config.data, codec.config.train.seed) != (config.data, config.train.seed):
-            notes.append(f"{codec.name} was trained on other data or another split, and may have seen test pictures.")
-    return images, images.pixels[parts.test[spread(len(parts.test), MAX_TEST)]], notes
+    notes = [
+        f"{codec.name} was trained on other data or another split, and may have seen test pictures."
+        for codec in codecs[1:]
+        if codec.config is None or (codec.config.data, codec.config.train.seed) != (config.data, config.train.seed)
+    ]
+    return Material(images, images.pixels[parts.test[spread(len(parts.test), MAX_TEST)]], parts.train, notes)
 
 
-def _typical(codec: Codec, test: np.ndarray) -> int:
-    """The test picture whose reconstruction error is the median: neither an easy nor a hard face."""
-    some = test[:64]
-    error = np.square(codec.reconstruct(some).astype(float) - some).mean((1, 2, 3))
-    return int(np.argsort(error)[len(error) // 2])
+def _telling(codecs: list[Codec], test: np.ndarray) -> int:
+    """The test picture whose first coordinates are far enough from zero, in the last run, to be multiplied."""
+    codec, some = codecs[-1], test[:128]
+    found = np.abs(codec.canonical.coordinates(codec.encode(some))[:, :2])
+    return int(np.abs(found - TELLING[: found.shape[1]]).sum(1).argmin())
+
+
+def _possible(codec: Codec, edits: list[str]) -> list[str]:
+    """Those of the classic edits that a short code has dimensions for."""
+    return [text for text in edits if int(text.removeprefix("c").split("*")[0]) < len(codec.canonical.steps)]
 
 
 def _measure(
-    codec: Codec, folder: Path, test: np.ndarray, chosen: np.ndarray, edits: list[str], show: Show
+    codec: Codec, folder: Path, test: np.ndarray, seen: Seen, chosen: np.ndarray, edits: list[str], show: Show
 ) -> Measured:
     table = dimensions(codec, progress=lambda done, total: show.advance(f"measuring {codec.name}", done, total))
     return Measured(
@@ -94,12 +143,42 @@ def _measure(
         folder=str(folder),
         summary=read_summary(folder) or {},
         records=read_metrics(folder),
-        quality=reconstruction(test, codec.reconstruct(test)),
-        encode_ms=0.0,
-        decode_ms=0.0,
+        errors=squared_errors(test, codec.reconstruct(test)),
+        encode_ms=np.zeros(1),
+        decode_ms=np.zeros(1),
+        samples=[_sampled(codec, prior, seen) for prior in _priors(codec)],
         dimensions=table,
         edits=edit(codec, chosen, *edits),
     )
+
+
+def _priors(codec: Codec) -> list[str]:
+    """The model's own prior where there is one, and the best of those fitted to its codes."""
+    best = codec.prior_named()
+    return ([] if codec.prior is None else ["model"]) + [best if best != "model" else "gaussian"]
+
+
+def _sampled(codec: Codec, prior: str, seen: Seen) -> Sampled:
+    """As many samples as there are test pictures, and how far they are from these."""
+    net, real = seen
+    drawn = codec.sample(max(len(real), SHOWN), seed=1, prior=prior)
+    note = fit_of(codec, prior).sentence()
+    distances = kernel_distances(real, net.features(drawn[: len(real)]))
+    return Sampled(prior, drawn[:SHOWN], distances, note and f"{note[0].upper()}{note[1:]}.")
+
+
+def _pca_errors(runs: list[Measured], material: Material) -> np.ndarray | None:
+    """Errors (N,) of PCA with as many numbers as the longest code, where no run is PCA and its pictures are known."""
+    if material.training is None or any(run.kind == "PCA" for run in runs):
+        return None
+    rows = material.training[spread(len(material.training), MAX_TRAINING)]
+    pixels, test = material.images.pixels, torch.tensor(material.test).float()
+    found = principal_components(
+        lambda: (torch.tensor(pixels[rows[i : i + BATCH]]).float() for i in range(0, len(rows), BATCH)),
+        max(run.codec.latent for run in runs),
+    )
+    again = found.restore(found.project(test)).clamp(0, 255).round().reshape(test.shape)
+    return squared_errors(material.test, again.numpy())
 
 
 def _timed_together(runs: list[Measured], test: np.ndarray) -> list[Measured]:
@@ -108,5 +187,5 @@ def _timed_together(runs: list[Measured], test: np.ndarray) -> list[Measured]:
     for i, run in enumerate(runs):
         calls[f"encode {i}"] = partial(run.codec.encode, test[:1])
         calls[f"decode {i}"] = partial(run.codec.decode, run.codec.encode(test[:1]))
-    times = milliseconds(calls)
+    times = {name: np.array(repeats) for name, repeats in milliseconds(calls).items()}
     return [replace(run, encode_ms=times[f"encode {i}"], decode_ms=times[f"decode {i}"]) for i, run in enumerate(runs)]

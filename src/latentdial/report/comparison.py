@@ -1,8 +1,10 @@
-"""What a comparison of runs holds: the figures of each, and which is best in a row."""
+"""What a comparison of runs holds: figures with what they are means of, and which differ by more than noise."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 
@@ -10,10 +12,36 @@ from latentdial.images import ImageSet
 from latentdial.latent.codec import Codec
 from latentdial.latent.editing import EditSheet
 from latentdial.latent.effect import DimensionTable, active_units
-from latentdial.measure.reconstruction import Reconstruction
+from latentdial.measure.paired import Interval, paired_difference
+from latentdial.measure.reconstruction import decibels
+
+Kind = Literal["PCA", "AE", "VAE"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """Pictures drawn from a prior, (n, H, W, C), and how far blocks of them are from test pictures, (B,)."""
+
+    prior: str
+    pictures: np.ndarray
+    distances: np.ndarray
+    note: str = ""  # what is wrong with the prior
+
+    @property
+    def distance(self) -> float:
+        """The kernel distance; near zero where samples are like test pictures."""
+        return float(self.distances.mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """A value, and what it is the mean or median of: pictures, blocks or repeats, the same ones for every run."""
+
+    value: float | None = None
+    each: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Measured:
     """What was measured of one run on the shared test pictures."""
 
@@ -21,9 +49,10 @@ class Measured:
     folder: str
     summary: dict
     records: list[dict]
-    quality: Reconstruction
-    encode_ms: float
-    decode_ms: float
+    errors: np.ndarray  # (N,) mean squared error of each test picture, in [0, 1]
+    encode_ms: np.ndarray  # (R,)
+    decode_ms: np.ndarray
+    samples: list[Sampled]  # from the prior of its own first, where it has one
     dimensions: DimensionTable
     edits: EditSheet
 
@@ -32,30 +61,46 @@ class Measured:
         return self.codec.name
 
     @property
+    def kind(self) -> Kind:
+        if self.codec.config is not None and self.codec.config.model.recipe == "pca":
+            return "PCA"
+        return "AE" if self.codec.prior is None else "VAE"
+
+    @property
+    def decibels(self) -> np.ndarray:
+        """PSNR (N,) of each test picture."""
+        return decibels(self.errors)
+
+    @property
     def kl(self) -> float | None:
         """Mean KL of a picture's posterior against the prior, in nats."""
         return None if self.codec.kl is None else float(self.codec.kl.sum())
 
-    def figures(self) -> dict[str, float | None]:
-        """The row values of the comparison, by row name; None where a figure has no meaning."""
+    @cached_property
+    def figures(self) -> dict[str, Figure]:
+        """The row values of the comparison, by row name."""
+        own = self.samples[0] if self.codec.prior is not None else None
+        fitted = self.samples[-1]
         return {
-            "mse": self.quality.mse,
-            "psnr": self.quality.psnr,
-            "latent": self.codec.latent,
-            "active": active_units(self.codec),
-            "kl": self.kl,
-            "parameters": self.summary.get("parameters"),
-            "train_seconds": self.summary.get("seconds"),
-            "images_per_second": self.summary.get("images_per_second"),
-            "peak_memory_mb": self.summary.get("peak_memory_mb"),
-            "encode_ms": self.encode_ms,
-            "decode_ms": self.decode_ms,
+            "psnr": Figure(float(self.decibels.mean()), self.decibels),
+            "mse": Figure(float(self.errors.mean()), self.errors),
+            "own_distance": Figure() if own is None else Figure(own.distance, own.distances),
+            "fitted_distance": Figure(fitted.distance, fitted.distances),
+            "latent": Figure(self.codec.latent),
+            "needed": Figure(self.dimensions.needed(0.95)),
+            "active": Figure(active_units(self.codec)),
+            "kl": Figure(self.kl),
+            "parameters": Figure(self.summary.get("parameters")),
+            "train_seconds": Figure(self.summary.get("seconds")),
+            "peak_memory_mb": Figure(self.summary.get("peak_memory_mb")),
+            "encode_ms": Figure(float(np.median(self.encode_ms)), self.encode_ms),
+            "decode_ms": Figure(float(np.median(self.decode_ms)), self.decode_ms),
         }
 
 
 @dataclass(frozen=True)
 class Line:
-    """One row of the table: which figure, its title, its format, and which end is better (0: neither)."""
+    """One row of the table: which figure, its title and format, and which end is better (0: neither is said)."""
 
     key: str
     title: str
@@ -64,55 +109,169 @@ class Line:
 
 
 LINES = [
-    Line("mse", "test MSE per pixel and channel, pictures in 0 to 1", "{:.5f}", -1),
-    Line("psnr", "test PSNR, dB", "{:.2f}", 1),
-    Line("latent", "latent dimensions", "{:d}"),
-    Line("active", "active units (variance of the code above 0.01)", "{:d}"),
-    Line("kl", "KL to the prior, nats per picture", "{:.1f}"),
-    Line("parameters", "parameters", "{:,d}", -1),
-    Line("train_seconds", "training, seconds", "{:.0f}", -1),
-    Line("images_per_second", "training, images/s", "{:.0f}", 1),
-    Line("peak_memory_mb", "peak memory in training, MB", "{:,d}", -1),
+    Line("psnr", "PSNR of unseen pictures, dB", "{:.2f}", 1),
+    Line("mse", "their squared error, values from 0 to 1", "{:.5f}", -1),
+    Line("own_distance", "samples of its own prior: kernel distance to unseen pictures", "{:.3f}", -1),
+    Line("fitted_distance", "samples of a prior fitted to its codes: kernel distance", "{:.3f}", -1),
+    Line("latent", "numbers in a code", "{:d}"),
+    Line("needed", "of them, in order, for 95% of what pictures vary by", "{:d}"),
+    Line("active", "raw dimensions that vary at all", "{:d}"),
+    Line("kl", "KL to the prior, nats a picture", "{:.0f}"),
+    Line("parameters", "parameters", "{:,d}"),
+    Line("train_seconds", "training, seconds (one run)", "{:.0f}"),
+    Line("peak_memory_mb", "memory in training, MB (one run)", "{:,d}"),
     Line("encode_ms", "encode one picture, ms", "{:.1f}", -1),
     Line("decode_ms", "decode one picture, ms", "{:.1f}", -1),
 ]
 
 
 @dataclass(frozen=True)
+class Claim:
+    """Something that is often said, and what these runs say to it; `difference` is above zero where they agree."""
+
+    text: str
+    difference: Interval | None
+    unit: str = "dB"
+
+    @property
+    def holds(self) -> bool | None:
+        """None where the difference is not beyond noise, or too little was measured to say."""
+        return self.difference.low > 0 if self.difference is not None and self.difference.clear else None
+
+    @property
+    def answer(self) -> str:
+        return {True: "yes", False: "no, the opposite", None: "no difference beyond noise"}[self.holds]
+
+    def numbers(self) -> tuple[str, str]:
+        """The difference and its 95% interval, as texts."""
+        if self.difference is None:
+            return "too few pictures", "-"
+        style = "{:+.2f}" if self.unit == "dB" else "{:+.3f}"
+        mean, low, high = (style.format(v) for v in vars(self.difference).values())
+        return f"{mean} {self.unit}".strip(), f"{low} to {high}"
+
+
+@dataclass(frozen=True, eq=False)
 class Comparison:
-    """Runs measured on the same test pictures."""
+    """Runs measured on the same test pictures, with PCA of as many numbers where none of them is one."""
 
     runs: list[Measured]
     images: ImageSet
     test: np.ndarray  # uint8 (N, H, W, C)
     notes: list[str]
+    features: str  # the net whose features kernel distances are in
+    pca_errors: np.ndarray | None = None  # (N,) of PCA's reconstructions
+    training: int = 0  # pictures
+    attributes: list[Any] = field(default_factory=list)
+
+    @property
+    def pca_psnr(self) -> float | None:
+        """PSNR in dB of PCA with as many numbers."""
+        return None if self.pca_errors is None else float(decibels(self.pca_errors).mean())
+
+    def best(self, line: Line) -> int | None:
+        """The run that is better in a row than every other by more than noise, where one is."""
+        figures = [run.figures[line.key] for run in self.runs]
+        known = [i for i, figure in enumerate(figures) if figure.each is not None]
+        if not line.better or len(known) < 2:
+            return None
+        best = max(known, key=lambda i: line.better * float(figures[i].value or 0))
+        gaps = [paired_difference(figures[best].each, figures[i].each) for i in known if i != best]  # type: ignore[arg-type]
+        return best if all(gap is not None and gap.clear for gap in gaps) else None
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Names of the runs, and rows of a title and a text for each run."""
-        figures = [run.figures() for run in self.runs]
-        rows = [[line.title, *(_text(line, values[line.key]) for values in figures)] for line in LINES]
+        shown = [line for line in LINES if any(run.figures[line.key].value is not None for run in self.runs)]
+        rows = [[line.title, *(_text(line, run.figures[line.key].value) for run in self.runs)] for line in shown]
         return [run.name for run in self.runs], rows
 
-    def best(self, line: Line) -> int | None:
-        """The index of the run that is best in a row, where one is."""
-        values = [run.figures()[line.key] for run in self.runs]
-        if line.better == 0 or len(values) < 2 or any(value is None for value in values) or len(set(values)) == 1:
-            return None
-        return int(np.argmax(np.array(values, float) * line.better))
+    def lines(self) -> list[dict[str, Any]]:
+        """The rows of the table with the run that is best in each."""
+        best = {line.title: self.best(line) for line in LINES}
+        return [{"title": row[0], "values": row[1:], "best": best[row[0]]} for row in self.table()[1]]
+
+    def first(self, kind: Kind) -> Measured | None:
+        """The first run of a kind."""
+        return next((run for run in self.runs if run.kind == kind), None)
+
+    def claims(self) -> list[Claim]:
+        """What is commonly said of these runs, tested."""
+        ae, vae = self.first("AE"), self.first("VAE")
+        pair = [] if ae is None or vae is None else [*_classic(ae, vae)]
+        return [*pair, *self._beside_pca(), *([] if pair else self._ranked())]
+
+    def _beside_pca(self) -> list[Claim]:
+        pca = self.first("PCA")
+        errors = self.pca_errors if pca is None else pca.errors
+        if errors is None:
+            return []
+        return [
+            Claim(f"{run.name} compresses better than PCA", paired_difference(run.decibels, decibels(errors)))
+            for run in self.runs
+            if run is not pca
+        ]
+
+    def _ranked(self) -> list[Claim]:
+        nets = sorted((run for run in self.runs if run.kind != "PCA"), key=lambda run: run.errors.mean())
+        return [
+            Claim(
+                f"{nets[0].name} compresses better than {run.name}", paired_difference(nets[0].decibels, run.decibels)
+            )
+            for run in nets[1:]
+        ]
+
+    def conclusion(self) -> list[str]:
+        """AE or VAE, in sentences; none where there is not one of each."""
+        ae, vae = self.first("AE"), self.first("VAE")
+        if ae is None or vae is None:
+            return []
+        compresses, generates, *_ = _classic(ae, vae)
+        return [
+            _advice("To store pictures", compresses.holds, ae.name, vae.name),
+            _advice("To draw new ones", generates.holds, vae.name, ae.name),
+        ]
 
     def as_dict(self) -> dict:
         return {
             "test_pictures": len(self.test),
             "notes": self.notes,
+            "features": self.features,
+            "pca_mse": None if self.pca_errors is None else float(self.pca_errors.mean()),
+            "claims": [
+                {
+                    "claim": claim.text,
+                    "holds": claim.holds,
+                    "unit": claim.unit,
+                    "difference": None if claim.difference is None else asdict(claim.difference),
+                }
+                for claim in self.claims()
+            ],
+            "conclusion": self.conclusion(),
             "runs": {
                 run.name: {
-                    **run.figures(),
+                    **{key: figure.value for key, figure in run.figures.items()},
                     "edits": {column.label: asdict(column.change) for column in run.edits.columns},
                     "dimensions": run.dimensions.as_dicts(),
                 }
                 for run in self.runs
             },
         }
+
+
+def _classic(ae: Measured, vae: Measured) -> list[Claim]:
+    """What every course says: an AE compresses better, a VAE generates better, and by its own prior."""
+    own, fitted = vae.samples[0], vae.samples[-1]
+    return [
+        Claim("An AE compresses better than a VAE", paired_difference(ae.decibels, vae.decibels)),
+        Claim("A VAE generates better than an AE", paired_difference(ae.samples[-1].distances, own.distances), ""),
+        Claim("A VAE's own prior is better than one fitted", paired_difference(fitted.distances, own.distances), ""),
+    ]
+
+
+def _advice(purpose: str, holds: bool | None, one: str, other: str) -> str:
+    if holds is None:
+        return f"{purpose}, {one} and {other} are equally good."
+    return f"{purpose}, take {one if holds else other}."
 
 
 def _text(line: Line, value: float | None) -> str:

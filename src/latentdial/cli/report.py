@@ -1,4 +1,4 @@
-"""`latentdial compare`: compare runs in one HTML report."""
+"""`latentdial report`: what runs do on the same pictures, in one page."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from latentdial.cli.shared import cache_option, json_option, print_json, print_t
 
 def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("runs", type=str, nargs="+", help="directories of runs, such as an AE and a VAE")
-    parser.add_argument("--out", type=str, default="compare.html", help="the report, one HTML file")
+    parser.add_argument(
+        "--out", type=str, default="report.html", help="one HTML file, or .md with a folder of pictures beside it"
+    )
     parser.add_argument("--data", type=str | None, default=None, help="pictures, where the runs' own are gone")
-    parser.add_argument("--edits", type=str, nargs="+", default=["1*=2", "0*=10"], help="edits shown on one picture")
+    parser.add_argument(
+        "--edits", type=str, nargs="+", default=[], help="shown on one picture; default: 1*=2 0*=10 c1*=2 c0*=10"
+    )
     parser.add_argument("--picture", type=str | None, default=None, help="the picture to edit; default: a test picture")
+    parser.add_argument("--explorer", type=str | None, default=None, help="address of a page of explore to link")
     cache_option(parser)
     json_option(parser)
 
@@ -25,11 +30,22 @@ def run(options: Namespace) -> None:
 
     with show_progress() as show:
         comparison = compare(
-            options.runs, options.out, data=options.data, edits=options.edits, picture=options.picture, show=show
+            options.runs,
+            options.out,
+            data=options.data,
+            edits=options.edits or None,
+            picture=options.picture,
+            explorer=options.explorer,
+            show=show,
         )
     if options.json:
         print_json(comparison.as_dict())
         return
     names, rows = comparison.table()
-    print_table("on the same test pictures", ["", *names], rows)
+    print_table(f"on the same {len(comparison.test)} test pictures", ["", *names], rows)
+    for claim in comparison.claims():
+        mean, interval = claim.numbers()
+        say(f"{claim.text}: {claim.answer} ({mean}, 95% {interval})")
+    for sentence in comparison.conclusion():
+        say(sentence)
     say(f"report: {Path(options.out).resolve()}")

@@ -1,0 +1,151 @@
+"""What the report of a comparison shows, as HTML or Markdown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from latentdial.errors import LatentdialError
+from latentdial.latent.codec import Codec
+from latentdial.latent.direction import Direction, foremost
+from latentdial.latent.editing import Edited
+from latentdial.latent.effect import effects, strip_reach, traversal
+from latentdial.latent.naming import axis_direction, canonical_directions
+from latentdial.report.comparison import Comparison, Measured
+from latentdial.report.curves import logged_terms, loss_curves
+from latentdial.report.direction_sheet import SDS as TURNS
+from latentdial.report.direction_sheet import headings, turned
+from latentdial.report.figures import ENDS, HEAT_FULL, STEPS, dimension_strip, heat_map
+from latentdial.report.html import render, render_beside
+
+ACROSS, STRIPS, DIRECTIONS, FRAMES = 8, 8, 6, 9
+ASKED = 1  # the dimension that people find to do nothing
+LITTLE = 0.5  # of the effect of its canonical namesake, below which a raw dimension is said to do little
+TITLES = {"model": "its own prior", "gaussian": "a Gaussian", "mixture": "a mixture of Gaussians", "flow": "a flow"}
+
+
+def write_report(comparison: Comparison, out: Path, explorer: str | None = None) -> None:
+    """Write the report of a comparison: one HTML file, or Markdown with a folder of pictures beside it."""
+    if out.suffix not in {".html", ".htm", ".md"}:
+        raise LatentdialError(f"cannot write {out}: choose an --out ending in .html or .md")
+    content = _content(comparison, explorer)
+    if out.suffix == ".md":
+        render_beside("report.md.j2", content, out)
+    else:
+        render("report.html.j2", content, out)
+
+
+def _content(comparison: Comparison, explorer: str | None) -> dict[str, Any]:
+    runs, test = comparison.runs, comparison.test
+    source = runs[0].codec.config.data.source if runs[0].codec.config else ""
+    shown = [_run_content(run, test) for run in runs]
+    return {
+        "comparison": comparison,
+        "name": Path(source).name or source,
+        "title": _listed([run.name for run in runs]),
+        "runs": shown,
+        "nets": [run for run in shown if run["kind"] != "PCA"] or shown,
+        "summary": comparison.images.summary(),
+        "geometry": runs[0].codec.geometry,
+        "latents": _listed(sorted({str(run.codec.latent) for run in runs}, key=int)),
+        "asked": f"Why does dimension {ASKED} do {_amount(shown)}?",
+        "originals": test[:ACROSS],
+        "source_picture": runs[0].edits.source,
+        "explorer": explorer,
+        "ends": ENDS,
+        "turns": headings(),
+        "reach": float(TURNS[-1]),
+        "heat_full": HEAT_FULL,
+    }
+
+
+def _amount(runs: list[dict[str, Any]]) -> str:
+    """What a reader sees of the raw dimension that is asked about."""
+    nets = [run for run in runs if run["kind"] != "PCA"] or runs
+    raw, canonical = np.array([[strip["effect"] for strip in run["asked"]] for run in nets]).T
+    if (raw < 1).any():
+        return "nothing"
+    return "so little" if (raw < LITTLE * canonical).any() else "what it does"
+
+
+def _run_content(run: Measured, test: np.ndarray) -> dict[str, Any]:
+    strongest = max(1e-9, *(row.effect for row in run.dimensions.rows))
+    directions = foremost(run.codec.directions, DIRECTIONS)
+    return {
+        "name": run.name,
+        "kind": run.kind,
+        "about": _about(run),
+        "curves": Markup(loss_curves(run.records, run.name)),  # noqa: S704 - drawn from numbers
+        "records": len(run.records),
+        "terms": len(logged_terms(run.records)),
+        "psnr": float(run.decibels.mean()),
+        "reconstructions": run.codec.reconstruct(test[:ACROSS]),
+        "asked": _asked(run.codec, run.edits.code),
+        "edits": run.edits,
+        "columns": [
+            _column(run.codec, run.edits.code, column) for column in run.edits.columns if len(column.moves) == 1
+        ],
+        "strips": [
+            {"row": row, "share": row.effect / strongest, "pictures": pictures, "reach": reach}
+            for row in run.dimensions.rows[:STRIPS]
+            for pictures, reach in [dimension_strip(run.codec, row, run.edits.code)]
+        ],
+        "effects": [row.effect / strongest for row in run.dimensions.rows],
+        "needed": run.dimensions.needed(0.95),
+        "latent": run.codec.latent,
+        "directions": turned(run.codec, directions) if directions else [],
+        "samples": [
+            {"title": TITLES[one.prior], "pictures": one.pictures[:ACROSS], "note": one.note} for one in run.samples
+        ],
+    }
+
+
+def _asked(codec: Codec, code: np.ndarray) -> list[dict[str, Any]]:
+    """The dimension asked about, raw and canonical: each as a strip wide enough to be seen, and moving."""
+    index = min(ASKED, codec.latent - 1, len(codec.canonical.steps) - 1)
+    pair = [axis_direction(codec, index), canonical_directions(codec)[index]]
+    return [_strip(codec, code, one, effect) for one, effect in zip(pair, effects(codec, pair), strict=True)]
+
+
+def _strip(codec: Codec, code: np.ndarray, one: Direction, effect: float) -> dict[str, Any]:
+    reach = strip_reach(effect)
+    pictures = traversal(codec, code, one, reach * STEPS)
+    return {
+        "title": one.title,
+        "effect": effect,
+        "reach": reach,
+        "pictures": [*pictures, heat_map(pictures[0], pictures[-1])],
+        "moving": traversal(codec, code, one, reach * np.linspace(-1, 1, FRAMES)),
+    }
+
+
+def _column(codec: Codec, code: np.ndarray, column: Edited) -> dict[str, Any]:
+    """An edit that moves between the edited picture, where it begins, and the picture as decoded."""
+    share = np.linspace(1, 0, FRAMES)[:, None]
+    return {
+        "label": column.label,
+        "levels": column.change.mean,
+        "sds": column.moves[0].sds,
+        "moving": codec.decode(share * column.code + (1 - share) * code),
+        "warning": column.warning,
+    }
+
+
+def _about(run: Measured) -> str:
+    config = run.codec.config
+    if config is None or not run.summary:
+        return f"{run.codec.latent} numbers in a code, imported weights."
+    summary = run.summary
+    steps = f"{summary['step']:,} steps of {config.train.batch} pictures at learning rate {config.train.peak:g}, "
+    return (
+        f"{config.model.recipe}, {run.codec.latent} numbers in a code, {summary['parameters']:,} parameters; "
+        f"{steps if summary['step'] else 'no steps, '}{summary['precision']} on {summary['device']}, "
+        f"{summary['seconds']:.0f} s."
+    )
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
