@@ -10,9 +10,11 @@ BIN := .venv/bin
 	touch $@
 
 demo: .venv/ready
-	$(BIN)/latentdial train fcn-ae avatars --out demo/ae --epochs 16 --checkpoint 0 --overwrite
-	$(BIN)/latentdial train fcn-vae avatars --out demo/vae --epochs 16 --checkpoint 0 --overwrite
-	$(BIN)/latentdial report demo/ae demo/vae --out demo/report.html
+	$(BIN)/latentdial train pca avatars --out demo/pca --overwrite
+	$(BIN)/latentdial train fcn-ae avatars --out demo/ae --epochs 8 --overwrite
+	$(BIN)/latentdial train fcn-vae avatars --out demo/vae --epochs 8 --overwrite
+	$(BIN)/latentdial explore demo/vae --out demo/explorer.html
+	$(BIN)/latentdial report demo/pca demo/ae demo/vae --explorer explorer.html --out demo/index.html
 
 test: .venv/ready
 	$(BIN)/python -m pytest
