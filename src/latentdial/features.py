@@ -137,7 +137,7 @@ def prepared(pictures: np.ndarray, side: int = SIDE) -> Tensor:
 
 
 def pixel_features(pictures: np.ndarray, axes: int = PIXEL_AXES) -> FeatureNet:
-    """Principal components of pixels, in levels of 255, found on these uint8 pictures (N, H, W, C)."""
+    """Principal components of pixels, of mean variance one over these uint8 pictures (N, H, W, C)."""
     from sklearn.decomposition import PCA
 
     flat = pictures.reshape(len(pictures), -1).astype(np.float32)
@@ -145,7 +145,12 @@ def pixel_features(pictures: np.ndarray, axes: int = PIXEL_AXES) -> FeatureNet:
     if count < 1:
         raise LatentdialError("principal components need at least two pictures")
     found = PCA(count, svd_solver="randomized", random_state=0).fit(flat)
-    return FeatureNet("FD-pixels-pca", lambda these: found.transform(these.reshape(len(these), -1).astype(np.float32)))
+    scale = float(np.sqrt(found.explained_variance_.mean())) or 1.0
+
+    def features(these: np.ndarray) -> np.ndarray:
+        return found.transform(these.reshape(len(these), -1).astype(np.float32)) / scale
+
+    return FeatureNet("FD-pixels-pca", features)
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:

@@ -33,6 +33,7 @@ COMMANDS = {
     "fit-prior": "fit densities to the codes of a run, so that it can be sampled",
     "anomalies": "score which pictures do not belong, with a threshold from normal ones",
     "sample": "draw new pictures",
+    "evaluate": "measure reconstruction, samples, likelihood and codes, beside PCA",
     "encode": "write the codes of a whole set of pictures, resumable, shared by processes",
     "runs": "list the runs below a directory with their settings and results, or follow them",
     "clean": "remove what finished runs do not need any more, such as checkpoints",

@@ -1,0 +1,359 @@
+"""Measure a run: reconstruction beside PCA, samples of every prior, likelihood, and what codes hold and withstand."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from latentdial.errors import LatentdialError
+from latentdial.features import FeatureNet, efficientnet_features, has_efficientnet, pixel_features
+from latentdial.images import ImageSet, open_images, split_images
+from latentdial.images.cache import cache_folder
+from latentdial.latent.codec import Codec
+from latentdial.latent.sampling import fit_of
+from latentdial.measure.codes import displacement, keep_principal, linear_probe
+from latentdial.measure.generation import coverage, frechet, kid, memory, nearest
+from latentdial.measure.likelihood import bits_per_dim, log_likelihood
+from latentdial.measure.reconstruction import reconstruction
+from latentdial.model import Model
+from latentdial.parts.likelihoods import Gaussian
+from latentdial.progress import Show
+from latentdial.report.evaluation import PCA, REAL, Evaluation, Row
+from latentdial.report.pca_codec import PcaCodec, fit_pca
+from latentdial.runs.loading import load
+from latentdial.storage import Missing, new_folder, read_tensors, remove, save_tensors, tensor_shapes
+
+NETS = ("auto", "efficientnet-lite0", "own", "pixels-pca")
+PICTURES, REFERENCE, TRAINING = 500, 1000, 10_000
+LIKELIHOOD_PICTURES, PASS = 128, 512
+PROBES, PROBE_LABELS = 6, 20
+NOISE, SHIFT = 10.0, 2  # levels of 255; pixels
+SHOWN, NEIGHBOURS = 24, 8
+CACHED = 64  # sets of features that are kept
+FEW = 300  # pictures, below which distances are told to be rough
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is measured on: the codec, PCA with as many numbers, and uint8 pictures, each (N, H, W, C)."""
+
+    codec: Codec
+    pca: PcaCodec
+    training: ImageSet
+    test: ImageSet
+    notes: list[str]
+
+    @property
+    def both(self) -> dict[str, Codec | PcaCodec]:
+        return {self.codec.name: self.codec, PCA: self.pca}
+
+
+def evaluate(
+    run: str | Path,
+    data: str | None = None,
+    *,
+    features: str = "auto",
+    n: int = PICTURES,
+    samples: int = 32,
+    seed: int = 0,
+    show: Show | None = None,
+) -> Evaluation:
+    """Measure a run on its test pictures, or on `data`, and PCA with as many numbers on the same.
+
+    Frechet distances and their like are between `n` pictures and training pictures, in the features of a net:
+    "efficientnet-lite0", "pixels-pca", "own" (the run's encoder), the directory of another run, or "auto", the first
+    that is installed. `samples` codes a picture are drawn for likelihoods. Data that is gone is a LatentdialError.
+    """
+    show = show or Show()
+    if n < 2 or samples < 1:
+        raise LatentdialError("an evaluation needs at least two pictures and one sample a picture")
+    show.advance("evaluating", 0, 4, "reading pictures")
+    material = _material(load(run), data, n, show)
+    show.advance("evaluating", 1, 4, "reconstructions and codes")
+    rows = [*_reconstruction(material), *_likelihood(material, samples, seed), *_of_codes(material)]
+    show.advance("evaluating", 2, 4, "samples and their features")
+    net = _net(features, material)
+    count = len(material.test)
+    drawn = {kind: material.codec.sample(count, seed, prior=kind) for kind in _kinds(material.codec)}
+    generation, neighbours = _generation(material, net, drawn)
+    show.advance("evaluating", 4, 4)
+    columns = [REAL, material.codec.name, PCA, *(f"samples: {kind}" for kind in drawn)]
+    return Evaluation(
+        run=material.codec.name,
+        rows=[*rows[:2], *generation, *rows[2:]],
+        columns=columns,
+        test=len(material.test),
+        reference=min(REFERENCE, len(material.training)),
+        features=net.name,
+        notes=[*material.notes, *_said_of_priors(material.codec, list(drawn))],
+        samples={f"samples: {kind}": pictures[:SHOWN] for kind, pictures in drawn.items()},
+        neighbours=neighbours,
+    )
+
+
+# what is measured on --------------------------------------------------------------------------------------------------
+
+
+def _material(codec: Codec, data: str | None, n: int, show: Show) -> Material:
+    config = codec.config
+    if config is None:
+        raise LatentdialError(f"{codec.name} is no run: evaluate the directory of one")
+    notes: list[str] = []
+    if data is not None:
+        test = open_images(replace(config.data, source=data, limit=None), codec.geometry, show.advance)
+    try:
+        images = open_images(config.data, codec.geometry, show.advance)
+        parts = split_images(images, config.data.holdout, config.train.seed)
+        training = images.take(parts.train)
+        test = images.take(parts.test) if data is None else test
+    except LatentdialError:
+        if data is None:
+            raise
+        every = np.arange(len(test))
+        training, test = test.take(every[::2]), test.take(every[1::2])
+        notes.append("The training pictures are gone: every second picture given stands in for them.")
+    if len(test) < 2:
+        raise LatentdialError("one test picture is too few to measure on: give DATA, or train with more --holdout")
+    test = test.take(np.linspace(0, len(test) - 1, min(n, len(test))).astype(int))
+    training = training.take(np.arange(min(TRAINING, len(training))))
+    if len(test) < FEW:
+        notes.append(
+            f"{len(test)} test pictures are few: distances of so few are too high, all alike; compare them with each "
+            "other and with those of real pictures, not with figures from elsewhere."
+        )
+    return Material(codec, fit_pca(training.pixels[:], codec.latent), training, test, notes)
+
+
+def _kinds(codec: Codec) -> list[str]:
+    """The priors of a codec: its own, then those fitted."""
+    return [*(["model"] if codec.prior is not None else []), *codec.priors.priors]
+
+
+def _said_of_priors(codec: Codec, kinds: list[str]) -> list[str]:
+    if codec.fitted is None:
+        return [f"No prior was fitted to the codes of {codec.name} but a Gaussian: run latentdial fit-prior for more."]
+    said = [fit_of(codec, kind).sentence() for kind in kinds]
+    return [f"{sentence[0].upper()}{sentence[1:]}." for sentence in said if sentence]
+
+
+# reconstruction and codes ---------------------------------------------------------------------------------------------
+
+
+def _reconstruction(material: Material) -> list[Row]:
+    test = material.test.pixels[:]
+    found = {name: reconstruction(test, one.reconstruct(test)) for name, one in material.both.items()}
+    mse = {name: quality.mse for name, quality in found.items()}
+    psnr = {name: quality.psnr for name, quality in found.items()}
+    rows = [
+        Row("mse", "reconstruction: MSE per value, pictures in 0 to 1", mse, "{:.5f}", -1),
+        Row("psnr", "reconstruction: PSNR, dB", psnr, "{:.2f}", 1),
+    ]
+    return [*rows, *_rate_distortion(material, test)]
+
+
+def _rate_distortion(material: Material, test: np.ndarray) -> list[Row]:
+    """The error when only the first k principal coordinates of the codes are kept."""
+    latent = material.codec.latent
+    counts = [k for k in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512) if k < latent]
+    kept: dict[str, list[float]] = {}
+    for name, codec, training in (
+        (material.codec.name, material.codec, material.codec.codes),
+        (PCA, material.pca, material.pca.encode(material.training.pixels[:TRAINING])),
+    ):
+        parts = keep_principal(codec.encode(test), training, counts)
+        kept[name] = [reconstruction(test, codec.decode(part)).mse for part in parts]
+    return [
+        Row(f"mse_{k}", f"MSE with {k} principal number{'s' * (k > 1)} of the code", _each(kept, i), "{:.5f}", -1)
+        for i, k in enumerate(counts)
+    ]
+
+
+def _each(values: dict[str, list[float]], i: int) -> dict[str, float | None]:
+    return {name: found[i] for name, found in values.items()}
+
+
+def _of_codes(material: Material) -> list[Row]:
+    test = material.test.pixels[:]
+    noise = np.random.default_rng(0).normal(0, NOISE, test.shape)
+    changes = {
+        "noise": ("noise of 10 levels", (test + noise).clip(0, 255).round().astype(np.uint8)),
+        "shift": ("a shift of 2 pixels", np.roll(np.pad(test, _edges(), mode="edge"), SHIFT, axis=2)[:, :, _inner()]),
+        "flip": ("mirroring", test[:, :, ::-1]),
+    }
+    rows = []
+    for key, (title, changed) in changes.items():
+        moved = {
+            name: displacement(one.encode(test), one.encode(np.ascontiguousarray(changed)))
+            for name, one in material.both.items()
+        }
+        rows.append(Row(f"moved_by_{key}", f"{title} moves a code, against two pictures' distance", moved, "{:.0%}"))
+    return [*_probes(material), *rows]
+
+
+def _edges() -> list[tuple[int, int]]:
+    return [(0, 0), (0, 0), (SHIFT, SHIFT), (0, 0)]
+
+
+def _inner() -> slice:
+    return slice(SHIFT, -SHIFT)
+
+
+def _probes(material: Material) -> list[Row]:
+    """How well labels are read from codes by a linear model."""
+    pictures = material.training.pixels[:REFERENCE], material.test.pixels[:]
+    codes = {name: tuple(map(one.encode, pictures)) for name, one in material.both.items()}
+    rows = []
+    for label, (training, test) in _labels(material).items():
+        try:
+            probes = {name: linear_probe(mine, training, judged, test) for name, (mine, judged) in codes.items()}
+        except ValueError:
+            continue
+        chance = next(iter(probes.values())).chance
+        values = {name: probe.accuracy for name, probe in probes.items()}
+        rows.append(Row(f"probe_{label}", f"{label} read from the code (commonest: {chance:.0%})", values, "{:.1%}", 1))
+    return rows[:PROBES]
+
+
+def _labels(material: Material) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Labels of the training and the test pictures by name, where they have few values."""
+    training, test = material.training.take(np.arange(min(REFERENCE, len(material.training)))), material.test
+    found = {}
+    if training.labels is not None and test.labels is not None and training.label_names == test.label_names:
+        found["label"] = training.labels, test.labels
+    for name in training.factors:
+        if name in test.factors and training.factors[name].dtype.kind in "iub":
+            found[name] = training.factors[name], test.factors[name]
+    return {name: pair for name, pair in found.items() if 2 <= len(np.unique(pair[0])) <= PROBE_LABELS}
+
+
+# likelihood -----------------------------------------------------------------------------------------------------------
+
+
+def _likelihood(material: Material, samples: int, seed: int) -> list[Row]:
+    """Of pictures whose every level of 255 has width one; a bound by importance sampling, exact for PCA."""
+    test = material.test.pixels[:LIKELIHOOD_PICTURES]
+    values = int(np.prod(test.shape[1:]))
+    found: dict[str, dict[str, float | None]] = {"elbo": {}, "nll": {}, "bits": {}}
+    pca = float(material.pca.log_likelihood(test).mean())
+    own = _importance(material.codec, test, samples, seed)
+    if own is None:
+        return []
+    found["elbo"] = {material.codec.name: own[0]}
+    found["nll"] = {material.codec.name: -own[1], PCA: -pca}
+    found["bits"] = {name: bits_per_dim(-nll, values) for name, nll in found["nll"].items() if nll is not None}
+    return [
+        Row("elbo", "ELBO, nats of a picture in levels", found["elbo"], "{:.0f}", 1),
+        Row("nll", f"negative log likelihood, nats ({samples} codes each; PCA: exact)", found["nll"], "{:.0f}", -1),
+        Row("bits_per_dim", "the same, bits a value", found["bits"], "{:.3f}", -1),
+    ]
+
+
+@torch.inference_mode()
+def _importance(codec: Codec, pictures: np.ndarray, samples: int, seed: int) -> tuple[float, float] | None:
+    """ELBO and importance-sampled log likelihood in nats of levels of 255; None for models without these densities."""
+    model, generator = codec.model, torch.Generator().manual_seed(seed)
+    if not isinstance(model, Model) or not isinstance(model.likelihood, Gaussian):
+        return None
+    first = model(model.batch(model.scale(torch.tensor(pictures[:1], device=codec.device)), 1, generator))
+    if any(level.log_pz is None or level.log_qz is None for level in first.levels.values()):
+        return None
+    low, high = codec.value_range
+    width = int(np.prod(pictures.shape[1:])) * np.log((high - low) / 255)
+    elbos, bounds = [], []
+    some = max(1, PASS // samples)
+    for start in range(0, len(pictures), some):
+        x = model.scale(torch.tensor(pictures[start : start + some], device=codec.device))
+        drawn: list[torch.Tensor] = []
+
+        def log_weights(count: int, x: torch.Tensor = x, drawn: list[torch.Tensor] = drawn) -> torch.Tensor:
+            passed = model(model.batch(x, count, generator), count)
+            drawn.append(passed.log_weight.double().cpu())
+            return drawn[-1]
+
+        bounds.append(log_likelihood(log_weights, samples, min(samples, PASS)))
+        elbos.append(torch.cat(drawn).mean(0))
+    found = float(torch.cat(elbos).mean() + width), float(torch.cat(bounds).mean() + width)
+    return found if np.isfinite(found).all() else None
+
+
+# generation -----------------------------------------------------------------------------------------------------------
+
+
+def _net(name: str, material: Material) -> FeatureNet:
+    if name == "auto":
+        name = "efficientnet-lite0" if has_efficientnet() else "pixels-pca"
+    if name == "efficientnet-lite0":
+        return efficientnet_features()
+    if name == "pixels-pca":
+        return pixel_features(material.training.pixels[:REFERENCE])
+    if name == "own":
+        return FeatureNet("FD-own", material.codec.encode)
+    if not Path(name).is_dir():
+        raise LatentdialError(f"there are no features {name!r}: use {', '.join(NETS)}, or the directory of a run")
+    other = load(name)
+    if other.geometry != material.codec.geometry:
+        raise LatentdialError(f"{name} takes pictures of another size or colour: use features of one geometry")
+    return FeatureNet(f"FD-{other.name}", other.encode)
+
+
+def _generation(
+    material: Material, net: FeatureNet, drawn: dict[str, np.ndarray]
+) -> tuple[list[Row], tuple[str, np.ndarray, np.ndarray] | None]:
+    """Distances to training pictures: of test pictures, reconstructions, and samples, each of as many pictures."""
+    test = material.test.pixels[:]
+    training = material.training.pixels[:REFERENCE]
+    target, real = cached(net, training), cached(net, test)
+    found = {REAL: real}
+    found |= {name: net.features(one.reconstruct(test)) for name, one in material.both.items()}
+    found |= {f"samples: {kind}": net.features(pictures) for kind, pictures in drawn.items()}
+    kids = {name: kid(target, one) for name, one in found.items()}
+    shares = {name: coverage(target[: len(test)], one) for name, one in found.items()}
+    kept = {name: memory(one, target, real) for name, one in found.items()}
+
+    def row(key: str, title: str, value: Callable[[str], float], style: str, better: int) -> Row:
+        return Row(key, title, {name: value(name) for name in found}, style, better)
+
+    rows = [
+        row("frechet", f"Frechet distance, {net.name}", lambda name: frechet(target, found[name]), "{:.4g}", -1),
+        row("kid", f"kernel distance, {net.name}", lambda name: kids[name].value, "{:.3g}", -1),
+        row("kid_error", "its standard error", lambda name: kids[name].error, "{:.2g}", 0),
+        row("precision", "precision", lambda name: shares[name].precision, "{:.2f}", 1),
+        row("recall", "recall", lambda name: shares[name].recall, "{:.2f}", 1),
+        row("density", "density", lambda name: shares[name].density, "{:.2f}", 1),
+        row("coverage", "coverage", lambda name: shares[name].coverage, "{:.2f}", 1),
+        row("nearest", "distance to the nearest training picture", lambda name: kept[name].generated, "{:.3g}", 0),
+        row("copies", "nearer to one than 99% of test pictures", lambda name: kept[name].copies, "{:.1%}", 0),
+    ]
+    kind = material.codec.prior_named()
+    if kind not in drawn:
+        return rows, None
+    shown = drawn[kind][:NEIGHBOURS]
+    closest = nearest(found[f"samples: {kind}"][:NEIGHBOURS], target)[0]
+    return rows, (kind, shown, training[closest])
+
+
+def cached(net: FeatureNet, pictures: np.ndarray) -> np.ndarray:
+    """Features of real pictures, kept in the cache for nets that do not come from a run."""
+    if net.name != "FD-EfficientNetLite0":
+        return net.features(pictures)
+    folder = cache_folder() / "features"
+    digest = hashlib.blake2b(np.ascontiguousarray(pictures).tobytes(), digest_size=16).hexdigest()
+    path = folder / f"{net.name}-{len(pictures)}-{digest}.safetensors"
+    try:
+        (width,) = {shape[1:] for shape in tensor_shapes(path).values()}
+        return read_tensors(path, {"features": (len(pictures), *width)})["features"]
+    except Missing:
+        pass
+    except (LatentdialError, ValueError):
+        remove(path)
+    features = np.ascontiguousarray(net.features(pictures), np.float32)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    save_tensors(new_folder(folder, folder.parent) / path.name, {"features": features})
+    for old in sorted(folder.glob("*.safetensors"), key=lambda one: one.stat().st_mtime)[:-CACHED]:
+        remove(old)
+    return features

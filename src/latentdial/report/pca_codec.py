@@ -1,0 +1,62 @@
+"""PCA with as many numbers as a run's code, on the same training pictures: what every figure stands beside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log, pi
+
+import numpy as np
+
+from latentdial.errors import LatentdialError
+
+MAX_VALUES = 100_000_000  # of training pictures, which PCA holds as float32
+
+
+@dataclass(frozen=True, eq=False)
+class PcaCodec:
+    """Codes in units of a level of 255, along the leading principal components of pictures."""
+
+    mean: np.ndarray  # (P,)
+    axes: np.ndarray  # (D, P)
+    variances: np.ndarray  # (D,) of the training codes
+    left: float  # mean variance along each of the other P - D directions
+    shape: tuple[int, ...]  # (H, W, C)
+
+    def encode(self, pictures: np.ndarray) -> np.ndarray:
+        """uint8 pictures (N, H, W, C) -> codes (N, D)."""
+        return (pictures.reshape(len(pictures), -1).astype(np.float32) - self.mean) @ self.axes.T
+
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        """Codes (N, D) -> uint8 pictures (N, H, W, C)."""
+        levels = self.mean + np.asarray(codes, np.float32) @ self.axes
+        return levels.clip(0, 255).round().astype(np.uint8).reshape(-1, *self.shape)
+
+    def reconstruct(self, pictures: np.ndarray) -> np.ndarray:
+        return self.decode(self.encode(pictures))
+
+    def log_likelihood(self, pictures: np.ndarray) -> np.ndarray:
+        """log p (N,) in nats, of levels of 255, under probabilistic PCA (Tipping & Bishop 1999, eq. 8 and 12)."""
+        values, kept = len(self.mean), len(self.axes)
+        noise = max(self.left, 1e-6)
+        along = self.encode(pictures).astype(np.float64)
+        centred = pictures.reshape(len(pictures), -1).astype(np.float32) - self.mean
+        across = np.square(centred, dtype=np.float64).sum(1) - np.square(along).sum(1)
+        variances = np.maximum(self.variances, noise).astype(np.float64)
+        volume = values * log(2 * pi) + np.log(variances).sum() + (values - kept) * log(noise)
+        return -0.5 * (volume + (np.square(along) / variances).sum(1) + across.clip(0) / noise)
+
+
+def fit_pca(pictures: np.ndarray, count: int) -> PcaCodec:
+    """PCA with `count` components, or as many as the uint8 pictures (N, H, W, C) allow."""
+    from sklearn.decomposition import PCA
+
+    values = int(np.prod(pictures.shape[1:]))
+    some = pictures[:: max(1, -(-len(pictures) * values // MAX_VALUES))]
+    flat = some.reshape(len(some), -1).astype(np.float32)
+    count = min(count, len(flat) - 1, values)
+    if count < 1:
+        raise LatentdialError("PCA needs at least two training pictures: evaluate a run with more of them")
+    found = PCA(count, svd_solver="randomized", iterated_power=3, random_state=0).fit(flat)
+    total = float(flat.var(0, dtype=np.float64).sum())
+    left = (total - float(found.explained_variance_.sum())) / max(values - count, 1)
+    return PcaCodec(found.mean_, found.components_, found.explained_variance_, max(left, 0.0), pictures.shape[1:])

@@ -1,0 +1,160 @@
+"""`latentdial evaluate`: its figures, its forms, and what it says when something is missing."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import latentdial
+from latentdial import LatentdialError
+from latentdial.cli import main
+from latentdial.features import FeatureNet
+from latentdial.report import evaluate as module
+from latentdial.report.evaluate import cached, evaluate
+from latentdial.report.evaluation import PCA, REAL
+from latentdial.report.pca_codec import fit_pca
+
+
+@pytest.fixture(scope="module")
+def run(tiny_runs, discs_file, tmp_path_factory) -> Path:
+    """The tiny VAE with priors fitted to its codes."""
+    folder = tmp_path_factory.mktemp("evaluate") / "vae"
+    shutil.copytree(tiny_runs["fcn-vae"], folder)
+    assert main(["fit-prior", str(folder), "--kind", "mixture"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(run, discs_file):
+    return evaluate(run, str(discs_file), features="pixels-pca", samples=8)
+
+
+def figures(found) -> dict:
+    return found.as_dict()["figures"]
+
+
+def test_every_figure_of_reconstruction_stands_beside_pca(found, run):
+    pair = {"vae", PCA}
+    for key in ("mse", "psnr", "mse_1", "mse_4", "frechet", "kid", "moved_by_flip"):
+        assert pair <= figures(found)[key].keys(), key
+    priors = {f"samples: {kind}" for kind in ("model", "gaussian", "mixture")}
+    assert priors == {name for name in found.columns if name.startswith("samples")}
+    for key in ("frechet", "kid", "precision", "recall", "density", "coverage", "nearest", "copies"):
+        assert figures(found)[key].keys() == {REAL, *pair, *priors}
+    assert found.features == "FD-pixels-pca"
+
+
+def test_reconstruction_is_what_the_codec_gives(found, run, discs):
+    codec = latentdial.load(run)
+    error = np.square((codec.reconstruct(discs).astype(float) - discs) / 255).mean()
+    assert figures(found)["mse"]["vae"] == pytest.approx(error, rel=1e-3)
+    assert figures(found)["mse_4"]["vae"] > 0.8 * error
+    assert figures(found)["mse_1"][PCA] > figures(found)["mse_4"][PCA]
+
+
+def test_likelihood_is_between_the_elbo_and_what_is_possible(found):
+    nll, elbo = figures(found)["nll"]["vae"], figures(found)["elbo"]["vae"]
+    assert nll <= -elbo + 1e-6
+    assert figures(found)["bits_per_dim"]["vae"] == pytest.approx(nll / (16 * 16 * 3) / np.log(2))
+    assert 0 < figures(found)["bits_per_dim"][PCA] < 10
+
+
+def test_reconstructions_are_nearer_to_real_pictures_than_noise(run, discs_file, monkeypatch):
+    noise = np.random.default_rng(0).integers(0, 256, (48, 16, 16, 3)).astype(np.uint8)
+    monkeypatch.setattr(latentdial.Codec, "sample", lambda self, n, seed=0, temperature=1.0, prior="auto": noise[:n])
+    distances = figures(evaluate(run, str(discs_file), features="pixels-pca", samples=1))["frechet"]
+    assert distances[REAL] < distances["vae"] < distances["samples: model"]
+
+
+def test_an_autoencoder_has_no_likelihood_and_every_set_of_features_a_name(tiny_runs, discs_file):
+    found = evaluate(tiny_runs["fcn-ae"], str(discs_file), features="own")
+    assert "nll" not in figures(found)
+    assert found.features == "FD-own"
+    assert any("fit-prior" in note for note in found.notes)
+    other = evaluate(tiny_runs["fcn-ae"], str(discs_file), features=str(tiny_runs["fcn-vae"]))
+    assert other.features == "FD-fcn-vae"
+
+
+def test_the_forms(run, discs_file, found, tmp_path, capsys):
+    for kind in ("html", "json", "csv"):
+        out = tmp_path / f"new.{kind}"
+        arguments = [str(run), str(discs_file), "--features", "pixels-pca", "--samples", "2", "--out", str(out)]
+        assert main(["evaluate", *arguments]) == 0
+    assert "reconstruction: PSNR" in capsys.readouterr().out
+    assert json.loads((tmp_path / "new.json").read_text())["figures"]["mse"] == figures(found)["mse"]
+    rows = {row["figure"]: row for row in csv.DictReader((tmp_path / "new.csv").read_text().splitlines())}
+    assert float(rows["psnr"]["vae"]) == figures(found)["psnr"]["vae"]
+    assert rows["psnr"][REAL] == ""
+    page = (tmp_path / "new.html").read_text()
+    assert page.count("http") == page.count("http-equiv") == 1
+    assert page.count("<img") == 3 * module.SHOWN + 2 * module.NEIGHBOURS
+    pandas = pytest.importorskip("pandas")
+    frame = found.to_frame()
+    assert isinstance(frame, pandas.DataFrame)
+    assert frame.loc["psnr", "vae"] == figures(found)["psnr"]["vae"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--features", "inception"], "no features 'inception'"),
+        (["--out", "figures.pdf"], "ending in .html"),
+        (["-n", "1"], "at least two"),
+        (["nowhere"], "nowhere"),
+    ],
+)
+def test_what_cannot_be_measured_is_told_in_one_line(run, arguments, reason, capsys):
+    assert main(["evaluate", str(run), *arguments]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("latentdial evaluate: ")
+    assert reason in error
+
+
+def test_a_run_whose_pictures_are_gone_is_measured_on_what_is_given(run, discs_file, tmp_path):
+    alone = tmp_path / "alone"
+    shutil.copytree(run, alone)
+    config = json.loads((alone / "config.json").read_text())
+    config["data"]["source"] = str(tmp_path / "gone.npy")
+    (alone / "config.json").write_text(json.dumps(config))
+    with pytest.raises(LatentdialError, match="gone"):
+        evaluate(alone, features="pixels-pca")
+    found = evaluate(alone, str(discs_file), features="pixels-pca", samples=1)
+    assert (found.test, found.reference) == (24, 24)
+    assert "stands in" in found.notes[0]
+
+
+def test_pca_gives_the_likelihood_of_its_gaussian():
+    rng = np.random.default_rng(0)
+    pictures = (128 + 20 * rng.standard_normal((400, 12)) @ rng.standard_normal((12, 12)) / 3).clip(0, 255)
+    pictures = pictures.astype(np.uint8).reshape(400, 2, 2, 3)
+    pca = fit_pca(pictures, 4)
+    covariance = pca.axes.T @ np.diag(pca.variances - pca.left) @ pca.axes + pca.left * np.eye(12)
+    from scipy.stats import multivariate_normal
+
+    known = multivariate_normal(pca.mean, covariance).logpdf(pictures.reshape(400, -1))
+    assert np.allclose(pca.log_likelihood(pictures), known, rtol=1e-4)
+    assert fit_pca(pictures[:3], 9).encode(pictures).shape == (400, 2)
+
+
+def test_features_of_real_pictures_are_kept(tmp_path, monkeypatch, discs):
+    monkeypatch.setenv("LATENTDIAL_CACHE", str(tmp_path / "cache"))
+    calls = []
+
+    def features(pictures):
+        calls.append(len(pictures))
+        return pictures.reshape(len(pictures), -1)[:, :7].astype(np.float32)
+
+    net = FeatureNet("FD-EfficientNetLite0", features)
+    first = cached(net, discs)
+    assert np.array_equal(cached(net, discs), first)
+    assert calls == [48]
+    cached(net, discs[:20])
+    (path,) = (tmp_path / "cache" / "features").glob("*-48-*")
+    path.write_bytes(b"broken")
+    assert np.array_equal(cached(net, discs), first)
+    assert calls == [48, 20, 48]
