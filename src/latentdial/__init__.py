@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from latentdial.latent.editing import edit
     from latentdial.latent.effect import dimensions
     from latentdial.report.compare import compare
+    from latentdial.report.evaluate import evaluate
     from latentdial.runs.importing import import_weights
     from latentdial.runs.loading import load
     from latentdial.training import train
@@ -27,6 +28,7 @@ _HOMES = {
     "compare": "latentdial.report.compare",
     "dimensions": "latentdial.latent.effect",
     "edit": "latentdial.latent.editing",
+    "evaluate": "latentdial.report.evaluate",
     "explore": "latentdial.explorer",
     "import_weights": "latentdial.runs.importing",
     "load": "latentdial.runs.loading",
@@ -43,6 +45,7 @@ __all__ = [
     "compare",
     "dimensions",
     "edit",
+    "evaluate",
     "explore",
     "import_weights",
     "load",
