@@ -61,7 +61,7 @@ def run(options: Namespace) -> None:
         return
     print_table(f"{options.run}: {found.test:,} test pictures, distances to {found.reference:,} others", *found.table())
     for note in found.notes:
-        print(f"- {note}")
+        say(f"- {note}")
     say_written(options.out)
 
 
