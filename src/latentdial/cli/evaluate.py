@@ -15,6 +15,7 @@ from latentdial.cli.shared import (
     print_json,
     print_table,
     run_argument,
+    say,
     say_written,
     write_file,
 )
