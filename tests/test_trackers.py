@@ -127,6 +127,7 @@ def wandb_values(path: Path) -> dict[tuple[str, int], float]:
 
 def test_wandb_offline(run):
     track("wandb", run, 10, 20, {**SUMMARY, "step": 20, "interrupted": True})
+    time.sleep(1.1)  # wandb names the folder of a session after its second
     track("wandb", run, 30, 40, SUMMARY)
     key = read_ids(run)["wandb"]
     files = sorted((run / "wandb").glob(f"offline-run-*-{key}/run-{key}.wandb"))
