@@ -1,6 +1,6 @@
 """Damages a run in many ways and reads it with everything that reads runs: no traceback, no hang, no more than 2 GB.
 
-Command:  python benchmarks/mutants.py --count 10000        (tests/test_mutants.py tries some hundreds)
+Command:  python benchmarks/mutants.py --count 10000        (tests/runs/test_mutants.py tries some hundreds)
 Time:     about 0.1 s a mutant on one core
 Expected: nothing but "read" and "refused"
 

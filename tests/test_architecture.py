@@ -79,6 +79,13 @@ def test_parts_never_import_each_other():
         assert "parts" not in imported_rooms(path), path
 
 
+def test_tests_lie_as_the_source_lies():
+    folders = {
+        path.parent.name for path in Path(__file__).parent.rglob("test_*.py") if path.parent != Path(__file__).parent
+    }
+    assert all((ROOT / name).is_dir() for name in folders), folders
+
+
 def test_every_public_name_is_there():
     for name in latentdial.__all__:
         assert getattr(latentdial, name) is not None

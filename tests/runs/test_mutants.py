@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-MUTANTS = Path(__file__).parents[1] / "benchmarks" / "mutants.py"
+MUTANTS = Path(__file__).parents[2] / "benchmarks" / "mutants.py"
 
 
 def test_no_mutant_of_a_run_breaks_a_reader(tmp_path):

@@ -1,6 +1,6 @@
 """Ends a tiny training run at every call that changes its directory on the disk, and goes on with it.
 
-    python tests/kills.py fresh|overwrite|directions|full ROOM DATA [EVERY]
+    python tests/training/kills.py fresh|overwrite|directions|full ROOM DATA [EVERY]
 
 Every child is a fork of this process, which has imported everything, and is ended by `os._exit` right before its n-th
 call of the file system; with `full` the disk is full from that call on, which must be said in one line. Prints a JSON

@@ -12,7 +12,7 @@ import pytest
 
 @pytest.mark.parametrize(("kind", "every"), [("fresh", 14), ("overwrite", 17), ("full", 19), ("directions", 1)])
 def test_a_run_goes_on_from_wherever_it_ended(kind, every, discs_file, tmp_path):
-    """One in so many of all points; `python tests/kills.py` tries all of them."""
+    """One in so many of all points; `python tests/training/kills.py` tries all of them."""
     command = [sys.executable, Path(__file__).with_name("kills.py"), kind, tmp_path, discs_file, str(every)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

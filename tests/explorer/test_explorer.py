@@ -441,14 +441,14 @@ def test_the_map_has_umap_where_it_is_installed(codec, monkeypatch):
 
 def test_the_built_front_end_is_of_these_sources():
     """`make web-check` rebuilds and compares all; this needs no Node and notices a forgotten rebuild."""
-    web = Path(__file__).parent.parent / "web"
+    web = Path(__file__).parents[2] / "web"
     names = ["build.mjs", "package-lock.json", *sorted(f"src/{path.name}" for path in (web / "src").iterdir())]
     digest = hashlib.sha256(b"".join(name.encode() + (web / name).read_bytes() for name in names)).hexdigest()
     assert built_file("sources.sha256").decode().strip() == digest, "run make web and commit what it builds"
 
 
 def test_the_lock_file_holds_hashes_and_no_addresses():
-    packages = json.loads((Path(__file__).parent.parent / "web" / "package-lock.json").read_text())["packages"]
+    packages = json.loads((Path(__file__).parents[2] / "web" / "package-lock.json").read_text())["packages"]
     assert all("resolved" not in entry for entry in packages.values())
     assert all(entry["integrity"].startswith("sha512-") for name, entry in packages.items() if name)
 
