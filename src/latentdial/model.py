@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import prod
 from typing import Protocol
 
@@ -25,6 +25,9 @@ class Likelihood(Protocol):
     """p(x|z): reads the decoder's output as a picture, and says how likely a real picture is under it."""
 
     range: Range
+    draws: Mapping[str, Shape]
+
+    def target(self, x: Tensor, noise: Mapping[str, Tensor]) -> Tensor: ...
 
     def mean(self, output: Tensor) -> Tensor: ...
 
@@ -59,6 +62,14 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def forward(self, batch: Batch, samples: int = 1) -> Pass:
         """Encode the pictures, draw `samples` codes each, decode, and give every density in nats."""
+
+    def passes(self, x: Tensor, generator: torch.Generator | None = None) -> Callable[[int], Pass]:
+        """What draws so many codes of the same pictures (B, C, H, W) at every call, and decodes them.
+
+        A model whose pictures can be encoded once does so; pixels that are drawn are drawn once.
+        """
+        noise = draw(self.likelihood.draws, 1, len(x), x.device, generator)
+        return lambda samples: self(Batch(x, draw(self.draws, samples, len(x), x.device, generator) | noise), samples)
 
     @abstractmethod
     def encode(self, x: Tensor) -> Tensor:
@@ -104,6 +115,7 @@ class Autoencoder(Model):
         self.code: Shape = bottleneck.code
         self.corruption = corruption
         self.draws: Mapping[str, Shape] = {"z": bottleneck.code} if bottleneck.random else {}
+        self.draws = {**self.draws, **likelihood.draws}
         if corruption is not None:
             self.draws = {**self.draws, "x": corruption.image}
 
@@ -117,23 +129,33 @@ class Autoencoder(Model):
         return self.bottleneck(self.encoder(x).float())
 
     def encode(self, x: Tensor) -> Tensor:
-        return self.posterior(x).mean.flatten(1)
+        return self.posterior(self.likelihood.target(x, {})).mean.flatten(1)
 
     def decode(self, z: Tensor) -> Tensor:
         return self.likelihood.mean(self.decoder(z.unflatten(1, self.code)).float())
 
     def forward(self, batch: Batch, samples: int = 1) -> Pass:
+        x = self.likelihood.target(batch.x, batch.noise)
         spoilt = self.corruption is not None and self.training
-        posterior = self.posterior(self.corruption(batch.x, batch.noise["x"][0]) if spoilt else batch.x)  # type: ignore[misc]
-        z = posterior.sample(batch.noise.get("z"), samples)
-        kept = batch.noise.get(KEPT) if self.training else None
+        posterior = self.posterior(self.corruption(x, batch.noise["x"][0]) if spoilt else x)  # type: ignore[misc]
+        return self._decoded(x, posterior, batch.noise, samples)
+
+    def passes(self, x: Tensor, generator: torch.Generator | None = None) -> Callable[[int], Pass]:
+        x = self.likelihood.target(x, draw(self.likelihood.draws, 1, len(x), x.device, generator))
+        posterior, drawn = self.posterior(x), {name: self.draws[name] for name in self.draws if name == "z"}
+        return lambda samples: self._decoded(x, posterior, draw(drawn, samples, len(x), x.device, generator), samples)
+
+    def _decoded(self, x: Tensor, posterior: Posterior, noise: Mapping[str, Tensor], samples: int) -> Pass:
+        """The pass that draws its codes from a posterior of the pictures (B, C, H, W)."""
+        z = posterior.sample(noise.get("z"), samples)
+        kept = noise.get(KEPT) if self.training else None
         seen = z if kept is None else z * prefix(kept, self.latent)
         output = self.decoder(seen.flatten(0, 1)).float().unflatten(0, z.shape[:2])
-        log_px = self.likelihood.log_prob(output, batch.x)
-        return Pass(batch.x, output, log_px, {"z": Level(z, posterior, self.prior)})  # type: ignore[arg-type]
+        log_px = self.likelihood.log_prob(output, x)
+        return Pass(x, output, log_px, {"z": Level(z, posterior, self.prior)})  # type: ignore[arg-type]
 
     def codes_and_kl(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        posterior = self.posterior(x)
+        posterior = self.posterior(self.likelihood.target(x, {}))
         kl = None if self.prior is None else posterior.kl(self.prior)  # type: ignore[arg-type]
         return posterior.mean.flatten(1), None if kl is None else kl.flatten(1)
 

@@ -16,7 +16,7 @@ from latentdial.layers import ChannelsLast, Network
 from latentdial.parts import schedules
 from latentdial.parts.bottlenecks import Deterministic, Diagonal
 from latentdial.parts.bottlenecks import Gaussian as GaussianBottleneck
-from latentdial.parts.likelihoods import Bernoulli, Gaussian
+from latentdial.parts.likelihoods import PIXELS, Bernoulli, Gaussian
 from latentdial.parts.networks import conv
 from latentdial.parts.objectives import kl, nll, total
 from latentdial.parts.priors import StandardNormal
@@ -52,6 +52,38 @@ def test_bernoulli_likelihood_is_the_bernoulli_mass():
     p = output.sigmoid()
     expected = (x * p.log() + (1 - x) * (1 - p).log()).flatten(2).sum(-1)
     torch.testing.assert_close(Bernoulli().log_prob(output, x), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_grey_pixels_become_white_as_often_as_they_are_bright():
+    likelihood = Bernoulli("sampled", (1, 2, 2))
+    grey = torch.tensor([0.0, 0.25, 0.7, 1.0]).reshape(1, 1, 2, 2).expand(4000, 1, 2, 2)
+    noise = torch.randn(1, 4000, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    drawn = likelihood.target(grey, {PIXELS: noise})
+    assert set(drawn.unique().tolist()) == {0.0, 1.0}
+    torch.testing.assert_close(drawn.mean(0).flatten(), grey[0].flatten(), rtol=0, atol=0.03)
+    assert torch.equal(likelihood.target(grey, {}), grey)
+    edge = torch.tensor([0.0, 0.49, 0.5, 1.0]).reshape(1, 1, 2, 2)
+    assert Bernoulli("threshold").target(edge, {}).flatten().tolist() == [0.0, 0.0, 1.0, 1.0]
+    with pytest.raises(ValueError, match="shape of the image"):
+        Bernoulli("sampled")
+
+
+def test_pictures_are_binarised_and_encoded_once_for_all_their_codes():
+    torch.manual_seed(0)
+    model = build(ModelSettings("binary-vae", {"latent": 3, "widths": [8], "binarise": "sampled"}), (1, 4, 4)).model
+    calls = []
+    model.encoder.register_forward_hook(lambda *_: calls.append(1))
+    x = torch.rand(5, 1, 4, 4)
+    passes = model.eval().passes(x, torch.Generator().manual_seed(1))
+    first, second = passes(2), passes(3)
+    assert len(calls) == 1
+    assert torch.equal(first.x, second.x)
+    assert set(first.x.unique().tolist()) == {0.0, 1.0}
+    assert (first.z.shape, second.z.shape) == ((2, 5, 3), (3, 5, 3))
+    assert not torch.equal(first.z, second.z[:2])
+    again = model.passes(x, torch.Generator().manual_seed(1))(2)
+    assert torch.equal(again.log_weight, first.log_weight)
+    torch.testing.assert_close(first.log_px, model.likelihood.log_prob(first.output, first.x))
 
 
 def test_learned_sigma_ends_at_the_root_mean_squared_error():

@@ -2,17 +2,24 @@
 
 Each has a `range` of its pictures, `mean` from the decoder's output to the mean picture, and `log_prob` in nats, summed
 over pixels: decoder outputs (K, B, C, H, W) and pictures (B, C, H, W) give (K, B). For a linear start,
-`invert` gives an output whose mean is near a picture.
+`invert` gives an output whose mean is near a picture. `target` gives the pictures that it speaks of, from those at rest
+and the noise that it `draws`; without noise, what they are in the mean.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import log, pi
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from latentdial.types import ImageShape, Shape
+
+Binarise = Literal["none", "threshold", "sampled"]
+PIXELS = "pixels"  # the noise by which grey pixels become black or white
 LOG_SIGMA_FLOOR = log(1 / 255)
 LOG_SIGMA_GAIN = 10.0
 MILD = 0.96  # of the way from the middle of the range to its ends, where outputs would be without bound
@@ -27,6 +34,7 @@ class Gaussian(nn.Module):
     """
 
     range = (-1.0, 1.0)
+    draws: Mapping[str, Shape] = {}
 
     def __init__(self, sigma: float | None = None, squash: bool = True):
         super().__init__()
@@ -38,6 +46,9 @@ class Gaussian(nn.Module):
     def log_sigma(self) -> Tensor:
         """Adam moves every parameter by about lr a step; the gain lets sigma reach the data's scale within an epoch."""
         return (LOG_SIGMA_GAIN * self.log_sigma_over_gain).clamp(min=LOG_SIGMA_FLOOR)
+
+    def target(self, x: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
+        return x
 
     def mean(self, output: Tensor) -> Tensor:
         return output.tanh() if self.squash else output
@@ -58,9 +69,26 @@ class Gaussian(nn.Module):
 
 
 class Bernoulli(nn.Module):
-    """Bernoulli(sigmoid(output)) over pictures in [0, 1] (arXiv 1312.6114, eq. 11); exact for binary pictures only."""
+    """Bernoulli(sigmoid(output)) over pictures in [0, 1] (arXiv 1312.6114, eq. 11); exact for binary pictures only.
+
+    `binarise` declares how grey pictures become binary: by a threshold at the middle, or "sampled" anew at every pass,
+    a pixel being white with its brightness as probability (arXiv 1509.00519, section 5), for which it needs the shape.
+    With "none" they are taken as they are, and grey ones have no likelihood.
+    """
 
     range = (0.0, 1.0)
+
+    def __init__(self, binarise: Binarise = "none", image: ImageShape | None = None):
+        super().__init__()
+        if binarise == "sampled" and image is None:
+            raise ValueError("sampled pixels need the shape of the image")
+        self.binarise = binarise
+        self.draws: Mapping[str, Shape] = {PIXELS: image} if image and binarise == "sampled" else {}
+
+    def target(self, x: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
+        if self.binarise == "threshold":
+            return (x >= 0.5).to(x)
+        return (torch.special.ndtr(noise[PIXELS][0]) < x).to(x) if PIXELS in noise else x
 
     def mean(self, output: Tensor) -> Tensor:
         return output.sigmoid()

@@ -7,6 +7,7 @@ from typing import Literal
 
 from latentdial.model import Autoencoder
 from latentdial.parts.bottlenecks import Bottleneck, Gaussian
+from latentdial.parts.likelihoods import Bernoulli, Binarise
 from latentdial.parts.likelihoods import Gaussian as GaussianLikelihood
 from latentdial.parts.networks import Network, conv, mlp
 from latentdial.parts.priors import StandardNormal
@@ -26,3 +27,10 @@ def vae(image: ImageShape, latent: int, net: Net, layers: Sequence[int]) -> Auto
     """A VAE with a learned sigma and a standard normal prior (arXiv 1312.6114; sigma: arXiv 2006.13202)."""
     code = Gaussian(latent)
     return Autoencoder(network(image, code, net, layers), code, GaussianLikelihood(), StandardNormal(latent))
+
+
+def binary(image: ImageShape, latent: int, widths: Sequence[int], binarise: Binarise) -> Autoencoder:
+    """A fully connected VAE of black and white pictures (arXiv 1312.6114, eq. 11)."""
+    code = Gaussian(latent)
+    net = mlp(image, code.features, latent, widths)
+    return Autoencoder(net, code, Bernoulli(binarise, image), StandardNormal(latent))

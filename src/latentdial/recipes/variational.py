@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from latentdial.model import Autoencoder
 from latentdial.parts.bottlenecks import Gaussian
-from latentdial.parts.likelihoods import Bernoulli
+from latentdial.parts.likelihoods import Binarise
 from latentdial.parts.likelihoods import Gaussian as GaussianLikelihood
 from latentdial.parts.networks import conv, mlp
 from latentdial.parts.objectives import kl, nll
 from latentdial.parts.priors import StandardNormal
 from latentdial.parts.residual import residual
 from latentdial.recipes.registry import Recipe, recipe
+from latentdial.recipes.shared import binary
 from latentdial.types import ImageShape
 
 
@@ -58,9 +59,12 @@ def res_vae(
 
 @recipe
 def binary_vae(
-    image: ImageShape, latent: int = 20, widths: Sequence[int] = (400,), beta: float = 1.0, free_bits: float = 0.0
+    image: ImageShape,
+    latent: int = 20,
+    widths: Sequence[int] = (400,),
+    beta: float = 1.0,
+    free_bits: float = 0.0,
+    binarise: Binarise = "none",
 ) -> Recipe:
     """Fully connected VAE for black and white pictures, Bernoulli likelihood (arXiv 1312.6114, section 5)."""
-    code, prior = Gaussian(latent), StandardNormal(latent)
-    net = mlp(image, code.features, latent, widths)
-    return Recipe(Autoencoder(net, code, Bernoulli(), prior), [nll(), kl(beta, free_bits)])
+    return Recipe(binary(image, latent, widths, binarise), [nll(), kl(beta, free_bits)])
