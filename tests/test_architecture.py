@@ -29,7 +29,7 @@ FLOORS = [
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 MAY_SEE = {
-    "images": {"texts", "errors", "storage", "config"},
+    "images": {"texts", "errors", "progress", "storage", "config"},
     "measure": {"errors", "types"},
 }
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from functools import cache
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from latentdial.errors import LatentdialError
 from latentdial.storage import parse_object
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Settings = TypeVar("Settings", bound="DataclassInstance")
 FORMAT = 1
 RANDOM_LR = 1e-3
 
@@ -212,6 +217,26 @@ class RunConfig:
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def settings_in(kind: type[Settings], given: Mapping[str, Any]) -> Settings:
+    """Settings of one kind, from those of its fields that are among `given`."""
+    return kind(**{field.name: given[field.name] for field in fields(kind) if field.name in given})
+
+
+KINDS = (Geometry, DataSettings, TrainSettings, AugmentSettings)
+SETTING_NAMES = {field.name for kind in KINDS for field in fields(kind)}
+
+
+def make_config(recipe: str, source: str, options: Options, given: Mapping[str, Any]) -> RunConfig:
+    """The configuration of a run, from the fields of all its settings by name; other names are passed over."""
+    return RunConfig(
+        ModelSettings(recipe, options),
+        settings_in(Geometry, given),
+        replace(settings_in(DataSettings, given), source=source),
+        settings_in(TrainSettings, given),
+        settings_in(AugmentSettings, given),
+    )
 
 
 def from_json(text: str | bytes) -> RunConfig:

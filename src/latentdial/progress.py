@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from latentdial.texts import printable
 
+if TYPE_CHECKING:
+    from rich import progress as rich_progress
+
 PLAIN_SECONDS = 15.0
+
+Progress = Callable[[str, int, int], None]  # what is being done, done so far, in all
+Steps = Callable[[int, int], None]  # of one task: done so far, in all
+
+
+def quiet(*_: object) -> None:
+    """A progress that shows nothing."""
 
 
 class Show:
@@ -47,9 +58,9 @@ class PlainShow(Show):
 class RichShow(Show):
     """Progress bars on a terminal."""
 
-    def __init__(self, progress) -> None:
+    def __init__(self, progress: rich_progress.Progress) -> None:
         self._progress = progress
-        self._tasks: dict[str, int] = {}
+        self._tasks: dict[str, rich_progress.TaskID] = {}
 
     def say(self, text: str) -> None:
         self._progress.console.print(printable(text), highlight=False, markup=False)
@@ -59,8 +70,10 @@ class RichShow(Show):
         if what not in self._tasks:
             title = printable(what, lines=False)
             self._tasks[what] = self._progress.add_task(title, total=total, completed=done, note="")
-        changes = {"note": note} if note else {}
-        self._progress.update(self._tasks[what], completed=done, total=total, **changes)
+        task = self._tasks[what]
+        self._progress.update(task, completed=done, total=total)
+        if note:
+            self._progress.update(task, note=note)
 
 
 @contextmanager

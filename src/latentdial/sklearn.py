@@ -11,7 +11,7 @@ import tempfile
 import weakref
 from math import ceil, sqrt
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, OutlierMixin, TransformerMixin
@@ -38,8 +38,16 @@ class _Fitted(BaseEstimator):
     """What both estimators share: rows to pictures, training, and the directory of what was fitted."""
 
     def __init__(
-        self, recipe="pca", latent=8, shape=None, levels=None, options=None, settings=None, random_state=0, run=None
-    ):
+        self,
+        recipe: str = "pca",
+        latent: int = 8,
+        shape: Any = None,
+        levels: Any = None,
+        options: Any = None,
+        settings: Any = None,
+        random_state: int | None = 0,
+        run: Any = None,
+    ) -> None:
         self.recipe = recipe
         self.latent = latent
         self.shape = shape
@@ -128,28 +136,28 @@ class LatentTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Fitt
     (60, 3)
     """
 
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Train on rows (N, F)."""
         self._train(X)
         return self
 
-    def transform(self, X):
+    def transform(self, X: Any) -> np.ndarray:
         """The codes (N, D) of rows (N, F)."""
         pictures = self._check(X)
         parts = [self._codec.encode(chunk)[:n] for chunk, n in in_chunks(pictures)]
         return np.concatenate(parts).astype(np.float64)
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: Any) -> np.ndarray:
         """The rows (N, F) that codes (N, D) stand for."""
         check_is_fitted(self, "run_")
         return self._rows(self._codec.levels(np.asarray(X, np.float32)))
 
-    def score_samples(self, X):
+    def score_samples(self, X: Any) -> np.ndarray:
         """Minus the mean squared error of the reconstruction of rows, in their own unit, (N,)."""
         rows = self._rows(self._check(X))
         return -np.square(self.inverse_transform(self.transform(X)) - rows).mean(1)
 
-    def score(self, X, y=None):
+    def score(self, X: Any, y: Any = None) -> float:
         """The mean of `score_samples`."""
         return float(self.score_samples(X).mean())
 
@@ -173,20 +181,20 @@ class LatentDetector(OutlierMixin, _Fitted):
 
     def __init__(
         self,
-        recipe="pca",
-        latent=8,
-        false_alarms=0.05,
-        shape=None,
-        levels=None,
-        options=None,
-        settings=None,
-        random_state=0,
-        run=None,
-    ):
+        recipe: str = "pca",
+        latent: int = 8,
+        false_alarms: float | str = 0.05,
+        shape: Any = None,
+        levels: Any = None,
+        options: Any = None,
+        settings: Any = None,
+        random_state: int | None = 0,
+        run: Any = None,
+    ) -> None:
         super().__init__(recipe, latent, shape, levels, options, settings, random_state, run)
         self.false_alarms = false_alarms
 
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Train on rows (N, F), all taken for normal, and calibrate on some that are kept from training."""
         try:
             share = parse_share(self.false_alarms)
@@ -205,16 +213,16 @@ class LatentDetector(OutlierMixin, _Fitted):
         self.labels_ = (self.decision_scores_ > self.threshold_).astype(int)
         return self
 
-    def score_samples(self, X):
+    def score_samples(self, X: Any) -> np.ndarray:
         """Minus the score of rows, (N,): about -1 for normal ones, lower for odder ones."""
         pictures = self._check(X)
         return -scored(self._codec, self._detector, [""] * len(pictures), pictures).score
 
-    def decision_function(self, X):
+    def decision_function(self, X: Any) -> np.ndarray:
         """`score_samples` above `offset_`: below 0 for odd rows, (N,)."""
         return self.score_samples(X) - self.offset_
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """1 for normal rows, -1 for odd ones, (N,)."""
         return np.where(self.decision_function(X) < 0, -1, 1)
 

@@ -19,11 +19,11 @@ from latentdial.anomaly.calibrating import (
 )
 from latentdial.anomaly.scoring import ABOUT, COMBINED, SLOW, Measured, Scorer, fit_scorer
 from latentdial.anomaly.shifted import shifted
-from latentdial.anomaly.views import Progress
 from latentdial.errors import LatentdialError
 from latentdial.images import spread
 from latentdial.latent.codec import Codec
 from latentdial.measure.anomaly import separation
+from latentdial.progress import Steps
 
 MOST_NORMAL = 2000  # held-out pictures used at most
 CHECKED = 200  # of them that are shifted for the check
@@ -107,7 +107,7 @@ def fit_detector(
     false_alarms: float = FALSE_ALARMS,
     scores: Sequence[str] | None = None,
     least: int = MIN_NORMAL,
-    progress: Progress | None = None,
+    progress: Steps | None = None,
 ) -> Detector:
     """Fit scores to training pictures and calibrate them on held-out normal pictures, both uint8 (N, H, W, C).
 

@@ -6,7 +6,7 @@ on; what is normal for a map at every place comes from held-out pictures, as new
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,11 +15,12 @@ import numpy as np
 from latentdial.anomaly.densities import Density, fit_density
 from latentdial.anomaly.evidence import has_evidence, has_regret, regret, surplus
 from latentdial.anomaly.places import Places, colours, fit_places
-from latentdial.anomaly.views import Progress, View, in_chunks, look
+from latentdial.anomaly.views import View, in_chunks, look
 from latentdial.errors import LatentdialError
 from latentdial.images import spread
 from latentdial.latent.codec import Codec
 from latentdial.measure.anomaly import regions, root_of_squares, ssim_map, worst
+from latentdial.progress import Steps
 
 MAPS = {
     "error": 1 / 20,
@@ -67,7 +68,7 @@ class Scorer:
     normal: dict[str, tuple[np.ndarray, np.ndarray]]  # mean and sd (G, G) of every map over held-out normal pictures
 
     def measure(
-        self, codec: Codec, pictures: Any, names: Sequence[str] | None = None, progress: Progress | None = None
+        self, codec: Codec, pictures: Any, names: Sequence[str] | None = None, progress: Steps | None = None
     ) -> Measured:
         """Measure uint8 pictures (N, H, W, C); `names` are the scores wanted, all but slow ones by default."""
         wanted = set(self.available(codec)) - set(SLOW) if names is None else set(names)
@@ -84,7 +85,7 @@ class Scorer:
         self, codec: Codec, chunk: np.ndarray, wanted: set[str]
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         view = look(codec, chunk)
-        flat = {
+        flat: dict[str, Callable[[], np.ndarray]] = {
             "squares": lambda: root_of_squares(view.pictures, view.again),
             "code": lambda: self.density.mahalanobis(view.codes),
             "mixture": lambda: self.density.surprise(view.codes),
@@ -92,7 +93,7 @@ class Scorer:
             "elbo": lambda: surplus(codec, view.pictures),
             "regret": lambda: regret(codec, view.pictures),
         }
-        places = {
+        places: dict[str, Callable[[], np.ndarray]] = {
             "error": lambda: _at_most(np.abs(view.pictures - view.again).mean(-1)),
             "ssim": lambda: _at_most(ssim_map(view.pictures, view.again)),
             "colours": lambda: self.colours.distances(colours(view)),
@@ -123,9 +124,7 @@ class Scorer:
         return replace(self, normal={name: _moments(maps) for name, maps in measured.maps.items()})
 
 
-def fit_scorer(
-    codec: Codec, training: Any, codes: np.ndarray | None = None, progress: Progress | None = None
-) -> Scorer:
+def fit_scorer(codec: Codec, training: Any, codes: np.ndarray | None = None, progress: Steps | None = None) -> Scorer:
     """Fit densities to training pictures (N, H, W, C) and, where there are more of them, training codes (M, D)."""
     few = training[spread(len(training), FIT_PICTURES)]
     views = [_first(look(codec, chunk), n) for chunk, n in in_chunks(few, progress)]

@@ -6,7 +6,7 @@ what is said of a picture is the same to the bit whatever pictures it is given w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,13 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from latentdial.latent.codec import Codec
+from latentdial.progress import Steps
 
 CHUNK = 32
 GRID = 16  # places a side at which layers are seen
 SCALES = 3  # layers at most, one of each size
 FEATURES = 64  # channels at most, over all layers
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ def look(codec: Codec, pictures: np.ndarray) -> View:
     return View(pictures, again, codes, _features(heard, codec.geometry.size))
 
 
-def in_chunks(pictures: Any, progress: Progress | None = None) -> Iterator[tuple[np.ndarray, int]]:
+def in_chunks(pictures: Any, progress: Steps | None = None) -> Iterator[tuple[np.ndarray, int]]:
     """All pictures (N, H, W, C), `CHUNK` at a time, the last group filled up; with the number that are real."""
     total = len(pictures)
     for start in range(0, total, CHUNK):

@@ -8,8 +8,8 @@ from typing import Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import DATA, cache_option, json_option, print_json, run_argument, say, settings_of
-from latentdial.config import DataSettings
+from latentdial.cli.shared import DATA, cache_option, json_option, print_json, run_argument, say
+from latentdial.config import DataSettings, settings_in
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -30,7 +30,7 @@ def run(options: Namespace) -> None:
     from latentdial.codes.writing import encode_pictures
     from latentdial.progress import Show, show_progress
 
-    data = replace(settings_of(DataSettings, options), source=options.data)
+    data = replace(settings_in(DataSettings, vars(options)), source=options.data)
     first = os.environ.get("RANK", "0") == "0"
     with show_progress() as bars:
         show = bars if first else Show()

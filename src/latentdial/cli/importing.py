@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import cache_option, json_option, print_json, recipe_options, say, settings_of
-from latentdial.config import DataSettings, Geometry
+from latentdial.cli.shared import cache_option, json_option, print_json, recipe_options, say
+from latentdial.config import DataSettings, Geometry, settings_in
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -25,7 +25,7 @@ def run(options: Namespace) -> None:
     from latentdial.recipes import parse_options
     from latentdial.runs.importing import import_weights
 
-    geometry = settings_of(Geometry, options)
+    geometry = settings_in(Geometry, vars(options))
     pixels = None
     if options.data:
         with show_progress() as show:

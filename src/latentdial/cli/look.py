@@ -7,8 +7,8 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import DATA, cache_option, json_option, print_json, say, settings_of, write_file
-from latentdial.config import DataSettings, Geometry
+from latentdial.cli.shared import DATA, cache_option, json_option, print_json, say, write_file
+from latentdial.config import DataSettings, Geometry, settings_in
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -27,9 +27,9 @@ def run(options: Namespace) -> None:
     from latentdial.progress import show_progress
     from latentdial.report.look import save_sheet, write_look
 
-    data = replace(settings_of(DataSettings, options), source=options.data)
+    data = replace(settings_in(DataSettings, vars(options)), source=options.data)
     with show_progress() as show:
-        images = open_images(data, settings_of(Geometry, options), show.advance)
+        images = open_images(data, settings_in(Geometry, vars(options)), show.advance)
         found = survey(images, data)
     write_look(found, options.data, Path(options.out))
     write_file(lambda path: save_sheet(found, path), options.sheet)

@@ -6,12 +6,15 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
 
 from latentdial.errors import LatentdialError
 from latentdial.texts import printable
+
+if TYPE_CHECKING:
+    from latentdial.latent.codec import Codec
 
 FAILED, MISUSED, PREEMPTED, INTERRUPTED = 1, 2, 75, 130
 DATA = "a folder of pictures, an array (.npy, .npz, IDX), a table of paths (.csv, .parquet), hf:NAME, or: avatars, lfw"
@@ -34,19 +37,13 @@ def recipe_options(parser: ArgumentParser) -> None:
     parser.add_argument("--set", type=str, nargs="+", default=[], help="recipe options, such as beta=4 widths=2048,512")
 
 
-def settings_of(kind: Callable[..., Any], options: Namespace) -> Any:
-    """The part of the options that makes up one settings class."""
-    names = kind.__dataclass_fields__  # type: ignore[attr-defined]
-    return kind(**{name: options[name] for name in names if name in options})
-
-
-def load_run(run: str):
+def load_run(run: str) -> Codec:
     from latentdial.runs.loading import load
 
     return load(run)
 
 
-def save_picture(picture, out: str) -> None:
+def save_picture(picture: Any, out: str) -> None:
     write_file(picture.save, out)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,8 @@ from latentdial.cli.shared import (
     print_json,
     recipe_options,
     say,
-    settings_of,
 )
-from latentdial.config import AugmentSettings, DataSettings, Geometry, ModelSettings, RunConfig, TrainSettings
+from latentdial.config import AugmentSettings, DataSettings, Geometry, TrainSettings, make_config
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -41,18 +39,12 @@ def add_options(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     from latentdial.progress import show_progress
     from latentdial.recipes import options_of, parse_options
-    from latentdial.training.start import train_run
+    from latentdial.training.start import existing, train_run
 
     options_of(options.recipe)
-    config = RunConfig(
-        ModelSettings(options.recipe, parse_options(options.set, options.latent)),
-        settings_of(Geometry, options),
-        replace(settings_of(DataSettings, options), source=options.data),
-        settings_of(TrainSettings, options),
-        settings_of(AugmentSettings, options),
-    )
+    config = make_config(options.recipe, options.data, parse_options(options.set, options.latent), vars(options))
     with show_progress() as show:
-        finished = train_run(config, Path(options.out), options.resume, options.overwrite, show)
+        finished = train_run(config, Path(options.out), existing(options.resume, options.overwrite), show)
     if finished.leads:
         _say_trained(finished, options)
     return {"": 0, "interrupted": INTERRUPTED, "preempted": PREEMPTED}[finished.stopped]

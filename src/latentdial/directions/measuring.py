@@ -11,6 +11,7 @@ from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction
 from latentdial.latent.effect import CODES, measure_effect, real_codes
 from latentdial.latent.safe_range import safe_ranges
+from latentdial.progress import Steps, quiet
 
 RANGE_CODES = 5
 TOP = 12  # canonical coordinates whose shares are told
@@ -19,12 +20,8 @@ SHARE_CODES = 200
 SIDE_CODES, SPREAD_CODES = 48, 1000
 LEAST_SD = 0.05  # that a reading is taken to have over real codes, at least
 
-Progress = Callable[[int, int], None]
 
-
-def measure(
-    codec: Codec, directions: Sequence[Direction], progress: Progress = lambda done, total: None
-) -> list[Direction]:
+def measure(codec: Codec, directions: Sequence[Direction], progress: Steps = quiet) -> list[Direction]:
     """The directions with their effect and their safe range over real codes."""
     start = real_codes(codec, CODES).astype(np.float64)
     before = codec.levels(start)
@@ -42,7 +39,7 @@ def with_side_effects(
     codec: Codec,
     directions: Sequence[Direction],
     attributes: Sequence[Direction],
-    progress: Progress = lambda done, total: None,
+    progress: Steps = quiet,
 ) -> list[Direction]:
     """The directions with the change of every attribute for +1 sd, in sd of the attribute, read from the picture.
 

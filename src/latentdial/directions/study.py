@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -27,10 +27,9 @@ from latentdial.latent.naming import canonical_directions, direction_of
 from latentdial.latent.stored import Stored, merged
 from latentdial.latent.support import Support, fit_support
 from latentdial.measure.disentanglement import binned, scores
+from latentdial.progress import Progress
 from latentdial.runs.loading import load, read_directions, save_directions
 from latentdial.runs.pictures import run_pictures
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

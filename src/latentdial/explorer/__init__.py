@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from latentdial.explorer.content import Content, gather
-from latentdial.explorer.dials import Dial, Progress, find_dials
+from latentdial.explorer.dials import Dial, find_dials
 from latentdial.explorer.nets import MAX_INT8_ERROR, Nets, NotExportable, Weights, export_nets
 from latentdial.explorer.notebook import make_widget
 from latentdial.explorer.page import page, write_page
 from latentdial.explorer.server import address, make_server
 from latentdial.explorer.sources import gallery_of
 from latentdial.latent.codec import Codec
+from latentdial.progress import Progress, quiet
 
 __all__ = [
     "MAX_INT8_ERROR",
@@ -54,7 +55,7 @@ def make_content(
     source: str | None = None,
     weights: Weights = "auto",
     need_nets: bool = True,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = quiet,
 ) -> Content:
     """What the page of a codec shows; the gallery is of `images`, else of `source`, else held out from the run."""
     given: Any = None if images is None else (codec.pictures(images), [], "Pictures")

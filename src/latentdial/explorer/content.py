@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from latentdial.directions.file import fingerprint
-from latentdial.explorer.dials import Dial, Progress, find_dials
+from latentdial.explorer.dials import Dial, find_dials
 from latentdial.explorer.nets import Nets, NotExportable, Weights, export_nets
 from latentdial.latent.codec import Codec
 from latentdial.latent.effect import real_codes
 from latentdial.latent.sampling import fit_of
+from latentdial.progress import Progress, quiet
 from latentdial.version import VERSION
 
 GALLERY = 60
@@ -41,7 +42,7 @@ def gather(
     labels: list[str] | None = None,
     weights: Weights = "auto",
     need_nets: bool = True,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = quiet,
     title: str = "Pictures",
 ) -> Content:
     """Measure and export what the page of a codec shows.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,13 +12,12 @@ from latentdial.latent.effect import effects, real_codes
 from latentdial.latent.naming import axis_directions, canonical_directions
 from latentdial.latent.safe_range import safe_ranges
 from latentdial.latent.support import MIN_CODES
+from latentdial.progress import Progress, quiet
 
 RANGE_CODES = 3  # real codes that a safe range is averaged over
 GROUP = 16  # directions measured together
 SHARE = 0.99  # of the training codes lie in the range that stands in where they are too few for a safe one
 ORDER = ("canonical", "axis", "attribute")
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Dial:
     reads: tuple[str, ...] = ()
 
 
-def find_dials(codec: Codec, progress: Progress = lambda what, done, total: None) -> list[Dial]:
+def find_dials(codec: Codec, progress: Progress = quiet) -> list[Dial]:
     """The canonical coordinates in their order, every raw dimension, and the named directions, these strongest first.
 
     What the run has measured of them already is taken from there.

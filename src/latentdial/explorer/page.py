@@ -85,7 +85,7 @@ def write_page(content: Content, out: str | Path) -> None:
         raise LatentdialError(f"cannot write {out} ({error}): choose another --out ending in .html") from None
 
 
-def _raw(text: str):
+def _raw(text: str) -> str:
     from markupsafe import Markup
 
     return Markup(text)  # noqa: S704 - our own script, and JSON without any <

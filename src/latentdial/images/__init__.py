@@ -2,6 +2,7 @@
 
 from latentdial.images.check import Check
 from latentdial.images.geometry import fit_picture
+from latentdial.images.parts import Parts, open_for, open_parts, split_for
 from latentdial.images.pictures import Pictures
 from latentdial.images.pool import read_picture
 from latentdial.images.sources import open_at_once, open_images
@@ -12,14 +13,18 @@ __all__ = [
     "Check",
     "Columns",
     "ImageSet",
+    "Parts",
     "Pictures",
     "Split",
     "batch_order",
     "fit_picture",
     "open_at_once",
+    "open_for",
     "open_images",
+    "open_parts",
     "read_picture",
     "split",
+    "split_for",
     "split_images",
     "spread",
 ]

@@ -18,12 +18,13 @@ import numpy as np
 
 from latentdial.config import DataSettings, Geometry
 from latentdial.errors import LatentdialError
-from latentdial.images.cache import Progress, streamed
+from latentdial.images.cache import streamed
 from latentdial.images.columns import columns_of
 from latentdial.images.geometry import fit_arrays
 from latentdial.images.listing import Listing
 from latentdial.images.pictures import Pictures
 from latentdial.images.types import Columns, ImageSet
+from latentdial.progress import Progress
 
 BLOCK_BYTES = 32_000_000
 MAX_VALUES = 1 << 50

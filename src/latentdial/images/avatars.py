@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import IO, cast
@@ -21,6 +20,7 @@ from filelock import FileLock
 from latentdial.errors import LatentdialError
 from latentdial.images.cache import cache_folder
 from latentdial.images.pool import start_module
+from latentdial.progress import Steps, quiet
 
 DEFAULT_COUNT = 5_000
 VERSION = 1
@@ -48,9 +48,7 @@ def draw_factors(n: int, seed: int = 0) -> dict[str, np.ndarray]:
     return discrete | {name: rng.uniform(low, high, n) for name, (low, high) in RANGES.items()}
 
 
-def render(
-    n: int, size: int, progress: Callable[[int, int], None] = lambda done, total: None, seed: int = 0
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def render(n: int, size: int, progress: Steps = quiet, seed: int = 0) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """n avatars as uint8 (n, size, size, 3) with their factors; kept in the cache and drawn over all cores."""
     factors = draw_factors(n, seed)
     path = cache_folder() / f"avatars-v{VERSION}-{n}x{size}-seed{seed}.npy"
@@ -65,9 +63,7 @@ def render(
     return pixels, factors
 
 
-def draw_all(
-    factors: dict[str, np.ndarray], size: int, progress: Callable[[int, int], None] = lambda done, total: None
-) -> np.ndarray:
+def draw_all(factors: dict[str, np.ndarray], size: int, progress: Steps = quiet) -> np.ndarray:
     """Avatars with these factors, each (n,), as uint8 (n, size, size, 3).
 
     Drawn over all cores, in processes that answer with the pixels of one avatar after another.

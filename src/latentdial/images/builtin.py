@@ -9,10 +9,10 @@ import numpy as np
 
 from latentdial.config import DataSettings, Geometry
 from latentdial.images import avatars
-from latentdial.images.cache import Progress
 from latentdial.images.geometry import fit_arrays
 from latentdial.images.pictures import Pictures, hashes_of
 from latentdial.images.types import Columns, ImageSet
+from latentdial.progress import Progress
 
 
 def open_built_in(data: DataSettings, geometry: Geometry, progress: Progress) -> ImageSet:

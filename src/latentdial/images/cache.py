@@ -27,6 +27,7 @@ from latentdial.errors import LatentdialError
 from latentdial.images.listing import Listing, Seen
 from latentdial.images.pictures import Pictures, hashes_of
 from latentdial.images.pool import decode_all
+from latentdial.progress import Progress
 
 FORMAT = 2
 INDEX, PIXELS, MANIFEST = "index.npz", "pixels.u8", "manifest.json"
@@ -35,8 +36,6 @@ SPARE = 100_000_000  # bytes that stay free on the disk
 SKIPPED, UNKNOWN = -1, -2  # in the column row
 ORIGINAL = [("width", "<i4"), ("height", "<i4"), ("mode", "S8"), ("format", "S5")]
 TABLE = np.dtype([("size", "<i8"), ("changed", "<i8"), ("row", "<i8"), ("hash", "<u8"), *ORIGINAL])
-
-Progress = Callable[[str, int, int], None]  # what is being done, done so far, in all
 
 
 @dataclass

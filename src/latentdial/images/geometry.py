@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageColor, ImageOps
+from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
 from latentdial.config import Geometry
 from latentdial.images.endings import ENDINGS
@@ -64,7 +64,7 @@ def decode(file: BinaryIO, geometry: Geometry) -> tuple[np.ndarray, Original]:
             return fit_picture(picture, geometry), original
     except Unreadable:
         raise
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise Unreadable("it holds no picture of a known format" if _size(file) else "it is empty") from None
     except Image.DecompressionBombError:
         raise Unreadable(TOO_LARGE) from None

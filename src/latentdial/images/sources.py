@@ -11,7 +11,7 @@ import numpy as np
 from latentdial.config import DataSettings, Geometry
 from latentdial.errors import LatentdialError
 from latentdial.images import arrays, builtin
-from latentdial.images.cache import ORIGINAL, Progress, decoded, recall
+from latentdial.images.cache import ORIGINAL, decoded, recall
 from latentdial.images.check import Check
 from latentdial.images.folder import list_folder, recall_folder
 from latentdial.images.geometry import settle_colour
@@ -19,12 +19,9 @@ from latentdial.images.listing import Listing
 from latentdial.images.pictures import Pictures
 from latentdial.images.splits import spread
 from latentdial.images.types import ImageSet, readable
+from latentdial.progress import Progress, quiet
 
 LISTS = "a folder, an array (.npy, .npz, IDX), a table of paths (.csv, .parquet), hf:NAME"
-
-
-def quiet(_what: str, _done: int, _total: int) -> None:
-    """A progress that shows nothing."""
 
 
 def open_images(data: DataSettings, geometry: Geometry, progress: Progress = quiet) -> ImageSet:

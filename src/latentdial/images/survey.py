@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -92,7 +93,7 @@ class Survey:
             "findings": self.findings(),
         }
 
-    def _counted(self, text) -> list[tuple[str, int]]:
+    def _counted(self, text: Callable[[Any], str]) -> list[tuple[str, int]]:
         originals = self.images.originals
         if originals is None:
             return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,14 +11,13 @@ import numpy as np
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction, Effect
 from latentdial.latent.naming import axis_direction, axis_directions, canonical_directions
+from latentdial.progress import Steps, quiet
 
 ACTIVE_VARIANCE = 0.01  # of the posterior mean over the data (arXiv 1509.00519, section 5.2)
 CODES = 24  # real codes that every effect is averaged over, wherever it is shown
 CURVE = (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0)  # sd
 NORMAL_95 = 1.96
 REACHES, VISIBLE = (2.0, 3.0, 4.0), 24.0  # sd of a strip; levels of 255 by which its ends should differ
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class DimensionTable:
     rows: list[Dimension]
     codes: int
 
-    def as_dicts(self) -> list[dict]:
+    def as_dicts(self) -> list[dict[str, Any]]:
         return [asdict(row) for row in self.rows]
 
     def needed(self, share: float) -> int:
@@ -54,7 +53,7 @@ class DimensionTable:
         return 1 + sum(row.share is not None and row.share < share for row in self.rows[:-1])
 
 
-def dimensions(codec: Codec, raw: bool = False, progress: Progress = lambda done, total: None) -> DimensionTable:
+def dimensions(codec: Codec, raw: bool = False, progress: Steps = quiet) -> DimensionTable:
     """The canonical coordinates of a codec, or its raw dimensions, with what they do to the decoded picture.
 
     Effects are mean absolute changes for +-1 sd over real codes; raw dimensions are ranked by them.
@@ -82,9 +81,7 @@ def active_units(codec: Codec) -> int:
     return int((codec.moments[1] ** 2 > ACTIVE_VARIANCE).sum())
 
 
-def effects(
-    codec: Codec, directions: Sequence[Direction], progress: Progress = lambda done, total: None
-) -> list[float]:
+def effects(codec: Codec, directions: Sequence[Direction], progress: Steps = quiet) -> list[float]:
     """The mean absolute change in levels of 255 for +-1 sd along each direction, over the same real codes everywhere.
 
     What the run has measured, or the codec before, is not measured again.

@@ -14,7 +14,9 @@ from latentdial.texts import suggestion
 CANONICAL = re.compile(r"c\d{1,9}", re.ASCII)
 
 
-def make_direction(codec: Codec, name: str, kind: str, vector: np.ndarray, reader: np.ndarray | None = None):
+def make_direction(
+    codec: Codec, name: str, kind: str, vector: np.ndarray, reader: np.ndarray | None = None
+) -> Direction:
     """A direction along `vector` (D,) of any length but zero, with the statistics of the training codes along it."""
     check_name(name)
     if CANONICAL.fullmatch(name):

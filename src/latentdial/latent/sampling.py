@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from latentdial.errors import LatentdialError
-from latentdial.images import open_images, split_images
+from latentdial.images import open_parts
 from latentdial.latent.codec import Codec
 from latentdial.latent.effect import real_codes
-from latentdial.priors.fitted import KINDS, FittedPriors, Progress, fit_priors
+from latentdial.priors.fitted import KINDS, FittedPriors, fit_priors
+from latentdial.progress import Progress, quiet
 
 PICTURES = 128
 MIN_HELD_OUT = 20  # codes, below which some training codes judge instead
@@ -52,7 +53,7 @@ def fit_prior(
     held_out: np.ndarray | None = None,
     kinds: Sequence[str] = KINDS,
     seed: int = 0,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = quiet,
 ) -> FittedPriors:
     """Fit priors to the training codes of a codec, judged on codes (M, D) of pictures that it was not trained on.
 
@@ -64,7 +65,7 @@ def fit_prior(
     return fit_priors(codec.codes, held_out, kinds, seed, judge, progress)
 
 
-def validation_codes(codec: Codec, progress: Progress = lambda what, done, total: None) -> np.ndarray | None:
+def validation_codes(codec: Codec, progress: Progress = quiet) -> np.ndarray | None:
     """Codes (M, D) of the validation pictures of a run; None where they are gone or fewer than 20.
 
     Test pictures are left for figures of the samples.
@@ -72,11 +73,10 @@ def validation_codes(codec: Codec, progress: Progress = lambda what, done, total
     if codec.config is None:
         return None
     try:
-        images = open_images(codec.config.data, codec.geometry, progress)
+        held_out = open_parts(codec.config, progress).validation
     except LatentdialError:
         return None
-    rows = split_images(images, codec.config.data.holdout, codec.config.train.seed).validation
-    return codec.encode(images.pixels[rows]) if len(rows) >= MIN_HELD_OUT else None
+    return codec.encode(held_out.pixels[:]) if len(held_out) >= MIN_HELD_OUT else None
 
 
 def fit_of(codec: Codec, prior: str = "auto", seed: int = 0) -> Fit:

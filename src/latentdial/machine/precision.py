@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
+from typing import Any
 
 import torch
 
@@ -52,7 +53,7 @@ def bf16_speedup(device: str = "cpu") -> float:
     return min(one for one, _ in times) / min(other for _, other in times)
 
 
-def autocast(precision: str, device: str) -> AbstractContextManager:
+def autocast(precision: str, device: str) -> AbstractContextManager[Any]:
     """The context in which the nets run."""
     kind = device.split(":")[0]
     return torch.autocast(kind, torch.bfloat16) if precision == "bf16" else nullcontext()

@@ -14,13 +14,12 @@ from latentdial.errors import LatentdialError
 from latentdial.priors.flow import fit_flow
 from latentdial.priors.mixture import choose_mixture
 from latentdial.priors.whitening import Whitening, fit_whitening
+from latentdial.progress import Progress, quiet
 
 KINDS = ("gaussian", "mixture", "flow")
 MATCHED = 2048  # samples of a flow whose covariance is compared with that of the codes
 MIN_CODES = 20  # that a mixture or a flow is fitted to
 MAX_LATENT = 2048  # a full covariance of more numbers takes minutes and gigabytes
-
-Progress = Callable[[str, int, int], None]
 
 
 class Density(Protocol):
@@ -90,7 +89,7 @@ def fit_priors(
     kinds: Sequence[str] = KINDS,
     seed: int = 0,
     model: Callable[[np.ndarray], np.ndarray] | None = None,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = quiet,
 ) -> FittedPriors:
     """Fit densities to training codes (N, D) and judge them by the likelihood of held-out codes (M, D).
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from latentdial.layers import Network
 from latentdial.model import Autoencoder
 from latentdial.parts.bottlenecks import Bottleneck, Gaussian
 from latentdial.parts.likelihoods import Bernoulli, Binarise
 from latentdial.parts.likelihoods import Gaussian as GaussianLikelihood
-from latentdial.parts.networks import Network, conv, mlp
+from latentdial.parts.networks import conv, mlp
 from latentdial.parts.priors import StandardNormal
 from latentdial.types import ImageShape
 

@@ -42,7 +42,7 @@ def write_anomalies(found: Found, out: Path, show: Show | None = None) -> None:
     render("anomalies.html.j2", _content(found, show or Show()), out)
 
 
-def _content(found: Found, show: Show) -> dict:
+def _content(found: Found, show: Show) -> dict[str, Any]:
     result, detector = found.anomalies, found.anomalies.detector
     nearest = _Nearest(found, show)
     groups: list[dict[str, Any]] = [
@@ -117,7 +117,7 @@ def _heats(found: Found, chosen: np.ndarray) -> list[np.ndarray | None]:
     return [_coloured(one / HEAT_FULL) for one in enlarged(heat, found.codec.geometry.size)]
 
 
-def _card(found: Found, nearest: _Nearest, i: int, heat: np.ndarray | None) -> dict:
+def _card(found: Found, nearest: _Nearest, i: int, heat: np.ndarray | None) -> dict[str, Any]:
     result, picture = found.anomalies, found.images.pixels[[i]][0]
     kind = None if found.truth is None else found.truth.kinds[i]
     return {
@@ -136,7 +136,7 @@ def _card(found: Found, nearest: _Nearest, i: int, heat: np.ndarray | None) -> d
     }
 
 
-def _score_rows(found: Found) -> list[dict]:
+def _score_rows(found: Found) -> list[dict[str, Any]]:
     """Each score: what it is, what it counts, how it tells shifted and labelled pictures apart."""
     detector = found.anomalies.detector
     known = found.agreement.by_score if found.agreement else {}

@@ -12,7 +12,7 @@ import torch
 
 from latentdial.errors import LatentdialError
 from latentdial.features import FeatureNet, efficientnet_features, has_efficientnet, pixel_features
-from latentdial.images import ImageSet, open_images, split_images, spread
+from latentdial.images import ImageSet, open_for, open_parts, spread
 from latentdial.latent.codec import Codec, Picture
 from latentdial.latent.editing import edit
 from latentdial.latent.effect import dimensions
@@ -110,16 +110,16 @@ def _material(codecs: list[Codec], data: str | None, show: Show) -> Material:
     if config is None or not (data or config.data.source):
         raise LatentdialError(f"{codecs[0].name} was trained elsewhere: name test pictures with --data")
     if data:
-        images = open_images(replace(config.data, source=data, limit=None), config.geometry, show.advance)
+        images = open_for(config, show.advance, data)
         return Material(images, images.pixels[spread(len(images), MAX_TEST)], None, [f"Test pictures are from {data}."])
-    images = open_images(config.data, config.geometry, show.advance)
-    parts = split_images(images, config.data.holdout, config.train.seed)
+    parts = open_parts(config, show.advance)
     notes = [
         f"{codec.name} was trained on other data or another split, and may have seen test pictures."
         for codec in codecs[1:]
         if codec.config is None or (codec.config.data, codec.config.train.seed) != (config.data, config.train.seed)
     ]
-    return Material(images, images.pixels[parts.test[spread(len(parts.test), MAX_TEST)]], parts.train, notes)
+    test = parts.test.pixels
+    return Material(parts.images, test[spread(len(test), MAX_TEST)], parts.split.train, notes)
 
 
 def _telling(codecs: list[Codec], test: np.ndarray) -> int:

@@ -47,8 +47,8 @@ class Measured:
 
     codec: Codec
     folder: str
-    summary: dict
-    records: list[dict]
+    summary: dict[str, Any]
+    records: list[dict[str, Any]]
     errors: np.ndarray  # (N,) mean squared error of each test picture, in [0, 1]
     encode_ms: np.ndarray  # (R,)
     decode_ms: np.ndarray
@@ -231,7 +231,7 @@ class Comparison:
             _advice("To draw new ones", generates.holds, vae.name, ae.name),
         ]
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict[str, Any]:
         return {
             "test_pictures": len(self.test),
             "notes": self.notes,

@@ -22,7 +22,7 @@ STYLE: Any = {
 }
 
 
-def loss_curves(records: list[dict], name: str) -> str:
+def loss_curves(records: list[dict[str, Any]], name: str) -> str:
     """SVG of every logged term over steps, training and validation; empty where nothing was logged."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -49,7 +49,7 @@ def loss_curves(records: list[dict], name: str) -> str:
     return _inline(file.getvalue(), f"Loss curves of {name}")
 
 
-def logged_terms(records: list[dict]) -> list[str]:
+def logged_terms(records: list[dict[str, Any]]) -> list[str]:
     """Terms in the order they were logged; the loss only where it is more than one term."""
     place = {"split", "step", "epoch"}
     first = next((record for record in records if record.get("split") == "train"), {})
@@ -57,12 +57,12 @@ def logged_terms(records: list[dict]) -> list[str]:
     return [term for term in terms if term != "loss"] if len(terms) == 2 else terms
 
 
-def _points(records: list[dict], split: str, term: str) -> list[tuple[float, float]]:
+def _points(records: list[dict[str, Any]], split: str, term: str) -> list[tuple[float, float]]:
     points = [(record.get("step"), record.get(term)) for record in records if record.get("split") == split]
     return [(x, y) for x, y in points if isinstance(x, int | float) and isinstance(y, int | float)]
 
 
-def _limits(records: list[dict], term: str) -> tuple[float, float]:
+def _limits(records: list[dict[str, Any]], term: str) -> tuple[float, float]:
     """From just below the smallest value to where the curve is after its first steep tenth."""
     values = [value for _, value in _points(records, "train", term)]
     later = values[len(values) // 20 :] or values

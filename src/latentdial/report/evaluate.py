@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 
 from latentdial.errors import LatentdialError
 from latentdial.features import FeatureNet, efficientnet_features, has_efficientnet, pixel_features
-from latentdial.images import ImageSet, open_images, split_images
+from latentdial.images import ImageSet, open_for, open_parts
 from latentdial.images.cache import cache_folder
 from latentdial.latent.codec import Codec
 from latentdial.latent.sampling import fit_of
@@ -105,12 +105,11 @@ def _material(codec: Codec, data: str | None, n: int, show: Show) -> Material:
         raise LatentdialError(f"{codec.name} is no run: evaluate the directory of one")
     notes: list[str] = []
     if data is not None:
-        test = open_images(replace(config.data, source=data, limit=None), codec.geometry, show.advance)
+        test = open_for(config, show.advance, data)
     try:
-        images = open_images(config.data, codec.geometry, show.advance)
-        parts = split_images(images, config.data.holdout, config.train.seed)
-        training = images.take(parts.train)
-        test = images.take(parts.test) if data is None else test
+        parts = open_parts(config, show.advance)
+        training = parts.training
+        test = parts.test if data is None else test
     except LatentdialError:
         if data is None:
             raise

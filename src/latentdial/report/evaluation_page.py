@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from latentdial.report.evaluation import PCA, Evaluation
+from latentdial.report.evaluation import PCA, Evaluation, Row
 from latentdial.report.html import render
 
 
@@ -21,6 +21,6 @@ def write_evaluation(found: Evaluation, out: Path) -> None:
     render("evaluation.html.j2", {"found": found, "lines": lines}, out)
 
 
-def _best(row, pair: list[str], samples: list[str]) -> set[str | None]:
+def _best(row: Row, pair: list[str], samples: list[str]) -> set[str | None]:
     """The better of the run and PCA, and the best of the samples: each among its own kind."""
     return {row.best(pair), row.best(samples)}

@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -17,12 +18,12 @@ QUALITY, FRAME_MS = 82, 90  # of moving pictures
 KINDS = {3: ("png", "image/png"), 4: ("webp", "image/webp")}
 
 
-def render(template: str, content: dict, out: Path) -> None:
+def render(template: str, content: dict[str, Any], out: Path) -> None:
     """Fill a template and write it to one file; pictures are kept in it."""
     _write(_filled(template, content, data_uri), out)
 
 
-def render_beside(template: str, content: dict, out: Path) -> None:
+def render_beside(template: str, content: dict[str, Any], out: Path) -> None:
     """Fill a template and write it to one file; pictures go to a folder beside it, named after it."""
     folder = out.with_name(f"{out.stem}-pictures")
     count = iter(range(1, 10**6))
@@ -52,7 +53,7 @@ def encoded(pixels: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def _filled(template: str, content: dict, uri: Callable[[np.ndarray], str]) -> str:
+def _filled(template: str, content: dict[str, Any], uri: Callable[[np.ndarray], str]) -> str:
     environment = Environment(
         loader=PackageLoader("latentdial.report"),
         autoescape=not template.endswith(".md.j2"),  # noqa: S701 - Markdown is no HTML

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ def save_sheet(survey: Survey, out: Path) -> None:
     sheet.resize((sheet.width * scale, sheet.height * scale), 0).save(out)
 
 
-def _content(survey: Survey, source: str) -> dict:
+def _content(survey: Survey, source: str) -> dict[str, Any]:
     images = survey.images
     return {
         "source": source,
@@ -60,7 +61,7 @@ def _content(survey: Survey, source: str) -> dict:
     }
 
 
-def bars(counts: list[tuple[str, int]]) -> list[dict]:
+def bars(counts: list[tuple[str, int]]) -> list[dict[str, Any]]:
     """The largest counts with their share of the largest, the rest as one."""
     shown = counts[:BARS]
     rest = sum(count for _, count in counts[BARS:])
@@ -70,7 +71,7 @@ def bars(counts: list[tuple[str, int]]) -> list[dict]:
     return [{"name": name, "count": count, "share": count / largest} for name, count in shown]
 
 
-def _label_rows(survey: Survey) -> list[dict]:
+def _label_rows(survey: Survey) -> list[dict[str, Any]]:
     """A row of pictures for each of the largest labels."""
     images, rows = survey.images, []
     for name, count in survey.labels[:LABELS]:
@@ -80,7 +81,7 @@ def _label_rows(survey: Survey) -> list[dict]:
     return rows
 
 
-def _factor(survey: Survey, name: str) -> dict:
+def _factor(survey: Survey, name: str) -> dict[str, Any]:
     """A known attribute: counts of its categories, or a histogram of its numbers."""
     values, words = survey.images.factors[name], survey.images.columns.categories.get(name)
     if words is not None:
@@ -90,7 +91,7 @@ def _factor(survey: Survey, name: str) -> dict:
     return {"name": name, "bins": (counts / max(counts.max(), 1)).tolist(), "low": edges[0], "high": edges[-1]}
 
 
-def _named(survey: Survey, i: int) -> dict:
+def _named(survey: Survey, i: int) -> dict[str, Any]:
     return {"name": survey.images.names[i], "picture": survey.images.pixels[i]}
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from latentdial import storage
 from latentdial.config import Geometry, ModelSettings, RunConfig
@@ -25,8 +26,8 @@ def import_weights(
     recipe: str,
     out: str | Path,
     geometry: Geometry | None = None,
-    options: dict | None = None,
-    images=None,
+    options: dict[str, Any] | None = None,
+    images: Any = None,
 ) -> Codec:
     """Make a run of weights (.pt state dict or .safetensors) whose names and shapes are those of the recipe's nets.
 
@@ -72,7 +73,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _fill(model, state: dict[str, Tensor], recipe: str) -> None:
+def _fill(model: nn.Module, state: dict[str, Tensor], recipe: str) -> None:
     """Load the nets' weights; what a recipe adds beside its nets (sigma) may be missing."""
     own = model.state_dict()
     needed = {name for name in own if name.startswith(("encoder.", "decoder."))}

@@ -123,7 +123,7 @@ def _row(folder: Path, root: Path) -> RunRow:
 def _read(folder: Path, name: str) -> RunRow:
     config, summary = read_config(folder), read_summary(folder)
     records, times = read_metrics(folder), read_times(folder)
-    validation: dict = next((r for r in reversed(records) if r.get("split") == "validation"), {})
+    validation: dict[str, Any] = next((r for r in reversed(records) if r.get("split") == "validation"), {})
     last = records[-1] if records else {}
     step = _number((summary or last).get("step"))
     clock = summary or (times[-1] if times else {})
@@ -159,7 +159,7 @@ def _latent(recipe: str, options: dict[str, Any]) -> int | None:
     return None if found is None else int(found)
 
 
-def _steps(settings: Any, summary: dict | None, last: dict) -> int | None:
+def _steps(settings: Any, summary: dict[str, Any] | None, last: dict[str, Any]) -> int | None:
     """Steps in all: as the results say, as set, or from how far the epochs have come."""
     if summary is not None or settings.steps is not None:
         found = _number((summary or {}).get("steps", settings.steps))

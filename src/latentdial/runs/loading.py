@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -135,17 +136,17 @@ def read_config(folder: Path) -> RunConfig:
     return from_json(storage.read_bytes(folder / CONFIG, storage.MAX_JSON_BYTES))
 
 
-def read_metrics(folder: Path) -> list[dict]:
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """Every record of the terms, training and validation; the same bytes for the same run, so it holds no times."""
     return _read_lines(folder / METRICS)
 
 
-def read_times(folder: Path) -> list[dict]:
+def read_times(folder: Path) -> list[dict[str, Any]]:
     """Seconds of training and images/s at every training record."""
     return _read_lines(folder / TIMES)
 
 
-def read_summary(folder: Path) -> dict | None:
+def read_summary(folder: Path) -> dict[str, Any] | None:
     """The final figures of a run; None where training has not ended yet or was killed."""
     try:
         return storage.read_json(folder / SUMMARY)
@@ -153,7 +154,7 @@ def read_summary(folder: Path) -> dict | None:
         return None
 
 
-def _read_lines(path: Path) -> list[dict]:
+def _read_lines(path: Path) -> list[dict[str, Any]]:
     """The JSON objects of a file, one a line; none where there is no file yet."""
     try:
         return storage.read_lines(path)

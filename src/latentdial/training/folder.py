@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 from filelock import FileLock, Timeout
 
@@ -36,16 +37,19 @@ FREE = {
 PATIENCE = 1.0  # seconds: `latentdial runs` takes the lock for an instant to see whether a run trains
 CLOCK = ("seconds", "images_per_second")
 
+Existing = Literal["refuse", "resume", "replace"]  # what becomes of a run that is there already
 
-def check_folder(out: Path, config: RunConfig, resume: bool, overwrite: bool) -> bool:
+
+def check_folder(out: Path, config: RunConfig, existing: Existing) -> bool:
     """Refuse a directory that must not or cannot be written, before any work is done; nothing in it is touched.
 
     Returns whether there is a run to go on with.
     """
+    resume = existing == "resume"
     exists = os.path.lexists(out / CONFIG) and not (resume and (out / GOING).exists())
     if exists and resume:
         _same(read_config(out), config)
-    elif exists and not overwrite:
+    elif exists and existing == "refuse":
         raise LatentdialError(f"{out} holds a run already: use --resume, --overwrite or another --out")
     elif not exists and out.exists() and _holds_other(out):
         raise LatentdialError(f"{out} exists and is no run: choose another --out")

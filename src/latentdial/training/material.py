@@ -13,10 +13,11 @@ from latentdial.config import RunConfig, TrainSettings
 from latentdial.images import ImageSet, Split
 from latentdial.machine.precision import choose_precision
 from latentdial.machine.world import World
+from latentdial.progress import Steps, quiet
 from latentdial.recipes import Recipe, build
 from latentdial.training.feed import Feed, feed
 from latentdial.training.loop import Loop
-from latentdial.training.starting import Progress, components, start_at_pca
+from latentdial.training.starting import components, start_at_pca
 from latentdial.types import Principal
 
 
@@ -30,7 +31,7 @@ class Material:
     device: str
     precision: str
     world: World
-    advance: Progress = lambda done, total: None
+    advance: Steps = quiet
 
     @cached_property
     def principal(self) -> Principal:
@@ -67,7 +68,7 @@ class Material:
 
 
 def gather_material(
-    config: RunConfig, images: ImageSet, parts: Split, world: World, device: str, advance: Progress
+    config: RunConfig, images: ImageSet, parts: Split, world: World, device: str, advance: Steps
 ) -> Material:
     train, validation = (
         feed(images.pixels.take(rows), device, config.train.memory) for rows in (parts.train, parts.validation)

@@ -6,18 +6,19 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from latentdial import storage
-from latentdial.config import AugmentSettings, DataSettings, Geometry, ModelSettings, Options, RunConfig, TrainSettings
+from latentdial.config import SETTING_NAMES, Options, RunConfig, TrainSettings, make_config
 from latentdial.errors import LatentdialError
-from latentdial.images import Check, ImageSet, Split, open_at_once, open_images, split_images
+from latentdial.images import Check, ImageSet, Split, open_at_once, open_images, split_for
 from latentdial.latent.codec import Codec
 from latentdial.machine.precision import choose_device
 from latentdial.machine.world import World, join_world
 from latentdial.progress import Show
 from latentdial.recipes import Recipe, build
 from latentdial.runs.loading import load, read_config, read_summary
-from latentdial.training.folder import check_folder, locked, nothing_left, start_folder
+from latentdial.training.folder import Existing, check_folder, locked, nothing_left, start_folder
 from latentdial.training.material import Material, gather_material
 from latentdial.training.planning import largest_batch
 from latentdial.training.session import Changed, Finished, Session
@@ -34,7 +35,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     show: Show | None = None,
-    **settings,
+    **settings: Any,
 ) -> Codec:
     """Train a recipe on pictures and write a run directory; returns the trained codec.
 
@@ -42,40 +43,41 @@ def train(
     epochs=30 or seed=1.
     Raises LatentdialError for bad settings, unreadable data, or a directory that holds a run already.
     """
-    config = RunConfig(
-        ModelSettings(recipe, options or {}),
-        _pick(Geometry, settings),
-        replace(_pick(DataSettings, settings), source=str(data)),
-        _pick(TrainSettings, settings),
-        _pick(AugmentSettings, settings),
-    )
-    if settings:
-        raise LatentdialError(f"there is no setting {sorted(settings)[0]!r}: see latentdial train --help")
-    finished = train_run(config, Path(out), resume, overwrite, show or Show())
+    odd = sorted(settings.keys() - SETTING_NAMES)
+    if odd:
+        raise LatentdialError(f"there is no setting {odd[0]!r}: see latentdial train --help")
+    config = make_config(recipe, str(data), options or {}, settings)
+    finished = train_run(config, Path(out), existing(resume, overwrite), show or Show())
     if finished.codec is None:
         raise LatentdialError(f"training was stopped by a signal: go on with resume=True and the run {out}")
     return finished.codec
 
 
-def train_run(config: RunConfig, out: Path, resume: bool, overwrite: bool, show: Show) -> Finished:
+def existing(resume: bool, overwrite: bool) -> Existing:
+    """What becomes of a run that is there already, as options say it; going on is the more careful one."""
+    return "resume" if resume else "replace" if overwrite else "refuse"
+
+
+def train_run(config: RunConfig, out: Path, existing: Existing, show: Show) -> Finished:
     """Train what `config` says into the directory `out`; every process of torchrun calls this alike.
 
     A warm start trains at once, while a thread looks at every file; where one has changed, training starts again.
     """
     try:
-        return _train_run(config, out, resume, overwrite, show, at_once=True)
+        return _train_run(config, out, existing, show, at_once=True)
     except Changed as news:
         show.say(f"{news}: starting again with the files as they are now")
-        return _train_run(config, out, resume, overwrite or not resume, show, at_once=False)
+        existing = "resume" if existing == "resume" else "replace"
+        return _train_run(config, out, existing, show, at_once=False)
 
 
-def _train_run(config: RunConfig, out: Path, resume: bool, overwrite: bool, show: Show, at_once: bool) -> Finished:
+def _train_run(config: RunConfig, out: Path, existing: Existing, show: Show, at_once: bool) -> Finished:
     world, device = join_world(choose_device(config.train.device))
     show = show if world.leads else Show()
     with ExitStack() as stack:
         stack.callback(world.leave)
         config = _settled(config, show)  # a bad option is said before any picture is decoded
-        resuming = check_folder(out, config, resume, overwrite)
+        resuming = check_folder(out, config, existing)
         if resuming and nothing_left(out, config):
             if world.leads:
                 with locked(out):
@@ -89,7 +91,7 @@ def _train_run(config: RunConfig, out: Path, resume: bool, overwrite: bool, show
             if at_once and world.size == 1
             else (open_images(config.data, config.geometry, show.advance), Check())
         )
-        parts = split_images(images, config.data.holdout, config.train.seed)
+        parts = split_for(config, images)
         _tell(images, parts, show)
         material = gather_material(
             config, images, parts, world, device, partial(show.advance, "starting at principal components")
@@ -147,9 +149,3 @@ def _tell(images: ImageSet, parts: Split, show: Show) -> None:
         show.say(
             f"{parts.kept_together} pictures are exact copies of others; copies stay in the same part of the split"
         )
-
-
-def _pick(kind, settings: dict):
-    """Build a settings class from its share of `settings`, taking it out."""
-    names = kind.__dataclass_fields__.keys() & settings.keys()
-    return kind(**{name: settings.pop(name) for name in names})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from latentdial.layers import Startable
 from latentdial.measure.principal import principal_components
 from latentdial.model import Autoencoder, Model
+from latentdial.progress import Steps, quiet
 from latentdial.training.feed import Feed
 from latentdial.types import Affine, Principal
 
@@ -21,8 +22,6 @@ DRAWN = 1_000  # codes at least, where they are random
 ROUNDS, STEP, MOMENTUM = 8, 0.8, 0.6  # of the decoder's fit through the likelihood's mean
 LEAST_SLOPE = 0.02  # mean squared slope of that mean, below which a pixel counts as this steep
 RIDGE = 1e-6
-
-Progress = Callable[[int, int], None]
 
 
 def has_linear_start(model: Model) -> bool:
@@ -43,7 +42,7 @@ def start_at_pca(
     pixels: Feed,
     principal: Principal,
     beta: float = 1.0,
-    advance: Progress = lambda done, total: None,
+    advance: Steps = quiet,
 ) -> None:
     """Set the weights of a fresh model, which has a linear start, so that it is the linear codec of these pictures.
 
@@ -61,7 +60,7 @@ def start_at_pca(
     model.likelihood.start(_error(model, pixels, rows, codes))
 
 
-def _fitted(model: Autoencoder, pixels: Feed, rows: Tensor, codes: Tensor, advance: Progress) -> Affine:
+def _fitted(model: Autoencoder, pixels: Feed, rows: Tensor, codes: Tensor, advance: Steps) -> Affine:
     """The affine map of codes (N, D) whose output, read by the likelihood, is nearest to the pictures in square.
 
     Least squares to the inverted pictures, then descent, in which every pixel's step is over its own mean squared slope

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Literal
 
 Reason = Literal["", "interrupted", "preempted"]
@@ -32,11 +33,11 @@ def listening() -> Iterator[Stop]:
     preempting = [signal.SIGTERM] + ([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])
     before = {number: signal.getsignal(number) for number in [signal.SIGINT, *preempting]}
 
-    def interrupt(_number, _frame) -> None:
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
         stop.reason = "interrupted"
         signal.signal(signal.SIGINT, before[signal.SIGINT])
 
-    def preempt(_number, _frame) -> None:
+    def preempt(_number: int, _frame: FrameType | None) -> None:
         stop.reason = "preempted"
 
     signal.signal(signal.SIGINT, interrupt)
