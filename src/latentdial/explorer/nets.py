@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentdial.errors import LatentdialError
+from latentdial.errors import LatentdialError, needs
 from latentdial.explorer.rounding import large_weights, round_weights
 from latentdial.latent.codec import Codec
 from latentdial.pixels import to_float, to_levels
@@ -219,9 +219,7 @@ def run_net(net: bytes, values: np.ndarray) -> np.ndarray:
 
 
 def _need_onnx() -> None:
-    try:
+    with needs("explorer", "the explorer"):
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise LatentdialError(f"the explorer needs {error.name}: pip install 'latentdial[explorer]'") from None

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from latentdial.errors import LatentdialError
+from latentdial.errors import needs
 from latentdial.explorer.content import Content
 from latentdial.explorer.page import built_file
 from latentdial.latent.codec import Codec
@@ -15,11 +15,9 @@ from latentdial.latent.codec import Codec
 
 def make_widget(codec: Codec, content: Content) -> Any:
     """An anywidget of the page; nets that have no ONNX form are run by this kernel."""
-    try:
+    with needs("explorer", "a notebook"):
         import anywidget
         import traitlets
-    except ImportError as error:
-        raise LatentdialError(f"a notebook needs {error.name}: pip install 'latentdial[explorer]'") from None
 
     class Explorer(anywidget.AnyWidget):
         _esm = built_file("widget.js").decode()

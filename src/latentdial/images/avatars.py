@@ -17,7 +17,7 @@ from typing import IO, cast
 import numpy as np
 from filelock import FileLock
 
-from latentdial.errors import LatentdialError
+from latentdial.errors import LatentdialError, needs
 from latentdial.images.cache import cache_folder
 from latentdial.images.pool import start_module
 from latentdial.progress import Steps, quiet
@@ -68,6 +68,10 @@ def draw_all(factors: dict[str, np.ndarray], size: int, progress: Steps = quiet)
 
     Drawn over all cores, in processes that answer with the pixels of one avatar after another.
     """
+    with needs("demo", "the set avatars"):
+        import dicebear  # noqa: F401 - the drawers need it, which are processes of their own
+        import dicebear_styles  # noqa: F401
+        import resvg_py  # noqa: F401
     n = len(next(iter(factors.values())))
     pixels = np.empty((n, size, size, 3), np.uint8)
     shares = np.array_split(np.arange(n), min(os.cpu_count() or 1, n))
@@ -81,7 +85,7 @@ def draw_all(factors: dict[str, np.ndarray], size: int, progress: Steps = quiet)
         for i in share:
             drawn = cast(IO[bytes], process.stdout).read(pixels[i].nbytes)
             if len(drawn) < pixels[i].nbytes:
-                raise LatentdialError("avatars cannot be drawn: install dicebear-core, dicebear-styles and resvg-py")
+                raise LatentdialError("a process that draws avatars has died: try again, with more memory free")
             pixels[i] = np.frombuffer(drawn, np.uint8).reshape(pixels[i].shape)
             with one_at_a_time:
                 progress(next(done), n)

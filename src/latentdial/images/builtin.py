@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from latentdial.config import DataSettings, Geometry
+from latentdial.errors import needs
 from latentdial.images import avatars
 from latentdial.images.geometry import fit_arrays
 from latentdial.images.pictures import Pictures, hashes_of
@@ -29,7 +30,8 @@ def _avatars(data: DataSettings, geometry: Geometry, progress: Progress) -> Imag
 
 
 def _lfw(_data: DataSettings, geometry: Geometry, _progress: Progress) -> ImageSet:
-    from skimage.data import lfw_subset
+    with needs("lfw", "the set lfw"):
+        from skimage.data import lfw_subset
 
     pixels = (lfw_subset() * 255).round().astype(np.uint8)[..., None]
     columns = Columns((np.arange(len(pixels)) >= 100).astype(int), ["face", "not a face"])

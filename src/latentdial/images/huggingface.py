@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from latentdial.config import DataSettings
-from latentdial.errors import LatentdialError
+from latentdial.errors import LatentdialError, needs
 from latentdial.images.columns import columns_of
 from latentdial.images.listing import Listing
 
@@ -17,10 +17,8 @@ SIMPLE = ("Value", "ClassLabel")
 
 def list_dataset(data: DataSettings) -> Listing:
     """List the pictures of hf:NAME, hf:NAME@CONFIG or a folder written by `save_to_disk`, with all its splits."""
-    try:
+    with needs("datasets", data.source):
         import datasets
-    except ImportError:
-        raise LatentdialError("this set needs the datasets library: pip install 'latentdial[datasets]'") from None
     loaded = _load(datasets, data.source)
     splits = dict(loaded) if isinstance(loaded, dict) else {"train": loaded}
     column = next((name for name, kind in next(iter(splits.values())).features.items() if _is(kind, "Image")), None)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from latentdial.config import DataSettings
-from latentdial.errors import LatentdialError
+from latentdial.errors import LatentdialError, needs
 from latentdial.images.columns import columns_of
 from latentdial.images.listing import Listing
 
@@ -72,10 +72,8 @@ def list_embedded(path: Path, column: str, data: DataSettings) -> Listing:
 
 
 def _opened(path: Path) -> Any:
-    try:
+    with needs("parquet", "Parquet", "save a .csv"):
         from pyarrow.parquet import ParquetFile
-    except ImportError:
-        raise LatentdialError("Parquet needs pyarrow: pip install 'latentdial[parquet]', or save a .csv") from None
     try:
         return ParquetFile(path)
     except Exception as error:

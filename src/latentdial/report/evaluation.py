@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from latentdial.errors import needs
+
 REAL, PCA = "real pictures", "PCA"
 
 
@@ -72,8 +74,9 @@ class Evaluation:
         return file.getvalue()
 
     def to_frame(self) -> Any:
-        """The table as a pandas frame, figures by columns; pandas must be installed."""
-        import pandas
+        """The table as a pandas frame, figures by columns; needs the extra `frames`."""
+        with needs("frames", "a frame", "use to_csv()"):
+            import pandas
 
         data = {name: [row.values.get(name) for row in self.rows] for name in self.columns}
         return pandas.DataFrame(data, index=[row.key for row in self.rows], dtype=float)
