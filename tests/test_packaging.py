@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "latentdial"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-NOT_INSTALLED = {"umap": ["umap-learn"]}  # by the extra `dev`
+PACKAGES = packages_distributions() | {"umap": ["umap-learn"]}  # which the extra `dev` leaves out
 RUN_AS_PROCESSES = {
     SOURCE / "images" / "drawing.py"
 }  # of which nothing is imported before the extra is known to be there
@@ -51,8 +51,7 @@ def modules_in(nodes: list[ast.AST]) -> set[str]:
 
 def packages_of(modules: set[str], own: set[str]) -> Iterator[set[str]]:
     """The packages that may bring each module; modules of the repository's own are left out."""
-    known = packages_distributions() | NOT_INSTALLED
-    return ({canonicalize_name(name) for name in known.get(module, [module])} for module in modules - own)
+    return ({canonicalize_name(name) for name in PACKAGES.get(module, [module])} for module in modules - own)
 
 
 def run_when_imported(tree: ast.Module) -> list[ast.AST]:
