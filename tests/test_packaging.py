@@ -121,7 +121,7 @@ for extra, act in {
         assert f"pip install 'latentdial[{extra}]'" in str(error), error
     else:
         raise AssertionError(f"{extra} was there")
-print(edited.sentences()[0])
+print(edited[0].sentences()[0])
 """
 
 
