@@ -1,16 +1,22 @@
 """Damages a run in many ways and reads it with everything that reads runs: no traceback, no hang, no more than 2 GB.
 
 Command:  python benchmarks/mutants.py --count 10000        (tests/runs/test_mutants.py tries some hundreds)
-Time:     about 0.1 s a mutant on one core
+Time:     about 0.3 s a mutant on one core
 Expected: nothing but "read" and "refused"
 
-Each mutant is a copy of a small run with directions, checkpoints and codes in which one file is damaged: bytes, values
-of its JSON (huge, infinite, null, nested, of another type), or the file itself (a link, a pipe, a folder, sparse GBs).
+Each mutant is a copy of a small run with all that a run can hold (checkpoints, kept codes, canonical coordinates,
+fitted priors, directions with attributes, a detector of anomalies, shards of codes, a tracker's id), in which one file
+is damaged, or two are: bytes, values of its JSON (huge, infinite, null, nested, of another type), arrays that are no
+numbers, another file in its place, or the file itself (a link, a pipe, a folder, sparse GBs). All readers read it, and
+then one command after the other of `COMMANDS`, a few for each mutant, in processes whose memory is bounded.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import csv
+import io
 import json
 import os
 import random
@@ -18,33 +24,57 @@ import resource
 import shutil
 import signal
 import struct
+import sys
 import tempfile
 import time
 import traceback
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-import latentdial
 from latentdial import LatentdialError
+from latentdial.anomaly.stored import read_detector
+from latentdial.cli import main as latentdial
 from latentdial.codes.reading import read_codes
-from latentdial.codes.writing import encode_pictures
-from latentdial.config import DataSettings
-from latentdial.directions.measuring import measure
-from latentdial.latent.naming import axis_directions
-from latentdial.latent.stored import Stored
+from latentdial.latent.editing import edit
+from latentdial.latent.effect import dimensions
 from latentdial.runs.cleaning import waste
 from latentdial.runs.listing import list_runs
-from latentdial.runs.loading import load, read_metrics, read_summary, read_times, save_directions
+from latentdial.runs.loading import load, read_metrics, read_summary, read_times
+from latentdial.training.trackers import keep_id, read_ids
 
-SECONDS, MEMORY = 10, 2 * 2**30
-BATCH = 50  # mutants a process
-SMALL = {"size": 16, "steps": 4, "batch": 16, "precision": "float32", "keep_checkpoint": True}
-OPTIONS = {"latent": 3, "widths": [4]}
+SECONDS, MEMORY = 60, 2 * 2**30  # by the clock of a machine that does other things too; bytes
+TABLE = "../pictures/table.csv"
+BATCH = 100  # mutants a process
+PICTURES, SIDE = 160, 16
+SMALL = ["--size", "16", "--steps", "4", "--batch", "32", "--holdout", "0.4", "--precision", "float32"]
+TRAIN = ["train", "fcn-vae", TABLE, "--out", "run", "--latent", "3", "--set", "widths=8", *SMALL]
+TRAIN += ["--keep-checkpoint", "--memory", "hold"]
 WORDS = ["null", "1" + "0" * 400, "-1", '"x"', "[]", "{}", "[" * 50 + "]" * 50, "1e400", "NaN", "true", "0", "1.5",
          '"' + "n" * 5000 + '"', "9223372036854775807", '"../../x"', '"\\u001b[31m"', "[null]", "[" * 3000]  # fmt: skip
 LEAF = "\x00leaf\x00"
+COMMANDS = {
+    "train": [*TRAIN, "--resume"],
+    "runs": ["runs", ".", "--json"],
+    "clean": ["clean", ".", "--yes"],
+    "dimensions": ["dimensions", "run", "--out", "out.png"],
+    "directions": ["directions", "run", "--out", "out.png"],
+    "disentanglement": ["disentanglement", "run"],
+    "edit": ["edit", "run", "picture.png", "c0+=2", "0*=2", "shade+=1s", "--keep", "half", "--out", "out.png"],
+    "interpolate": ["interpolate", "run", "picture.png", "picture.png", "--path", "density", "--out", "out.png"],
+    "analogy": ["analogy", "run", "picture.png", "picture.png", "picture.png", "--out", "out.png"],
+    "anomalies": ["anomalies", "run", TABLE, "--out", "out.csv"],
+    "sample": ["sample", "run", "-n", "4", "--out", "out.png"],
+    "fit-prior": ["fit-prior", "run", "--kind", "mixture"],
+    "reorder": ["reorder", "run", "--out", "ordered"],
+    "evaluate": ["evaluate", "run", "-n", "20", "--samples", "2", "--features", "pixels-pca", "--out", "out.html"],
+    "encode": ["encode", "run", TABLE, "--out", "run/codes", "--shard-rows", "100"],
+    "report": ["report", "run", "--out", "out.html"],
+    "explore": ["explore", "run", "--out", "out.html"],
+}
+RARE = {"report": 0.1, "explore": 0.1, "evaluate": 0.2, "train": 0.5, "fit-prior": 0.5}  # shares of their turns: slow
 
 
 class TooLong(BaseException):
@@ -52,22 +82,59 @@ class TooLong(BaseException):
 
 
 def make_run(room: Path) -> Path:
-    """The run that is damaged, and `pictures.npy` beside it."""
+    """A folder with the run that is damaged, with all that a run can hold, and the pictures it was trained on."""
+    from PIL import Image
+
+    base = room / "base"
+    base.mkdir()
+    pictures = room / "pictures"
+    pictures.mkdir()
     rng = np.random.default_rng(0)
-    np.save(room / "pictures.npy", rng.integers(0, 256, (48, 16, 16, 3), np.uint8))
-    out = room / "run"
-    latentdial.train("fcn-vae", room / "pictures.npy", out, options=OPTIONS, **SMALL)
-    codec = load(out)
-    save_directions(out, Stored(tuple(measure(codec, axis_directions(codec))), (), codec.support))
-    encode_pictures(out, DataSettings(str(room / "pictures.npy")), out / "codes", 20)
-    return out
+    shade, side = rng.integers(0, 2, (2, PICTURES))
+    pixels = rng.integers(0, 60, (PICTURES, SIDE, SIDE, 3), np.uint8)
+    pixels[..., 0] += (shade * 120).astype(np.uint8)[:, None, None]
+    pixels[side == 1, :, : SIDE // 2] += 90
+    for i, one in enumerate(pixels):
+        Image.fromarray(one).save(pictures / f"{i}.png")
+    Image.fromarray(pixels[0]).save(base / "picture.png")
+    with (pictures / "table.csv").open("w", newline="") as file:
+        rows = [[f"{i}.png", f"{shade[i]}", f"{side[i]}"] for i in range(PICTURES)]
+        csv.writer(file).writerows([["file", "shade", "half"], *rows])
+    with inside(base):
+        for command in (COMMANDS["train"], ["directions", "run", "--labels", "data"], COMMANDS["anomalies"]):
+            if called(command):
+                raise RuntimeError(f"{command} was refused")
+        called(COMMANDS["encode"])
+        keep_id(Path("run"), "wandb", "abc123")
+    return base
+
+
+@contextlib.contextmanager
+def inside(folder: Path):
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def called(command: list[str]) -> bool:
+    """Run a command; whether it was refused, which must be in one line. A traceback comes out as it is."""
+    said, heard = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(heard), contextlib.redirect_stderr(said):
+        status = latentdial(command)
+    last = said.getvalue().splitlines()[-1:] or [""]
+    if status not in (0, 1) or (status and not last[0].startswith("latentdial ")) or len(last[0]) > 2000:
+        raise RuntimeError(f"status {status}: {last[0][:200]}")
+    return status != 0
 
 
 def damage(path: Path, rng: random.Random) -> str:
     """Damage one file; says how."""
-    kinds = [_bytes, _cut, _odd_file]
+    kinds: list[Callable[[Path, random.Random], str]] = [_bytes, _cut, _odd_file, _other]
     text = path.suffix in {".json", ".jsonl"}
-    kinds += 3 * [_value] if text else 3 * [_header] if path.suffix == ".safetensors" else []
+    kinds += 3 * [_value] if text else [_numbers] + 3 * [_header] if path.suffix == ".safetensors" else []
     kind = rng.choice(kinds)
     return f"{kind.__name__} {kind(path, rng)}"
 
@@ -103,6 +170,27 @@ def _odd_file(path: Path, rng: random.Random) -> str:
         path.write_bytes(data)
         os.truncate(path, 2**36)
     return kind
+
+
+def _other(path: Path, rng: random.Random) -> str:
+    """Another file of the run in its place."""
+    others = sorted(one for one in path.parents[0].rglob("*") if one.is_file() and one.suffix == path.suffix)
+    other = rng.choice(others)
+    path.write_bytes(other.read_bytes())
+    return other.name
+
+
+def _numbers(path: Path, rng: random.Random) -> str:
+    """Values of arrays that are no finite numbers, or zero."""
+    data = bytearray(path.read_bytes())
+    (length,) = struct.unpack("<Q", data[:8])
+    words = [b"\x00\x00\x80\x7f", b"\x00\x00\xc0\x7f", b"\x00" * 4, b"\xff\xff\x7f\x7f", b"\x00\x00\x80\xff"]
+    word, rows = rng.choice(words), (len(data) - 8 - length) // 4
+    for _ in range(rng.choice([1, 10, rows])):
+        at = 8 + length + 4 * rng.randrange(max(rows, 1))
+        data[at : at + 4] = word
+    path.write_bytes(data)
+    return word.hex()
 
 
 def _value(path: Path, rng: random.Random) -> str:
@@ -156,29 +244,23 @@ def _containers(value):
             yield from _containers(one)
 
 
-def read_all(run: Path, pictures: Path) -> str:
-    """Read a run as all commands do; whether every one of them could."""
-    refused = 0
-    for job in (
-        lambda: list_runs(run.parent),
-        lambda: list_runs(run.parent, "loss"),
-        lambda: (read_metrics(run), read_times(run), read_summary(run)),
-        lambda: waste(run.parent),
-        lambda: _use_codes(run / "codes"),
-        lambda: _use(load(run)),
-        lambda: latentdial.train("fcn-vae", pictures, run, options=OPTIONS, resume=True, **SMALL),
-    ):
-        try:
-            job()
-        except LatentdialError as error:
-            if "\n" in str(error) or len(str(error)) > 2000:
-                raise RuntimeError("an error that is not one line") from error
-            refused += 1
-    return "refused" if refused else "read"
+READERS: dict[str, Callable[[Path], object]] = {
+    "runs": lambda run: (list_runs(run.parent), list_runs(run.parent, "loss")),
+    "records": lambda run: (read_metrics(run), read_times(run), read_summary(run), read_ids(run)),
+    "waste": lambda run: waste(run.parent),
+    "codes": lambda run: _use_codes(run / "codes"),
+    "codec": lambda run: _use(run),
+}
 
 
-def _use(codec) -> None:
-    codec.decode(codec.encode(np.zeros((1, 16, 16, 3), np.uint8)))
+def _use(run: Path) -> None:
+    codec = load(run)
+    code = codec.encode(np.zeros((1, SIDE, SIDE, 3), np.uint8))
+    codec.decode(code)
+    codec.sample(2)
+    read_detector(run, codec)
+    dimensions(codec)
+    edit(codec, np.zeros((SIDE, SIDE, 3), np.uint8), "c0+=1", "0*=2").sentences()
 
 
 def _use_codes(folder: Path) -> None:
@@ -187,37 +269,58 @@ def _use_codes(folder: Path) -> None:
     codes.check()
 
 
-def mutant(number: int, base: Path, room: Path) -> dict:
-    """One damaged copy, and what came of reading it."""
-    rng = random.Random(number)
-    copy = room / f"copy{number}"
-    shutil.copytree(base, copy / "run")
-    files = sorted(path for path in (copy / "run").rglob("*") if path.is_file())
-    path = rng.choice(files)
-    name = str(path.relative_to(copy / "run"))
-    how = damage(path, rng)
+def chosen(number: int, rng: random.Random) -> list[str]:
+    """Three commands, in turns, the slow ones not at every turn."""
+    names = list(COMMANDS)
+    turns = [names[(3 * number + i) % len(names)] for i in range(3)]
+    return [name for name in turns if rng.random() < RARE.get(name, 1)]
+
+
+def _tried(job: Callable[[], object]) -> tuple[str, str]:
+    """What came of a job, and what was odd about it."""
     signal.alarm(SECONDS)
-    start = time.perf_counter()
     try:
-        came = read_all(copy / "run", base.parent / "pictures.npy")
-        odd = ""
+        return ("refused" if job() is True else "read"), ""
+    except LatentdialError as error:
+        odd = "\n" in str(error) or len(str(error)) > 2000
+        return ("traceback", "an error that is not one line") if odd else ("refused", "")
     except TooLong:
-        came, odd = "hang", ""
+        return "hang", ""
     except MemoryError:
-        came, odd = "memory", ""
+        return "memory", ""
     except Exception as error:
         last = traceback.extract_tb(error.__traceback__)[-3:]
         places = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(last))
-        came, odd = "traceback", f"{type(error).__name__}: {str(error)[:100]} at {places}"
+        return "traceback", f"{type(error).__name__}: {str(error)[:150]} at {places}"
     finally:
         signal.alarm(0)
-        shutil.rmtree(copy, ignore_errors=True)
-    seconds = round(time.perf_counter() - start, 2)
-    return {"number": number, "file": name, "how": how, "came": came, "odd": odd, "seconds": seconds}
+
+
+def mutant(number: int, base: Path, room: Path) -> dict:
+    """One damaged copy, and what came of reading it: the worst of all readers and of the commands whose turn it is."""
+    rng = random.Random(number)
+    copy = room / f"copy{number}"
+    shutil.copytree(base, copy)
+    files = sorted(path for path in (copy / "run").rglob("*") if path.is_file())
+    damaged = rng.sample(files, rng.choice([1, 1, 1, 1, 2]))
+    how = [f"{path.relative_to(copy / 'run')}: {damage(path, rng)}" for path in damaged]
+    start, found, wrong = time.process_time(), set(), []
+    with inside(copy):
+        jobs = [(name, lambda job=job: job(Path("run"))) for name, job in READERS.items()]
+        jobs += [(name, lambda name=name: called(COMMANDS[name])) for name in chosen(number, rng)]
+        for name, job in jobs:
+            came, odd = _tried(job)
+            found.add(came)
+            if came not in {"read", "refused"}:
+                wrong.append(f"{name}: {came} {odd}")
+    shutil.rmtree(copy, ignore_errors=True)
+    came = next(one for one in ("hang", "memory", "traceback", "refused", "read") if one in found)
+    seconds = round(time.process_time() - start, 2)
+    return {"number": number, "how": how, "came": came, "wrong": wrong, "seconds": seconds}
 
 
 def batch(numbers: range, base: Path, room: Path) -> list[dict]:
-    """Mutants in a process of its own, whose memory is bounded."""
+    """Mutants in a process of its own, whose memory is bounded; where it dies, the next goes on after that mutant."""
     ours, theirs = os.pipe()
     child = os.fork()
     if not child:
@@ -239,15 +342,24 @@ def batch(numbers: range, base: Path, room: Path) -> list[dict]:
         found = [json.loads(line) for line in pipe]
     os.waitpid(child, 0)
     if len(found) < len(numbers):
-        found.append({"number": numbers[len(found)], "file": "", "how": "", "came": "died", "odd": "", "seconds": 0})
+        odd = {"how": [], "came": "died", "wrong": [], "seconds": 0.0}
+        found.append({"number": numbers[len(found)], **odd})
+        found += batch(numbers[len(found) :], base, room) if len(found) < len(numbers) else []
     return found
 
 
 def try_mutants(count: int, room: Path, first: int = 0) -> list[dict]:
-    """Damage and read so many copies of a run."""
-    base = make_run(room)
+    """Damage and read so many copies of a run; what is wrong is printed at once."""
+    base, found = make_run(room), []
     numbers = range(first, first + count)
-    return [one for start in range(0, count, BATCH) for one in batch(numbers[start : start + BATCH], base, room)]
+    for start in range(0, count, BATCH):
+        fresh = batch(numbers[start : start + BATCH], base, room)
+        found += fresh
+        for one in fresh:
+            if one["came"] not in {"read", "refused"}:
+                print(json.dumps(one), flush=True)
+        print(f"{len(found)} of {count}", file=sys.stderr, flush=True)
+    return found
 
 
 def main() -> None:
@@ -255,15 +367,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--first", type=int, default=0)
     options = parser.parse_args()
-    start = time.perf_counter()
     with tempfile.TemporaryDirectory() as room:
         os.environ["LATENTDIAL_CACHE"] = f"{room}/cache"
         found = try_mutants(options.count, Path(room), options.first)
-    for one in found:
-        if one["came"] not in {"read", "refused"}:
-            print(json.dumps(one))
     slowest = max(found, key=lambda one: one["seconds"])
-    print(dict(Counter(one["came"] for one in found)), f"in {time.perf_counter() - start:.0f} s; slowest {slowest}")
+    total = sum(one["seconds"] for one in found)
+    print(dict(Counter(one["came"] for one in found)), f"in {total:.0f} core-seconds; slowest {slowest}")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from latentdial.errors import LatentdialError
 from latentdial.texts import suggestion
 
 LISTS = {"--track", "--decay-at", "--levels"}
+TRUTHS = {"true", "false", "yes", "no"}
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
@@ -42,21 +43,27 @@ class CommandParser(ArgumentParser):
 
 
 def understood(parser: ArgumentParser, args: Sequence[str]) -> list[str]:
-    """The arguments with plain lists, --track a,b, in brackets; an option that is none is a `Misuse`."""
+    """The arguments with plain lists, --track a,b, in brackets and --flip for --flip true; no option is a `Misuse`."""
     known, words = parser._option_string_actions, list[str]()
-    for word in args:
+    for word, following in zip(args, [*args[1:], ""], strict=True):
         name, equals, value = word.partition("=")
         if name.startswith("--") and name != "--":
             name = name.replace("_", "-")
             if name not in known:
                 raise _no_option(parser, name)
-            word = name + equals + value
+            alone = not equals and _is_switch(known[name]) and following.lower() not in TRUTHS
+            word = f"{name}=true" if alone else name + equals + value
         elif re.match("-[A-Za-z]", word) and word[:2] not in known:
             raise _no_option(parser, word)
         elif words and words[-1] in LISTS and not word.startswith("["):
             word = f"[{word}]"
         words.append(word)
     return words
+
+
+def _is_switch(action: Action) -> bool:
+    """Whether an option takes true or false."""
+    return getattr(action, "_typehint", action.type) is bool and action.nargs != 0
 
 
 def _no_option(parser: ArgumentParser, name: str) -> Misuse:
