@@ -15,7 +15,7 @@ FLOORS = [
     {"texts"},
     {"errors", "types", "progress", "version"},
     {"storage"},
-    {"config", "layers", "pixels", "machine"},
+    {"config", "layers", "outputs", "pixels", "machine"},
     {"images", "measure", "features", "parts"},
     {"model"},
     {"recipes"},

@@ -10,7 +10,7 @@ from typing import Any
 
 from jsonargparse import set_parsing_settings
 
-from latentdial.cli.parsing import CommandParser, Misuse, understood
+from latentdial.cli.parsing import CommandParser, Misuse, shown, understood
 from latentdial.cli.shared import FAILED, INTERRUPTED, MISUSED
 from latentdial.cli.streams import complain, flushed, prepare, reason
 from latentdial.errors import LatentdialError
@@ -79,9 +79,19 @@ def _run(args: list[str]) -> int:
         return MISUSED
     options = parser.parse_args(args)
     name = options.command
+    _check(parser.chosen, options[name])
     if options[name].get("cache"):
         os.environ["LATENTDIAL_CACHE"] = options[name].cache
     return _module(name).run(options[name]) or 0
+
+
+def _check(parser: CommandParser, options: Any) -> None:
+    """Look at all files and folders that are named, before any work."""
+    for action in parser._actions:
+        check, value = getattr(action, "check", None), options.get(action.dest)
+        if check is not None and value is not None:
+            for one in value if isinstance(value, list) else [value]:
+                check(one, shown(action))
 
 
 def make_parser(args: list[str]) -> CommandParser:
@@ -98,6 +108,7 @@ def make_parser(args: list[str]) -> CommandParser:
             _module(name).add_options(command)
             command.use_hyphens()
             args[1:] = understood(command, args[1:])
+            parser.chosen = command
         commands.add_subcommand(name, command, help=help_text)
     return parser
 

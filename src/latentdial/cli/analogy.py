@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import json_option, load_run, run_argument, save_strip, say_codes
+from latentdial.cli.shared import (
+    check_exists,
+    checked,
+    json_option,
+    load_run,
+    out_option,
+    run_argument,
+    save_picture,
+    say_codes,
+)
 
 
 def add_options(parser: ArgumentParser) -> None:
     run_argument(parser)
-    parser.add_argument("pictures", type=str, nargs=3, help="A, B and C: D is to C as B is to A")
-    parser.add_argument("--out", type=str, default="analogy.png", help="PNG with A, B, C and D")
+    checked(parser.add_argument("pictures", type=str, nargs=3, help="A, B and C: D is to C as B is to A"), check_exists)
+    out_option(parser, "PNG with A, B and C as given, and all four decoded", default="analogy.png")
     json_option(parser)
 
 
@@ -18,9 +27,11 @@ def run(options: Namespace) -> None:
     import numpy as np
 
     from latentdial.latent.paths import analogy
+    from latentdial.report.strips import analogy_sheet
 
     codec = load_run(options.run)
-    given = codec.encode(list(options.pictures))
-    codes = np.stack([*given, analogy(*given)])
-    save_strip(codec.decode(codes), options.out)
+    given = codec.pictures(list(options.pictures))
+    found = codec.encode(given)
+    codes = np.stack([*found, analogy(*found)])
+    save_picture(analogy_sheet(given, codec.decode(codes), options.pictures, codec.name), options.out)
     say_codes(options, codes)

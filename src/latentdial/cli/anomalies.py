@@ -3,47 +3,54 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
+from latentdial import outputs
 from latentdial.cli.shared import (
     DATA,
     cache_option,
+    check_exists,
+    check_labels,
+    check_source,
+    checked,
     json_option,
+    out_option,
     print_json,
     print_table,
     run_argument,
     say,
     say_written,
-    write_file,
 )
+from latentdial.outputs import PAGE, TABLE
 
 
 def add_options(parser: ArgumentParser) -> None:
     run_argument(parser)
-    parser.add_argument("pictures", type=str, help="the pictures to score: " + DATA)
-    parser.add_argument("--out", type=str | None, default=None, help="CSV: file, score, percentile, odd, reason, place")
-    parser.add_argument("--report", type=str | None, default=None, help="HTML page with the oddest pictures")
-    parser.add_argument(
-        "--submit", type=str | None, default=None, help="CSV of two columns, ID and score, as courses ask"
-    )
-    parser.add_argument("--normal", type=str | None, default=None, help="normal pictures; default: the run's held-out")
+    checked(parser.add_argument("pictures", type=str, help="the pictures to score: " + DATA), check_source)
+    out_option(parser, "CSV: file, score, percentile, odd, reason, place", TABLE)
+    out_option(parser, "HTML page with the oddest pictures", PAGE, "--report")
+    out_option(parser, "CSV of two columns, ID and score, as courses ask", TABLE, "--submit")
+    about = "normal pictures; default: the run's held-out"
+    checked(parser.add_argument("--normal", type=str | None, default=None, help=about), check_source)
     parser.add_argument(
         "--false_alarms",
         type=str | None,
         default=None,
         help="share of normal pictures that may be called odd, such as 1%%, which is the default",
     )
-    parser.add_argument("--labels", type=str | None, default=None, help="a CSV of file,label; or data: their own")
+    about = "a CSV of file,label; or data: their own"
+    checked(parser.add_argument("--labels", type=str | None, default=None, help=about), check_labels)
     parser.add_argument(
         "--good", type=str, nargs="+", default=[], help="labels of normal pictures; default: 0 normal good"
     )
-    parser.add_argument(
-        "--masks", type=str | None, default=None, help="where pictures are odd: a folder of masks, or array"
-    )
-    parser.add_argument("--correct", type=str | None, default=None, help="move the threshold by the labels of this CSV")
+    about = "where pictures are odd: a folder of masks, or array"
+    checked(parser.add_argument("--masks", type=str | None, default=None, help=about), check_source)
+    about = "move the threshold by the labels of this CSV"
+    checked(parser.add_argument("--correct", type=str | None, default=None, help=about), check_exists)
     parser.add_argument(
         "--scores", type=str, nargs="+", default=[], help="what makes up the score; default: all that help"
     )
@@ -90,9 +97,9 @@ def run(options: Namespace) -> None:
 
             write_anomalies(Found(codec, found, images, truth, agrees, options.normal), Path(options.report), show)
     if options.out:
-        write_file(lambda path: _write_table(path, list(found.rows())), options.out)
+        outputs.write(options.out, _table(list(found.rows())))
     if options.submit:
-        write_file(lambda path: _write_table(path, _submission(found)), options.submit)
+        outputs.write(options.submit, _table(_submission(found)))
     if options.json:
         print_json({"run": options.run, **_summary(found), "agreement": agrees.as_dict() if agrees else None})
         return
@@ -135,11 +142,13 @@ def _submission(found: Any) -> list[dict[str, Any]]:
     return [{"ID": i if in_array else name, "score": float(found.score[i])} for i, name in enumerate(found.names)]
 
 
-def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+def _table(rows: list[dict[str, Any]]) -> str:
+    """Rows as CSV."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
 
 
 def _say(found: Any, agrees: Any, options: Namespace) -> None:

@@ -7,8 +7,11 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 
 from latentdial.cli.shared import (
+    check_exists,
+    checked,
     json_option,
     load_run,
+    out_option,
     print_json,
     print_table,
     run_argument,
@@ -21,11 +24,10 @@ from latentdial.cli.shared import (
 def add_options(parser: ArgumentParser) -> None:
     run_argument(parser)
     parser.add_argument("--raw", action="store_true", help="the net's own dimensions in place of c0, c1, ...")
-    parser.add_argument("--out", type=str | None, default=None, help="PNG with a traversal strip of the strongest")
+    out_option(parser, "PNG with a traversal strip of the strongest")
     parser.add_argument("--top", type=int, default=12, help="rows in the table and the picture")
-    parser.add_argument(
-        "--picture", type=str | None, default=None, help="the picture to turn; default: a training code"
-    )
+    about = "the picture to turn; default: a training code"
+    checked(parser.add_argument("--picture", type=str | None, default=None, help=about), check_exists)
     json_option(parser)
 
 

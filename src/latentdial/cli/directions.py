@@ -8,8 +8,12 @@ from typing import Any, Literal
 from jsonargparse import ArgumentParser, Namespace
 
 from latentdial.cli.shared import (
+    check_labels,
+    check_source,
+    checked,
     json_option,
     load_run,
+    out_option,
     print_json,
     print_table,
     run_argument,
@@ -21,16 +25,20 @@ from latentdial.cli.shared import (
 
 def add_options(parser: ArgumentParser) -> None:
     run_argument(parser)
-    parser.add_argument("--labels", type=str | None, default=None, help="a CSV of file,attribute,...; or data: its own")
-    parser.add_argument("--data", type=str | None, default=None, help="the labelled pictures; default: the run's")
+    about = "a CSV of file,attribute,...; or data: its own"
+    checked(parser.add_argument("--labels", type=str | None, default=None, help=about), check_labels)
+    about = "the labelled pictures; default: the run's"
+    checked(parser.add_argument("--data", type=str | None, default=None, help=about), check_source)
     parser.add_argument(
         "--method", type=Literal["mean", "ridge", "svm"], default="mean", help="how directions come from labels"
     )
-    parser.add_argument("--these", type=str | None, default=None, help="a folder of pictures that have something")
-    parser.add_argument("--those", type=str | None, default=None, help="a folder of pictures that have not")
+    about = "a folder of pictures that have something"
+    checked(parser.add_argument("--these", type=str | None, default=None, help=about), check_source)
+    about = "a folder of pictures that have not"
+    checked(parser.add_argument("--those", type=str | None, default=None, help=about), check_source)
     parser.add_argument("--name", type=str | None, default=None, help="what --these have and --those have not")
     parser.add_argument("--without", type=str, nargs="+", default=[], help="directions to take out of the new ones")
-    parser.add_argument("--out", type=str | None, default=None, help="PNG with a sheet of the first directions")
+    out_option(parser, "PNG with a sheet of the first directions")
     parser.add_argument("--top", type=int, default=8, help="of the strongest, and of those with a name, that are shown")
     parser.add_argument("--show", type=str, nargs="+", default=[], help="names to show instead, such as c3 17 smile")
     parser.add_argument("--again", action="store_true", help="measure again what the run holds already")

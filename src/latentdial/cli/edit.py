@@ -8,18 +8,29 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import json_option, load_run, print_json, run_argument, save_picture, say, say_written
+from latentdial import outputs
+from latentdial.cli.shared import (
+    check_exists,
+    checked,
+    json_option,
+    load_run,
+    print_json,
+    run_argument,
+    save_picture,
+    say,
+    say_written,
+)
 from latentdial.errors import LatentdialError
 
 
 def add_options(parser: ArgumentParser) -> None:
     run_argument(parser)
-    parser.add_argument("picture", type=str, help="the picture file to edit; or several, or folders of pictures")
+    about = "the picture file to edit; or several, or folders of pictures"
+    checked(parser.add_argument("picture", type=str, help=about), check_exists)
     parser.add_argument("edits", type=str, nargs="+", help="such as c0+=2, 1*=2, 5=0 or smile+=2s; several joined by ;")
     parser.add_argument("--keep", type=str, nargs="+", default=[], help="directions to hold where they are")
-    parser.add_argument(
-        "--direction", type=str, nargs="+", default=[], help="JSON files that Make a direction of the explorer saved"
-    )
+    about = "JSON files that Make a direction of the explorer saved"
+    checked(parser.add_argument("--direction", type=str, nargs="+", default=[], help=about), check_exists)
     parser.add_argument("--preserve-detail", action="store_true", help="keep what the codec blurs, away from the edit")
     parser.add_argument(
         "--out", type=str | None, default=None, help="PNG: original, reconstruction, a column per edit; or a folder"
@@ -72,9 +83,10 @@ def _files(path: str) -> list[str]:
 def _outs(out: str | None, files: list[str], several: bool) -> list[str]:
     """Where the sheets go: one file, or in a folder one named after each picture."""
     if out is None or not several:
-        return [] if out is None else [out]
+        return [] if out is None else [str(outputs.check_file(out, outputs.PICTURE))]
     if Path(out).suffix:
         raise LatentdialError(f"--out {out} is one file, and there are {len(files)} pictures: name a folder")
+    outputs.check_folder(out)
     names = [Path(file).stem for file in files]
     again = [names[:i].count(name) for i, name in enumerate(names)]
     return [str(Path(out) / f"{n}{f'-{k + 1}' if k else ''}.png") for n, k in zip(names, again, strict=True)]

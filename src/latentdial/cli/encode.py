@@ -8,14 +8,24 @@ from typing import Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import DATA, cache_option, json_option, print_json, run_argument, say
+from latentdial.cli.shared import (
+    DATA,
+    cache_option,
+    check_source,
+    checked,
+    json_option,
+    out_folder,
+    print_json,
+    run_argument,
+    say,
+)
 from latentdial.config import DataSettings, settings_in
 
 
 def add_options(parser: ArgumentParser) -> None:
     run_argument(parser)
-    parser.add_argument("data", type=str, help=DATA)
-    parser.add_argument("--out", type=str, required=True, help="folder of the codes; whole shards in it are kept")
+    checked(parser.add_argument("data", type=str, help=DATA), check_source)
+    out_folder(parser, "folder of the codes; whole shards in it are kept")
     parser.add_argument("--shard-rows", type=int, default=65_536, help="pictures a shard")
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--precision", type=Literal["auto", "bf16", "float32"], default="float32", help="of the net")

@@ -8,19 +8,22 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
+from latentdial import outputs
 from latentdial.cli.shared import (
     DATA,
     cache_option,
+    check_source,
+    checked,
     json_option,
+    out_option,
     print_json,
     print_table,
     run_argument,
     say,
     say_written,
-    write_file,
 )
-from latentdial.errors import LatentdialError
 
+ENDINGS = (".html", ".json", ".csv")
 FEATURES = (
     "the net in whose features pictures are compared: efficientnet-lite0 (extra features), pixels-pca, own (the "
     "run's encoder), or the directory of a run; auto: the first that is installed"
@@ -29,12 +32,13 @@ FEATURES = (
 
 def add_options(parser: ArgumentParser) -> None:
     run_argument(parser)
-    parser.add_argument("data", type=str | None, nargs="?", default=None, help=f"default: its test pictures; {DATA}")
+    about = f"default: its test pictures; {DATA}"
+    checked(parser.add_argument("data", type=str | None, nargs="?", default=None, help=about), check_source)
     parser.add_argument("--features", type=str, default="auto", help=FEATURES)
     parser.add_argument("-n", type=int, default=500, help="how many pictures of each kind are compared")
     parser.add_argument("--samples", type=int, default=32, help="codes drawn for a picture to find its likelihood")
     parser.add_argument("--seed", type=int, default=0, help="seed of all that is drawn")
-    parser.add_argument("--out", type=str | None, default=None, help="a file to write: .html, .json or .csv")
+    out_option(parser, "a file to write: .html, .json or .csv", ENDINGS)
     cache_option(parser)
     json_option(parser)
 
@@ -43,8 +47,6 @@ def run(options: Namespace) -> None:
     from latentdial.progress import show_progress
     from latentdial.report.evaluate import evaluate
 
-    if options.out and Path(options.out).suffix not in {".html", ".json", ".csv"}:
-        raise LatentdialError(f"cannot write {options.out}: choose an --out ending in .html, .json or .csv")
     with show_progress() as show:
         found = evaluate(
             options.run,
@@ -69,9 +71,9 @@ def run(options: Namespace) -> None:
 def _write(found: Any, out: str) -> None:
     from latentdial.report.evaluation_page import write_evaluation
 
-    kind = Path(out).suffix
+    kind = Path(out).suffix.lower()
     if kind == ".html":
         write_evaluation(found, Path(out))
         return
     text = found.to_csv() if kind == ".csv" else json.dumps(found.as_dict(), indent=2) + "\n"
-    write_file(lambda path: path.write_text(text, encoding="utf-8"), out)
+    outputs.write(out, text)

@@ -9,16 +9,25 @@ from typing import Any, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import json_option, load_run, print_json, run_argument, say
+from latentdial.cli.shared import (
+    check_source,
+    checked,
+    json_option,
+    load_run,
+    out_option,
+    print_json,
+    run_argument,
+    say,
+)
 from latentdial.errors import LatentdialError
+from latentdial.outputs import PAGE
 
 
 def add_options(parser: ArgumentParser) -> None:
     run_argument(parser)
-    parser.add_argument("--out", type=str | None, default=None, help="write one HTML file in place of serving the page")
-    parser.add_argument(
-        "--data", type=str | None, default=None, help="pictures for the gallery; default: the run's own"
-    )
+    out_option(parser, "write one HTML file in place of serving the page", PAGE)
+    about = "pictures for the gallery; default: the run's own"
+    checked(parser.add_argument("--data", type=str | None, default=None, help=about), check_source)
     parser.add_argument(
         "--weights",
         type=Literal["auto", "int8", "fp16", "float32"],

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import cache_option, json_option, print_json, recipe_options, say
+from latentdial.cli.shared import (
+    cache_option,
+    check_exists,
+    check_source,
+    checked,
+    json_option,
+    out_folder,
+    print_json,
+    recipe_options,
+    say,
+)
 from latentdial.config import DataSettings, Geometry, settings_in
 
 
 def add_options(parser: ArgumentParser) -> None:
-    parser.add_argument("weights", type=str, help="a .pt state dict or .safetensors file")
+    checked(parser.add_argument("weights", type=str, help="a .pt state dict or .safetensors file"), check_exists)
     parser.add_argument("--recipe", type=str, required=True, help="the recipe whose nets the weights are of")
-    parser.add_argument("--out", type=str, required=True, help="directory of the run to make")
-    parser.add_argument("--data", type=str | None, default=None, help="pictures, for effects and edits in sd")
+    out_folder(parser, "directory of the run to make")
+    about = "pictures, for effects and edits in sd"
+    checked(parser.add_argument("--data", type=str | None, default=None, help=about), check_source)
     recipe_options(parser)
     parser.add_class_arguments(Geometry)
     cache_option(parser)

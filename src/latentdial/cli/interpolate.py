@@ -2,33 +2,53 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import json_option, load_run, print_json, run_argument, save_strip, say, say_written
+from latentdial.cli.shared import (
+    check_exists,
+    checked,
+    json_option,
+    load_run,
+    out_option,
+    print_json,
+    run_argument,
+    save_moving,
+    save_picture,
+    say,
+    say_written,
+)
+from latentdial.outputs import STRIP
 
 
 def add_options(parser: ArgumentParser) -> None:
     run_argument(parser)
-    parser.add_argument("first", type=str, help="the picture file to start from")
-    parser.add_argument("last", type=str, help="the picture file to end at")
+    checked(parser.add_argument("first", type=str, help="the picture file to start from"), check_exists)
+    checked(parser.add_argument("last", type=str, help="the picture file to end at"), check_exists)
     parser.add_argument(
         "--path", type=Literal["linear", "spherical", "density"], default="linear", help="density: along real codes"
     )
     parser.add_argument("-n", type=int, default=9, help="pictures, both ends included")
-    parser.add_argument("--out", type=str, default="path.png", help="a strip as .png, or moving as .gif or .webp")
+    out_option(parser, "a strip as .png, or moving as .gif or .webp", STRIP, default="path.png")
     json_option(parser)
 
 
 def run(options: Namespace) -> None:
     from latentdial.latent.paths import interpolate
+    from latentdial.report.strips import path_sheet
 
     codec = load_run(options.run)
     ends = codec.encode([options.first, options.last])
     codes = interpolate(codec, ends[0], ends[1], options.n, options.path)
-    save_strip(codec.decode(codes), options.out)
     out = codec.support.score(codec, codes).tolist()
+    pictures = codec.decode(codes)
+    if Path(options.out).suffix.lower() == ".png":
+        ends = options.first, options.last
+        save_picture(path_sheet(pictures, ends, options.path, out, codec.name), options.out)
+    else:
+        save_moving(pictures, options.out)
     if options.json:
         print_json({"run": options.run, "path": options.path, "codes": codes.tolist(), "out": out})
         return

@@ -7,14 +7,25 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import DATA, cache_option, json_option, print_json, say, write_file
+from latentdial.cli.shared import (
+    DATA,
+    cache_option,
+    check_source,
+    checked,
+    json_option,
+    out_option,
+    print_json,
+    save_picture,
+    say,
+)
 from latentdial.config import DataSettings, Geometry, settings_in
+from latentdial.outputs import PAGE
 
 
 def add_options(parser: ArgumentParser) -> None:
-    parser.add_argument("data", type=str, help=DATA)
-    parser.add_argument("--out", type=str, default="look.html", help="the page, one HTML file")
-    parser.add_argument("--sheet", type=str, default="look.png", help="PNG with pictures from all over the set")
+    checked(parser.add_argument("data", type=str, help=DATA), check_source)
+    out_option(parser, "the page, one HTML file", PAGE, default="look.html")
+    out_option(parser, "PNG with pictures from all over the set", name="--sheet", default="look.png")
     parser.add_class_arguments(Geometry)
     parser.add_class_arguments(DataSettings, skip={"source"})
     cache_option(parser)
@@ -25,14 +36,14 @@ def run(options: Namespace) -> None:
     from latentdial.images import open_images
     from latentdial.images.survey import survey
     from latentdial.progress import show_progress
-    from latentdial.report.look import save_sheet, write_look
+    from latentdial.report.look import look_sheet, write_look
 
     data = replace(settings_in(DataSettings, vars(options)), source=options.data)
     with show_progress() as show:
         images = open_images(data, settings_in(Geometry, vars(options)), show.advance)
         found = survey(images, data)
     write_look(found, options.data, Path(options.out))
-    write_file(lambda path: save_sheet(found, path), options.sheet)
+    save_picture(look_sheet(found), options.sheet)
     if options.json:
         print_json(found.as_dict())
         return

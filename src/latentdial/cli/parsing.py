@@ -23,7 +23,9 @@ class Misuse(LatentdialError):
 
 
 class CommandParser(ArgumentParser):
-    """A parser that raises `Misuse` in place of printing its usage."""
+    """A parser that raises `Misuse` in place of printing its usage; `chosen` is that of the command in use."""
+
+    chosen: CommandParser
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, **options)
@@ -45,7 +47,7 @@ class CommandParser(ArgumentParser):
 def understood(parser: ArgumentParser, args: Sequence[str]) -> list[str]:
     """The arguments with plain lists, --track a,b, in brackets and --flip for --flip true; no option is a `Misuse`."""
     known, words = parser._option_string_actions, list[str]()
-    for word, following in zip(args, [*args[1:], ""], strict=True):
+    for word, following in zip(args, [*args[1:], ""], strict=False):
         name, equals, value = word.partition("=")
         if name.startswith("--") and name != "--":
             name = name.replace("_", "-")
@@ -86,15 +88,15 @@ def _in_words(parser: ArgumentParser, message: str) -> str:
     key, value = re.match(r'Parser key "([\w.]+)"', message), re.search(r"(?:Given|Got) value: (.*)\s*$", message)
     action = next((one for one in parser._actions if key and one.dest == key[1]), None)
     if action and value:
-        return f"{_shown(action)} takes {_kinds(action)}, and not {value[1][:60]!r}"
+        return f"{shown(action)} takes {_kinds(action)}, and not {value[1][:60]!r}"
     rest = " ".join(message.split())[:300]
-    return rest.replace(key[0], _shown(action), 1) if action and key else rest
+    return rest.replace(key[0], shown(action), 1) if action and key else rest
 
 
 def _missing(parser: ArgumentParser, names: list[str]) -> str:
     """Such as "--out is missing: directory of the run"."""
     actions = {action.dest: action for one in _with_commands(parser) for action in one._actions}
-    shown = [_shown(actions[name]) if name in actions else name for name in names]
+    shown = [shown(actions[name]) if name in actions else name for name in names]
     about = (actions[names[0]].help or "").partition(" (required")[0] if names[0] in actions else "see --help"
     return f"{shown[0]} is missing: {about}" if len(names) == 1 else f"{', '.join(shown)} are missing: see --help"
 
@@ -106,7 +108,8 @@ def _with_commands(parser: ArgumentParser) -> Iterator[ArgumentParser]:
             yield from action.choices.values()
 
 
-def _shown(action: Action) -> str:
+def shown(action: Action) -> str:
+    """The name of an argument as people write it."""
     return action.option_strings[0] if action.option_strings else action.dest.upper()
 
 

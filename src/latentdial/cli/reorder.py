@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import json_option, print_json, run_argument, say
+from latentdial.cli.shared import json_option, out_folder, print_json, run_argument, say
 
 
 def add_options(parser: ArgumentParser) -> None:
     run_argument(parser)
-    parser.add_argument("--out", type=str, required=True, help="directory of the run to make")
+    out_folder(parser, "directory of the run to make")
     json_option(parser)
 
 

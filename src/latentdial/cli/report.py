@@ -6,19 +6,33 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import cache_option, json_option, print_json, print_table, say
+from latentdial.cli.shared import (
+    cache_option,
+    check_exists,
+    check_run,
+    check_source,
+    checked,
+    json_option,
+    out_option,
+    print_json,
+    print_table,
+    say,
+)
+from latentdial.outputs import REPORT
 
 
 def add_options(parser: ArgumentParser) -> None:
-    parser.add_argument("runs", type=str, nargs="+", help="directories of runs, such as an AE and a VAE")
-    parser.add_argument(
-        "--out", type=str, default="report.html", help="one HTML file, or .md with a folder of pictures beside it"
-    )
-    parser.add_argument("--data", type=str | None, default=None, help="pictures, where the runs' own are gone")
+    about = "directories of runs, such as an AE and a VAE"
+    checked(parser.add_argument("runs", type=str, nargs="+", help=about), check_run)
+    about = "one HTML file, or .md with a folder of pictures beside it"
+    out_option(parser, about, REPORT, default="report.html")
+    about = "pictures, where the runs' own are gone"
+    checked(parser.add_argument("--data", type=str | None, default=None, help=about), check_source)
     parser.add_argument(
         "--edits", type=str, nargs="+", default=[], help="shown on one picture; default: 1*=2 0*=10 c1*=2 c0*=10"
     )
-    parser.add_argument("--picture", type=str | None, default=None, help="the picture to edit; default: a test picture")
+    about = "the picture to edit; default: a test picture"
+    checked(parser.add_argument("--picture", type=str | None, default=None, help=about), check_exists)
     parser.add_argument("--explorer", type=str | None, default=None, help="address of a page of explore to link")
     cache_option(parser)
     json_option(parser)

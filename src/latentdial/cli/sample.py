@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import json_option, load_run, print_json, run_argument, save_picture, say, say_written
+from latentdial.cli.shared import (
+    json_option,
+    load_run,
+    out_option,
+    print_json,
+    run_argument,
+    save_picture,
+    say,
+    say_written,
+)
 from latentdial.errors import LatentdialError
 
 PRIOR = (
@@ -16,7 +25,7 @@ PRIOR = (
 def add_options(parser: ArgumentParser) -> None:
     run_argument(parser)
     parser.add_argument("-n", type=int, default=64, help="how many pictures")
-    parser.add_argument("--out", type=str, default="samples.png", help="PNG to write")
+    out_option(parser, "PNG to write", default="samples.png")
     parser.add_argument("--prior", type=str, default="auto", help=PRIOR)
     parser.add_argument("--temperature", type=float, default=1.0, help="spread of the codes; 0 gives the mean picture")
     parser.add_argument("--seed", type=int, default=0, help="seed of the draw")
@@ -27,7 +36,7 @@ def run(options: Namespace) -> None:
     from dataclasses import asdict
 
     from latentdial.latent.sampling import fit_of
-    from latentdial.report.figures import picture_grid
+    from latentdial.report.strips import sample_sheet
 
     if not 1 <= options.n <= 10_000:
         raise LatentdialError("-n must be from 1 to 10000 pictures")
@@ -36,7 +45,7 @@ def run(options: Namespace) -> None:
     codec = load_run(options.run)
     pictures = codec.sample(options.n, options.seed, options.temperature, options.prior)
     fit = fit_of(codec, options.prior)
-    save_picture(picture_grid(pictures), options.out)
+    save_picture(sample_sheet(pictures, codec.name, fit, options.temperature, options.seed), options.out)
     if options.json:
         spread = {"spread": asdict(fit), "fits": fit.good}
         print_json({"run": options.run, "n": options.n, "prior": fit.prior, **spread, "out": options.out})

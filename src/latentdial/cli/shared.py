@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
-from collections.abc import Callable
+from argparse import Action
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
 
+from latentdial import outputs
 from latentdial.errors import LatentdialError
+from latentdial.outputs import PICTURE
 from latentdial.texts import printable
 
 if TYPE_CHECKING:
@@ -21,7 +25,54 @@ DATA = "a folder of pictures, an array (.npy, .npz, IDX), a table of paths (.csv
 
 
 def run_argument(parser: ArgumentParser) -> None:
-    parser.add_argument("run", type=str, help="directory of a trained run")
+    checked(parser.add_argument("run", type=str, help="directory of a trained run"), check_run)
+
+
+def checked(action: Action, check: Callable[[str, str], object]) -> None:
+    """Let every value of an argument be looked at before any work; `check` gets the value and the option's name."""
+    action.check = check  # type: ignore[attr-defined]
+
+
+def out_option(
+    parser: ArgumentParser,
+    about: str,
+    endings: Sequence[str] = PICTURE,
+    name: str = "--out",
+    default: str | None = None,
+) -> None:
+    """An option that names a file to write, with the endings that it may have."""
+    action = parser.add_argument(name, type=str | None, default=default, help=about)
+    checked(action, lambda out, option: outputs.check_file(out, endings, option))
+
+
+def out_folder(parser: ArgumentParser, about: str) -> None:
+    """The option --out where it names a folder, which must be given."""
+    checked(parser.add_argument("--out", type=str, required=True, help=about), outputs.check_folder)
+
+
+def check_run(run: str, option: str) -> None:
+    """A directory of a run must be there."""
+    if not Path(run).is_dir():
+        raise LatentdialError(f"there is no run at {run}: train one with latentdial train RECIPE DATA --out {run}")
+
+
+def check_exists(path: str, option: str) -> None:
+    """A file or folder that is read must be there."""
+    if not Path(path).exists():
+        raise LatentdialError(f"there is nothing at {path}: check the path that {option} names")
+
+
+def check_labels(labels: str, option: str) -> None:
+    """A table of labels must be there, unless the pictures' own are meant."""
+    if labels != "data":
+        check_exists(labels, option)
+
+
+def check_source(source: str, option: str) -> None:
+    """A source of pictures must be there."""
+    from latentdial.images.sources import need_source
+
+    need_source(source)
 
 
 def cache_option(parser: ArgumentParser) -> None:
@@ -44,29 +95,21 @@ def load_run(run: str) -> Codec:
 
 
 def save_picture(picture: Any, out: str) -> None:
-    write_file(picture.save, out)
+    """Write a Pillow picture in the format that the name's ending says."""
+    file = io.BytesIO()
+    picture.save(file, Path(out).suffix[1:])
+    outputs.write(out, file.getvalue())
 
 
-def save_strip(pictures: Any, out: str) -> None:
-    """A strip of pictures as PNG, or one after the other and back as GIF or WebP."""
-    from latentdial.report.figures import moving_picture, picture_grid
+def save_moving(pictures: Any, out: str) -> None:
+    """Pictures one after the other and back, as GIF or WebP."""
+    from latentdial.report.figures import moving_picture
 
-    if Path(out).suffix in {".gif", ".webp"}:
-        frames = moving_picture(pictures)
-        try:
-            frames[0].save(out, save_all=True, append_images=frames[1:], duration=80, loop=0, lossless=True)
-        except (OSError, ValueError) as error:
-            raise LatentdialError(f"cannot write {out} ({error}): choose another --out") from None
-    else:
-        save_picture(picture_grid(pictures, columns=len(pictures)), out)
-
-
-def write_file(write: Callable[[Path], Any], out: str) -> None:
-    try:
-        Path(out).parent.mkdir(parents=True, exist_ok=True)
-        write(Path(out))
-    except (OSError, ValueError) as error:
-        raise LatentdialError(f"cannot write {out} ({error}): choose another --out ending in .png") from None
+    first, *rest = moving_picture(pictures)
+    file = io.BytesIO()
+    kind = Path(out).suffix[1:]
+    first.save(file, kind, save_all=True, append_images=rest, duration=80, loop=0, lossless=True)
+    outputs.write(out, file.getvalue())
 
 
 def say_codes(options: Namespace, codes: Any) -> None:

@@ -12,7 +12,10 @@ from latentdial.cli.shared import (
     INTERRUPTED,
     PREEMPTED,
     cache_option,
+    check_source,
+    checked,
     json_option,
+    out_folder,
     print_json,
     recipe_options,
     say,
@@ -23,8 +26,8 @@ from latentdial.config import AugmentSettings, DataSettings, Geometry, TrainSett
 def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--config", action="config", help="settings from a YAML or JSON file")
     parser.add_argument("recipe", type=str, help="what to train: see latentdial recipes")
-    parser.add_argument("data", type=str, help=DATA)
-    parser.add_argument("--out", type=str, required=True, help="directory of the run")
+    checked(parser.add_argument("data", type=str, help=DATA), check_source)
+    out_folder(parser, "directory of the run")
     recipe_options(parser)
     parser.add_class_arguments(Geometry)
     parser.add_class_arguments(DataSettings, skip={"source"})

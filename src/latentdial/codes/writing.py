@@ -20,6 +20,7 @@ import numpy as np
 from latentdial.codes.reading import (
     FORMAT,
     JOB,
+    LIMITS,
     MANIFEST,
     MAX_JSON_BYTES,
     Job,
@@ -37,9 +38,10 @@ from latentdial.images import ImageSet, open_images
 from latentdial.latent.codec import Codec
 from latentdial.machine.precision import autocast, choose_device, choose_precision
 from latentdial.machine.world import own_device, world_of
+from latentdial.outputs import check_folder
 from latentdial.progress import Show
 from latentdial.runs.loading import MODEL, load
-from latentdial.storage import is_unfinished, remove, write
+from latentdial.storage import explained, is_unfinished, remove, write
 
 SHARD_ROWS = 65_536
 BLOCK = 2048  # pictures read at once, a multiple of the codec's batch
@@ -76,9 +78,10 @@ def encode_pictures(
     Under torchrun, or with RANK and WORLD_SIZE set, each process does its share. A folder with other codes is a
     LatentdialError that names the difference.
     """
-    if shard_rows < 1:
-        raise LatentdialError(f"--shard-rows {shard_rows} is out of range: use a number such as {SHARD_ROWS}")
-    out, show, world = Path(out), show or Show(), world_of(os.environ)
+    if not 1 <= shard_rows <= LIMITS["shard_rows"]:
+        raise LatentdialError(f"--shard-rows {str(shard_rows)[:20]} is out of range: use a number such as {SHARD_ROWS}")
+    out, show, world = check_folder(out), show or Show(), world_of(os.environ)
+    _need_codes_or_nothing(out)
     codec = load(run, own_device(choose_device(device), world))
     precision = choose_precision(precision, codec.device)
     images = open_images(data, codec.geometry, show.advance)
@@ -130,16 +133,11 @@ def _job(run: Path, codec: Codec, data: DataSettings, images: ImageSet, shard_ro
 
 def _claim(out: Path, job: Job) -> None:
     """Note in the folder what its codes are of; a folder that is taken is a LatentdialError."""
-    try:
+    with explained(out):
         out.mkdir(parents=True, exist_ok=True)
-        taken = [path.name for path in out.iterdir() if not path.name.startswith(".")]
-    except OSError as error:
-        raise LatentdialError(f"cannot write to {out} ({error.strerror}): choose another --out") from None
-    if not taken:
+    if not _need_codes_or_nothing(out):
         write(out / JOB, _json(job))
         return
-    if not (out / JOB).exists():
-        raise LatentdialError(f"{out} holds {taken[0]} and no codes: choose another --out")
     held = read_json(out / JOB, MAX_JSON_BYTES)
     for name in job:
         if held.get(name) != job[name]:
@@ -147,6 +145,15 @@ def _claim(out: Path, job: Job) -> None:
             raise LatentdialError(
                 f"{out} holds other codes: {name} is {before} there and {now} here; choose another --out"
             )
+
+
+def _need_codes_or_nothing(out: Path) -> bool:
+    """Whether a folder holds codes; one with anything else in it is a LatentdialError."""
+    with explained(out, "read"):
+        taken = [path.name for path in out.iterdir() if not path.name.startswith(".")] if out.is_dir() else []
+    if taken and not (out / JOB).exists():
+        raise LatentdialError(f"{out} holds {taken[0]} and no codes: choose another --out")
+    return bool(taken)
 
 
 def _sweep(out: Path, shards: range) -> None:

@@ -15,6 +15,7 @@ from latentdial.explorer.page import page, write_page
 from latentdial.explorer.server import address, make_server
 from latentdial.explorer.sources import gallery_of
 from latentdial.latent.codec import Codec
+from latentdial.outputs import PAGE, check_file
 from latentdial.progress import Progress, quiet
 
 __all__ = [
@@ -45,6 +46,8 @@ def explore(
 
     >>> latentdial.explore(latentdial.load("runs/ae"))  # doctest: +SKIP
     """
+    if out is not None:
+        check_file(out, PAGE)
     content = make_content(codec, images, weights=weights, need_nets=out is not None)
     return make_widget(codec, content) if out is None else write_page(content, out)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jinja2 import Environment
 
-from latentdial.errors import LatentdialError
+from latentdial import outputs
 from latentdial.explorer.content import Content
 
 BUILT = files("latentdial") / "explorer" / "built"
@@ -78,11 +78,7 @@ def page(content: Content, inline: bool = True) -> str:
 
 def write_page(content: Content, out: str | Path) -> None:
     """Write the page as one self-contained HTML file."""
-    try:
-        Path(out).parent.mkdir(parents=True, exist_ok=True)
-        Path(out).write_text(page(content), encoding="utf-8")
-    except OSError as error:
-        raise LatentdialError(f"cannot write {out} ({error}): choose another --out ending in .html") from None
+    outputs.write(out, page(content))
 
 
 def _raw(text: str) -> str:

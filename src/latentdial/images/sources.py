@@ -38,8 +38,18 @@ def open_images(data: DataSettings, geometry: Geometry, progress: Progress = qui
         return _from_files(listing, geometry, data, progress)
     if Path(source).is_file():
         return arrays.open_array(Path(source), data, geometry, progress)
+    raise _nothing_at(source)
+
+
+def need_source(source: str) -> None:
+    """A name that is no source of pictures is a LatentdialError; nothing is opened."""
+    if source not in builtin.BUILT_IN and not source.startswith("hf:") and not Path(source).exists():
+        raise _nothing_at(source)
+
+
+def _nothing_at(source: str) -> LatentdialError:
     names = ", ".join(builtin.BUILT_IN)
-    raise LatentdialError(f"there are no pictures at {source!r}: give {LISTS}, or {names}")
+    return LatentdialError(f"there are no pictures at {source!r}: give {LISTS}, or {names}")
 
 
 def open_at_once(data: DataSettings, geometry: Geometry, progress: Progress = quiet) -> tuple[ImageSet, Check]:

@@ -21,6 +21,7 @@ from latentdial.measure.cost import milliseconds
 from latentdial.measure.generation import kernel_distances
 from latentdial.measure.principal import principal_components
 from latentdial.measure.reconstruction import squared_errors
+from latentdial.outputs import REPORT, check_file
 from latentdial.progress import Show
 from latentdial.report.attributes import one_at_a_time
 from latentdial.report.comparison import Comparison, Measured, Sampled
@@ -67,6 +68,8 @@ def compare(
     geometry, and data that is gone, are a LatentdialError.
     """
     show = show or Show()
+    if out is not None:
+        check_file(out, REPORT)
     folders = [Path(run) for run in runs]
     codecs = _with_different_names([load(folder) for folder in folders], folders)
     if any(codec.geometry != codecs[0].geometry for codec in codecs):

@@ -56,12 +56,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Rows of pictures under a title and column headings."""
+    """Rows of pictures under a title, a line below it and column headings, with sentences at the end."""
 
     rows: list[Row]
     title: str = ""
     subtitle: str = ""
     headings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def draw(self, side: int = 128) -> Image.Image:
         """Draw the sheet with pictures of about `side` pixels; joined edits part in a heading where they are joined."""
@@ -71,8 +72,11 @@ class Sheet:
         top += LINE * max(map(len, headings), default=0)
         columns = max(len(row.cells) for row in self.rows)
         heights = [side + LINE * max(len(cell.lines(side)) for cell in row.cells) + GAP for row in self.rows]
-        size = (2 * MARGIN + label_width + columns * (side + GAP) - GAP, MARGIN + top + sum(heights) - GAP)
-        canvas = Image.new("RGB", (max(size[0], _width(self.title, 22), _width(self.subtitle, 14)), size[1]), PAPER)
+        width = 2 * MARGIN + label_width + columns * (side + GAP) - GAP
+        width = max(width, _width(self.title, 22), _width(self.subtitle, 14))
+        notes = [line for note in self.notes for line in _wrapped(note, width - 2 * MARGIN, 14)]
+        height = MARGIN + top + sum(heights) - GAP + len(notes) * LINE
+        canvas = Image.new("RGB", (width, height), PAPER)
         pen = ImageDraw.Draw(canvas)
         pen.text((MARGIN, MARGIN - 4), self.title, INK, _font(22))
         pen.text((MARGIN, MARGIN + (2 * LINE - 8) * bool(self.title)), self.subtitle, SOFT, _font(14))
@@ -83,6 +87,8 @@ class Sheet:
         for row, height in zip(self.rows, heights, strict=True):
             _draw_row(canvas, pen, row, (MARGIN, top), label_width, side)
             top += height
+        for i, line in enumerate(notes):
+            pen.text((MARGIN, top + i * LINE), line, SOFT, _font(14))
         return canvas
 
 
@@ -157,13 +163,6 @@ def heat_map(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
     difference = np.abs(after.astype(float) - before.astype(float)).max(-1)
     return (colormaps["inferno"](np.clip(difference / HEAT_FULL, 0, 1))[..., :3] * 255).round().astype(np.uint8)
-
-
-def picture_grid(pictures: np.ndarray, columns: int | None = None, side: int = 112) -> Image.Image:
-    """Pictures (N, H, W, C) in a nearly square grid."""
-    columns = columns or int(np.ceil(np.sqrt(len(pictures))))
-    chunks = [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
-    return Sheet([Row([Cell(picture) for picture in chunk]) for chunk in chunks]).draw(side)
 
 
 def moving_picture(pictures: np.ndarray, side: int = 192) -> list[Image.Image]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from latentdial.errors import LatentdialError
+from latentdial import outputs
 from latentdial.report.figures import moving_picture, to_picture
 
 QUALITY, FRAME_MS = 82, 90  # of moving pictures
@@ -20,7 +20,7 @@ KINDS = {3: ("png", "image/png"), 4: ("webp", "image/webp")}
 
 def render(template: str, content: dict[str, Any], out: Path) -> None:
     """Fill a template and write it to one file; pictures are kept in it."""
-    _write(_filled(template, content, data_uri), out)
+    outputs.write(out, _filled(template, content, data_uri))
 
 
 def render_beside(template: str, content: dict[str, Any], out: Path) -> None:
@@ -30,10 +30,10 @@ def render_beside(template: str, content: dict[str, Any], out: Path) -> None:
 
     def saved(pixels: np.ndarray) -> str:
         name = f"{next(count):03d}.{KINDS[pixels.ndim][0]}"
-        _write(encoded(pixels), folder / name)
+        outputs.write(folder / name, encoded(pixels))
         return f"{folder.name}/{name}"
 
-    _write(_filled(template, content, saved), out)
+    outputs.write(out, _filled(template, content, saved))
 
 
 def data_uri(pixels: np.ndarray) -> str:
@@ -63,11 +63,3 @@ def _filled(template: str, content: dict[str, Any], uri: Callable[[np.ndarray], 
     )
     environment.filters["uri"] = uri
     return environment.get_template(template).render(**content)
-
-
-def _write(what: str | bytes, out: Path) -> None:
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_bytes(what.encode() if isinstance(what, str) else what)
-    except OSError as error:
-        raise LatentdialError(f"cannot write {out} ({error.strerror}): choose another --out") from None

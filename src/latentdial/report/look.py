@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from latentdial.images.montage import montage
 from latentdial.images.survey import Survey
@@ -28,11 +29,11 @@ def write_look(survey: Survey, source: str, out: Path) -> None:
     render("look.html.j2", _content(survey, source), out)
 
 
-def save_sheet(survey: Survey, out: Path) -> None:
-    """Write the contact sheet as a PNG, small pictures enlarged."""
+def look_sheet(survey: Survey) -> Image.Image:
+    """The contact sheet as a picture, small pictures enlarged."""
     sheet = to_picture(contact_sheet(survey))
     scale = max(1, 96 // survey.images.geometry.size)
-    sheet.resize((sheet.width * scale, sheet.height * scale), 0).save(out)
+    return sheet.resize((sheet.width * scale, sheet.height * scale), Image.Resampling.NEAREST)
 
 
 def _content(survey: Survey, source: str) -> dict[str, Any]:

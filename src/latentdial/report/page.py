@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from latentdial.errors import LatentdialError
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction, foremost
 from latentdial.latent.editing import Edited
@@ -29,10 +28,8 @@ TITLES = {"model": "its own prior", "gaussian": "a Gaussian", "mixture": "a mixt
 
 def write_report(comparison: Comparison, out: Path, explorer: str | None = None) -> None:
     """Write the report of a comparison: one HTML file, or Markdown with a folder of pictures beside it."""
-    if out.suffix not in {".html", ".htm", ".md"}:
-        raise LatentdialError(f"cannot write {out}: choose an --out ending in .html or .md")
     content = _content(comparison, explorer)
-    if out.suffix == ".md":
+    if out.suffix.lower() == ".md":
         render_beside("report.md.j2", content, out)
     else:
         render("report.html.j2", content, out)

@@ -17,6 +17,7 @@ from latentdial.config import Geometry, ModelSettings, RunConfig
 from latentdial.errors import LatentdialError
 from latentdial.images import spread
 from latentdial.latent.codec import Codec
+from latentdial.outputs import check_folder
 from latentdial.recipes import build
 from latentdial.runs.loading import CODES, CONFIG, MAX_CODES, MODEL, codec_of, save_codes, save_model
 
@@ -34,13 +35,15 @@ def import_weights(
     Pictures, where given, become the training codes that effects and edits in standard deviations need. A pickled
     module, unknown names and wrong shapes are a LatentdialError; nothing in the file is run.
     """
+    check_folder(out)
     config = RunConfig(model=ModelSettings(recipe, options or {}), geometry=geometry or Geometry())
     model = build(config.model, config.geometry.shape).model
-    _fill(model, read_state(Path(path)), recipe)
     out = Path(out)
     if (out / CONFIG).exists() or (out / MODEL).exists():
         raise LatentdialError(f"{out} holds a run already: choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
+    _fill(model, read_state(Path(path)), recipe)
+    with storage.explained(out):
+        out.mkdir(parents=True, exist_ok=True)
     model.eval().requires_grad_(False)
     codec = codec_of(model, config, out.name)
     if images is not None:

@@ -14,6 +14,7 @@ from latentdial.errors import LatentdialError
 from latentdial.latent.canonical import Canonical
 from latentdial.latent.codec import Codec
 from latentdial.layers import Shortcut
+from latentdial.outputs import check_folder
 from latentdial.parts.residual import Refined
 from latentdial.runs.loading import (
     CARD,
@@ -47,7 +48,7 @@ def reorder(run: str | Path, out: str | Path) -> Codec:
     Dimensions beyond the rank of the training codes come last. A model with a prior, and one whose code layers are not
     linear, is a LatentdialError.
     """
-    folder, out = Path(run), Path(out)
+    folder, out = Path(run), check_folder(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise LatentdialError(f"{out} exists already: choose another --out")
     codec = load(folder)
