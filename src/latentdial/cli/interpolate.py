@@ -45,8 +45,8 @@ def run(options: Namespace) -> None:
     out = codec.support.score(codec, codes).tolist()
     pictures = codec.decode(codes)
     if Path(options.out).suffix.lower() == ".png":
-        ends = options.first, options.last
-        save_picture(path_sheet(pictures, ends, options.path, out, codec.name), options.out)
+        names = options.first, options.last
+        save_picture(path_sheet(pictures, names, options.path, out, codec.name), options.out)
     else:
         save_moving(pictures, options.out)
     if options.json:
