@@ -15,7 +15,7 @@ FLOORS = [
     {"texts"},
     {"errors", "types", "progress", "version"},
     {"storage"},
-    {"config", "layers", "outputs", "pixels", "machine"},
+    {"config", "layers", "outputs", "pixels", "posteriors", "machine"},
     {"images", "measure", "features", "parts"},
     {"model"},
     {"recipes"},

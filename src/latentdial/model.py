@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from latentdial.errors import LatentdialError
 from latentdial.layers import Network
-from latentdial.parts.bottlenecks import Bottleneck
 from latentdial.parts.corruptions import Corruption
 from latentdial.pixels import Range, to_float
+from latentdial.posteriors import Bottleneck
 from latentdial.types import Batch, Level, Pass, Posterior, Shape
 
 KEPT = "kept"  # the noise that says how many numbers of a code are kept
@@ -132,7 +132,11 @@ class Autoencoder(Model):
         return self.posterior(self.likelihood.target(x, {})).mean.flatten(1)
 
     def decode(self, z: Tensor) -> Tensor:
-        return self.likelihood.mean(self.decoder(z.unflatten(1, self.code)).float())
+        return self.likelihood.mean(self._output(z.unflatten(1, self.code)))
+
+    def _output(self, z: Tensor) -> Tensor:
+        """Of the decoder for codes (B, ...)."""
+        return self.decoder(self.bottleneck.read(z)).float()
 
     def forward(self, batch: Batch, samples: int = 1) -> Pass:
         x = self.likelihood.target(batch.x, batch.noise)
@@ -150,7 +154,7 @@ class Autoencoder(Model):
         z = posterior.sample(noise.get("z"), samples)
         kept = noise.get(KEPT) if self.training else None
         seen = z if kept is None else z * prefix(kept, self.latent)
-        output = self.decoder(seen.flatten(0, 1)).float().unflatten(0, z.shape[:2])
+        output = self._output(seen.flatten(0, 1)).unflatten(0, z.shape[:2])
         log_px = self.likelihood.log_prob(output, x)
         return Pass(x, output, log_px, {"z": Level(z, posterior, self.prior)})  # type: ignore[arg-type]
 

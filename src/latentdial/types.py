@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 Shape = tuple[int, ...]
 ImageShape = tuple[int, int, int]  # (C, H, W)
@@ -162,3 +162,16 @@ class Term:
     scheduled: bool = False
     draws: Mapping[str, Shape] = field(default_factory=dict)
     compiles: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Rival:
+    """An opponent of the model with its own optimizer: a net that is trained beside it and never published.
+
+    `value` maps a pass and its batch to what the rival minimises, (); it must detach what it takes from the pass.
+    """
+
+    name: str
+    net: nn.Module
+    value: Callable[[Pass, Batch], Tensor]
+    draws: Mapping[str, Shape] = field(default_factory=dict)

@@ -14,12 +14,13 @@ from torch import nn
 from latentdial.config import ModelSettings
 from latentdial.layers import ChannelsLast, Network
 from latentdial.parts import schedules
-from latentdial.parts.bottlenecks import Deterministic, Diagonal
+from latentdial.parts.bottlenecks import Deterministic
 from latentdial.parts.bottlenecks import Gaussian as GaussianBottleneck
 from latentdial.parts.likelihoods import PIXELS, Bernoulli, Gaussian
 from latentdial.parts.networks import conv
 from latentdial.parts.objectives import kl, nll, total
 from latentdial.parts.priors import StandardNormal
+from latentdial.posteriors import Diagonal
 from latentdial.recipes import build
 from latentdial.types import Batch, Level, Pass
 

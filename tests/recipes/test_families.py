@@ -12,12 +12,13 @@ from torch import nn
 from latentdial import LatentdialError
 from latentdial.config import ModelSettings, TrainSettings
 from latentdial.parts.aggregate import decompose, dip, discrepancy, log_aggregate, multiquadratic, rbf
-from latentdial.parts.bottlenecks import Diagonal, Point, TopK
+from latentdial.parts.bottlenecks import TopK
 from latentdial.parts.bounds import importance
 from latentdial.parts.corruptions import Mask, Noise
 from latentdial.parts.objectives import kl, nll, total
 from latentdial.parts.penalties import squared_slope
 from latentdial.parts.priors import StandardNormal
+from latentdial.posteriors import Diagonal, Point
 from latentdial.recipes import Recipe, build
 from latentdial.training.loop import Loop
 from latentdial.types import Batch, Level, Pass

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from latentdial.latent.codec import Codec
 from latentdial.model import Autoencoder, Model, draw
-from latentdial.parts.bottlenecks import Diagonal
 from latentdial.pixels import to_float
-from latentdial.types import Batch
+from latentdial.posteriors import Diagonal
+from latentdial.types import Batch, Level, Prior
 
 SAMPLES = 4
 STEPS, RATE = 40, 0.05  # of the search for the picture's own posterior
@@ -77,5 +77,5 @@ def _bound(model: Autoencoder, x: Tensor, posterior: Diagonal) -> Tensor:
     """The evidence lower bound of pictures (B, C, H, W) in nats, (B,), for this posterior."""
     z = posterior.sample(_batch(model, x).noise["z"], SAMPLES)
     output = model.decoder(z.flatten(0, 1)).float().unflatten(0, z.shape[:2])
-    kl = cast(Tensor, posterior.kl(model.prior))  # type: ignore[arg-type]
-    return model.likelihood.log_prob(output, x).mean(0) - kl.flatten(1).sum(1)
+    kl = cast(Tensor, Level(z, posterior, cast(Prior, model.prior)).kl)
+    return model.likelihood.log_prob(output, x).mean(0) - kl.sum(1)

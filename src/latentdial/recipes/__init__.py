@@ -10,7 +10,6 @@ from pkgutil import iter_modules
 from latentdial.recipes.registry import (
     RECIPES,
     Recipe,
-    Rival,
     build,
     builder_of,
     names,
@@ -22,4 +21,4 @@ from latentdial.recipes.registry import (
 for _file in iter_modules(__path__):
     import_module(f"{__name__}.{_file.name}")
 
-__all__ = ["RECIPES", "Recipe", "Rival", "build", "builder_of", "names", "options_of", "parse_options", "recipe"]
+__all__ = ["RECIPES", "Recipe", "build", "builder_of", "names", "options_of", "parse_options", "recipe"]

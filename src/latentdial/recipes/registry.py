@@ -4,38 +4,25 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from latentdial.config import ModelSettings, Options
 from latentdial.errors import LatentdialError
 from latentdial.model import Model
 from latentdial.texts import suggestion
-from latentdial.types import Batch, ImageShape, Pass, Shape, Term
+from latentdial.types import ImageShape, Rival, Term
 
 GROUP = "latentdial.recipes"
 MAX_PARAMETERS = 2_000_000_000
 MAX_WIDTH = 131_072
 MAX_LAYERS = 16
-
-
-@dataclass(frozen=True)
-class Rival:
-    """An opponent of the model with its own optimizer: a net that is trained beside it and never published.
-
-    `value` maps a pass and its batch to what the rival minimises, (); it must detach what it takes from the pass.
-    """
-
-    name: str
-    net: nn.Module
-    value: Callable[[Pass, Batch], Tensor]
-    draws: Mapping[str, Shape] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Literal
 
 from latentdial.model import Autoencoder
-from latentdial.parts.bottlenecks import Bottleneck, Deterministic, TopK
+from latentdial.parts.bottlenecks import Deterministic, TopK
 from latentdial.parts.corruptions import Corruption, Mask, Noise
 from latentdial.parts.likelihoods import Gaussian as GaussianLikelihood
 from latentdial.parts.objectives import nll
 from latentdial.parts.penalties import contraction, flatness, size, weights
+from latentdial.posteriors import Bottleneck
 from latentdial.recipes.registry import Recipe, recipe
 from latentdial.recipes.shared import Net, network
 from latentdial.types import ImageShape

@@ -7,11 +7,12 @@ from typing import Literal
 
 from latentdial.layers import Network
 from latentdial.model import Autoencoder
-from latentdial.parts.bottlenecks import Bottleneck, Gaussian
+from latentdial.parts.bottlenecks import Gaussian
 from latentdial.parts.likelihoods import Bernoulli, Binarise
 from latentdial.parts.likelihoods import Gaussian as GaussianLikelihood
 from latentdial.parts.networks import conv, mlp
 from latentdial.parts.priors import StandardNormal
+from latentdial.posteriors import Bottleneck
 from latentdial.types import ImageShape
 
 Net = Literal["conv", "fcn"]
