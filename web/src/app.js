@@ -500,7 +500,8 @@ class App {
     const tabs = [
       kinds.length && ["directions", "Dimensions"],
       this.dials.some((dial) => dial.kind === "attribute") && ["attribute", "Attributes"],
-      ["axis", `Raw (${this.manifest.latent})`], ["mix", "A to B"], ["map", "Map"],
+      this.dials.some((dial) => dial.kind === "axis") && ["axis", `Raw (${this.manifest.latent})`],
+      ["mix", "A to B"], ["map", "Map"],
     ].filter(Boolean);
     const tabList = h("div.tabs", { role: "tablist", "aria-label": "What to turn" }, ...tabs.map(([id, label]) => h("button", {
       type: "button", role: "tab", id: `tab-${id}`, "aria-selected": String(id === this.tab), "aria-controls": "ld-panel", tabIndex: id === this.tab ? 0 : -1,

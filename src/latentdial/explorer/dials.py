@@ -9,7 +9,7 @@ import numpy as np
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import NAMED, Direction
 from latentdial.latent.effect import effects, real_codes
-from latentdial.latent.naming import axis_directions, canonical_directions
+from latentdial.latent.naming import canonical_directions, raw_directions
 from latentdial.latent.safe_range import safe_ranges
 from latentdial.latent.support import MIN_CODES
 from latentdial.progress import Progress, quiet
@@ -17,7 +17,7 @@ from latentdial.progress import Progress, quiet
 RANGE_CODES = 3  # real codes that a safe range is averaged over
 GROUP = 16  # directions measured together
 SHARE = 0.99  # of the training codes lie in the range that stands in where they are too few for a safe one
-ORDER = ("canonical", "axis", "attribute")
+ORDER = ("canonical", "channel", "axis", "attribute")
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Dial:
     """
 
     name: str
-    kind: str  # "canonical", "axis" or "attribute"
+    kind: str  # "canonical", "channel", "axis" or "attribute"
     vector: np.ndarray
     reader: np.ndarray
     origin: float
@@ -48,7 +48,7 @@ def find_dials(codec: Codec, progress: Progress = quiet) -> list[Dial]:
     What the run has measured of them already is taken from there.
     """
     kept = {direction.name: direction for direction in codec.directions}
-    found = [*canonical_directions(codec)[: codec.canonical.telling], *axis_directions(codec)]
+    found = [*canonical_directions(codec)[: codec.canonical.telling], *raw_directions(codec)]
     found = [kept.get(one.name, one) for one in found] + [one for one in kept.values() if one.kind in NAMED]
     measured = effects(codec, found, lambda done, total: progress("measuring dimensions", done, total))
     ranges = {one.name: one.safe for one in found if one.safe}

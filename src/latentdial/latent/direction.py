@@ -10,7 +10,8 @@ import numpy as np
 
 from latentdial.errors import LatentdialError
 
-KINDS = ("canonical", "axis", "attribute", "examples")
+KINDS = ("canonical", "axis", "channel", "attribute", "examples")
+SCALED = ("canonical", "channel")  # whose vectors have lengths of their own, and are read by their readers
 NAMED = ("attribute", "examples")  # that a person has named
 LEAST_READ = 0.1  # sd of an attribute, below which a side effect is not told
 NAME = re.compile(r"[A-Za-z_][\w.-]{0,59}", re.ASCII)
@@ -32,8 +33,9 @@ class Effect:
 class Direction:
     """A named direction in the code space, and the training codes' mean and sd along it.
 
-    `vector` (D,) is what one unit adds to a code, of length one but for canonical directions, whose unit is one sd.
-    `reader` (D,) reads an attribute, or a canonical coordinate, from a code; others are read along their own vector.
+    `vector` (D,) is what one unit adds to a code, of length one but for canonical directions, whose unit is one sd,
+    and for channels, which move by one at every place. `reader` (D,) reads an attribute, a canonical coordinate or the
+    mean of a channel from a code; others are read along their own vector.
     `origin` is what the reader reads where a canonical coordinate is zero.
     `safe` is how many sd a real code can typically move down and up and still lie among the data.
     """
@@ -51,6 +53,8 @@ class Direction:
 
     @property
     def title(self) -> str:
+        if self.kind == "channel":
+            return f"channel {self.name[2:]}"
         return f"dimension {self.name}" if self.kind == "axis" else self.name
 
     @property
@@ -61,7 +65,7 @@ class Direction:
     @property
     def dual(self) -> np.ndarray:
         """What the coordinate is read with, (D,): a canonical one by its reader, so that it is blind to all others."""
-        return self.vector if self.reader is None or self.kind != "canonical" else self.reader
+        return self.vector if self.reader is None or self.kind not in SCALED else self.reader
 
     def along(self, codes: np.ndarray) -> np.ndarray:
         """The coordinate (...) of codes (..., D)."""

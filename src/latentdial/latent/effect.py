@@ -10,7 +10,7 @@ import numpy as np
 
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction, Effect
-from latentdial.latent.naming import axis_direction, axis_directions, canonical_directions
+from latentdial.latent.naming import axis_direction, canonical_directions, code_shape, raw_directions
 from latentdial.progress import Steps, quiet
 
 ACTIVE_VARIANCE = 0.01  # of the posterior mean over the data (arXiv 1509.00519, section 5.2)
@@ -22,10 +22,11 @@ REACHES, VISIBLE = (2.0, 3.0, 4.0), 24.0  # sd of a strip; levels of 255 by whic
 
 @dataclass(frozen=True)
 class Dimension:
-    """One coordinate of the code, `c0` or a raw dimension: its effect in levels of 255 for +-1 sd, and its statistics.
+    """One coordinate of the code, `c0`, a raw dimension or a channel `ch0`, with its statistics.
 
-    `share` is what a canonical coordinate and those above it make up of the variance of decoded pictures; `active` and
-    `kl` are known of raw dimensions. `reads` is how attributes change for +1 sd, where the run has measured it.
+    `effect` is in levels of 255 for +-1 sd. `share` is what a canonical coordinate and those above it make up of the
+    variance of decoded pictures; `active` and `kl` are known of raw dimensions. `reads` is how attributes change for
+    +1 sd, where the run has measured it.
     """
 
     name: str
@@ -56,9 +57,10 @@ class DimensionTable:
 def dimensions(codec: Codec, raw: bool = False, progress: Steps = quiet) -> DimensionTable:
     """The canonical coordinates of a codec, or its raw dimensions, with what they do to the decoded picture.
 
-    Effects are mean absolute changes for +-1 sd over real codes; raw dimensions are ranked by them.
+    Effects are mean absolute changes for +-1 sd over real codes; raw dimensions are ranked by them. Of a code over a
+    grid these are its channels, each moved at every place; their KL is summed, their variance averaged over places.
     """
-    directions = axis_directions(codec) if raw else canonical_directions(codec)
+    directions = raw_directions(codec) if raw else canonical_directions(codec)
     reads = {direction.name: tuple(direction.reads()) for direction in codec.directions}
     found = zip(directions, effects(codec, directions, progress), strict=True)
     rows = [
@@ -72,8 +74,10 @@ def dimensions(codec: Codec, raw: bool = False, progress: Steps = quiet) -> Dime
 def _known(codec: Codec, raw: bool, index: int) -> dict[str, Any]:
     if not raw:
         return {"share": float(codec.canonical.shares[index])}
-    kl = None if codec.kl is None else float(codec.kl[index])
-    return {"active": bool(codec.moments[1][index] ** 2 > ACTIVE_VARIANCE), "kl": kl}
+    channels = code_shape(codec)[0]  # every dimension is one where the code lies over no grid
+    kl = None if codec.kl is None else float(codec.kl.reshape(channels, -1)[index].sum())
+    variance = np.square(codec.moments[1]).reshape(channels, -1)[index].mean()
+    return {"active": bool(variance > ACTIVE_VARIANCE), "kl": kl}
 
 
 def active_units(codec: Codec) -> int:
@@ -94,7 +98,7 @@ def effects(codec: Codec, directions: Sequence[Direction], progress: Steps = qui
         if one.name not in kept:
             before = codec.levels(start) if before is None else before
             kept[one.name] = effect_of(codec, start, before, one.step)
-            if one.kind in ("axis", "canonical"):
+            if one.kind in ("axis", "channel", "canonical"):
                 codec.measured[one.name] = kept[one.name]
         found.append(kept[one.name])
         progress(len(found), len(directions))

@@ -9,9 +9,11 @@ import numpy as np
 from latentdial.errors import LatentdialError
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction, check_name
+from latentdial.model import Model
 from latentdial.texts import suggestion
 
 CANONICAL = re.compile(r"c\d{1,9}", re.ASCII)
+CHANNEL = re.compile(r"ch\d{1,9}", re.ASCII)
 
 
 def make_direction(
@@ -19,8 +21,9 @@ def make_direction(
 ) -> Direction:
     """A direction along `vector` (D,) of any length but zero, with the statistics of the training codes along it."""
     check_name(name)
-    if CANONICAL.fullmatch(name):
-        raise LatentdialError(f"{name} is the name of a canonical coordinate: choose another")
+    if CANONICAL.fullmatch(name) or CHANNEL.fullmatch(name):
+        what = "a canonical coordinate" if CANONICAL.fullmatch(name) else "a channel"
+        raise LatentdialError(f"{name} is the name of {what}: choose another")
     vector = np.asarray(vector, np.float64)
     length = np.linalg.norm(vector)
     if not np.isfinite(length) or length == 0:
@@ -61,6 +64,31 @@ def axis_directions(codec: Codec) -> list[Direction]:
     return [axis_direction(codec, axis) for axis in range(codec.latent)]
 
 
+def channel_direction(codec: Codec, index: int) -> Direction:
+    """One channel of a code over a grid, `ch0`: its unit is one at every place, and its mean over places is read."""
+    shape = code_shape(codec)
+    if len(shape) != 3 or index >= shape[0]:
+        has = f"channels ch0 to ch{shape[0] - 1}" if len(shape) == 3 else "no channels"
+        raise LatentdialError(f"there is no ch{index}: this code has {has}")
+    mine = (np.arange(codec.latent) // (shape[1] * shape[2]) == index).astype(np.float64)
+    reader = mine / (shape[1] * shape[2])
+    along = codec.codes @ reader
+    return Direction(f"ch{index}", "channel", mine, float(along.mean()), float(along.std()), reader)
+
+
+def raw_directions(codec: Codec) -> list[Direction]:
+    """What the net itself turns: every dimension of the code, or every channel where it lies over a grid."""
+    shape = code_shape(codec)
+    if len(shape) == 3:
+        return [channel_direction(codec, index) for index in range(shape[0])]
+    return axis_directions(codec)
+
+
+def code_shape(codec: Codec) -> tuple[int, ...]:
+    """(D,), or (C, H, W) of a code that lies over a grid."""
+    return tuple(codec.model.code) if isinstance(codec.model, Model) else (codec.latent,)
+
+
 def direction_of(codec: Codec, name: str, latent: int | None = None) -> Direction:
     """Resolve a name: a stored direction, a canonical coordinate as `c0`, or a bare number for a raw dimension."""
     for direction in codec.directions:
@@ -70,6 +98,8 @@ def direction_of(codec: Codec, name: str, latent: int | None = None) -> Directio
         return axis_direction(codec, int(name), latent)
     if CANONICAL.fullmatch(name):
         return canonical_direction(codec, int(name[1:]))
+    if CHANNEL.fullmatch(name):
+        return channel_direction(codec, int(name[2:]))
     latent = codec.latent if latent is None else latent
     known = [direction.name for direction in codec.directions if direction.kind not in ("axis", "canonical")]
     more = suggestion(name, known, "or write one of") if known else "latentdial directions RUN finds more"

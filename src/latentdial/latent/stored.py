@@ -15,7 +15,7 @@ from latentdial.attributes.reader import KINDS as PART_KINDS
 from latentdial.attributes.reader import Part
 from latentdial.config import Geometry
 from latentdial.errors import LatentdialError
-from latentdial.latent.direction import KINDS, NAME, Direction, Effect, check_name
+from latentdial.latent.direction import KINDS, NAME, SCALED, Direction, Effect, check_name
 from latentdial.latent.support import Support, coarse_side
 
 FORMAT = 4
@@ -155,7 +155,7 @@ def _direction(one: Any, vector: np.ndarray, reader: np.ndarray, heats: Any) -> 
         check_name(one["name"])
         if one["kind"] not in KINDS:
             raise ValueError(f"there is no kind {one['kind']!r}")
-        if one["kind"] != "canonical" and abs(np.linalg.norm(vector.astype(np.float64)) - 1) > 1e-3:
+        if one["kind"] not in SCALED and abs(np.linalg.norm(vector.astype(np.float64)) - 1) > 1e-3:
             raise ValueError(f"the vector of {one['name']} has not length one")
         return Direction(
             one["name"],

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from latentdial.errors import LatentdialError
 from latentdial.layers import ChannelsLast, Network, Shortcut, Startable, silence
-from latentdial.types import Affine
+from latentdial.types import Affine, ImageShape
 
 GRID = 16  # patches a side of a large picture
 SMALL = 0.1  # of the usual weights, for what is added at first
@@ -102,6 +102,54 @@ def residual(
         nn.Linear(inner, features),
     )
     return Network(Shortcut(encoder, prod(image), features), Refined(image, latent, width, blocks, patch))
+
+
+def grid_of(image: ImageShape) -> tuple[int, int]:
+    """The rows and columns of the grid that `spatial` makes of pictures (C, H, W): 8 x 8 of 64 pixels and of 128."""
+    step = 2 * max(1, image[1] // GRID)
+    if image[1] % step or image[2] % step:
+        raise LatentdialError(
+            f"this net takes sides that are a multiple of {step}, and {image[1]} is none: "
+            f"use --size {max(1, round(image[1] / step)) * step}"
+        )
+    return image[1] // step, image[2] // step
+
+
+def spatial(image: ImageShape, features: int, code: int, width: int = 48, blocks: Sequence[int] = (1, 2)) -> Network:
+    """Residual net whose code keeps the places of the picture: (C, H, W) of `features` and `code` channels on a grid.
+
+    `width` channels over the patches, twice as many over groups of four, and so many `blocks` in each.
+
+    >>> spatial((3, 64, 64), 4, 4).encoder(torch.zeros(2, 3, 64, 64)).shape
+    torch.Size([2, 4, 8, 8])
+    """
+    patch, wide = image[1] // grid_of(image)[0] // 2, 2 * width
+    values = image[0] * patch**2
+    if width % GROUPS or len(blocks) != 2:
+        raise LatentdialError(f"width must be a multiple of {GROUPS} and blocks two numbers: use width=48 blocks=1,2")
+    encoder = nn.Sequential(
+        ChannelsLast(),
+        nn.PixelUnshuffle(patch),
+        nn.Conv2d(values, width, 1),
+        *_blocks(width, blocks[0]),
+        nn.PixelUnshuffle(2),
+        nn.Conv2d(4 * width, wide, 1),
+        *_blocks(wide, blocks[1]),
+        *_finish(wide),
+        nn.Conv2d(wide, features, 1),
+    )
+    decoder = nn.Sequential(
+        ChannelsLast(),
+        nn.Conv2d(code, wide, 3, padding=1),
+        *_blocks(wide, blocks[1]),
+        nn.Conv2d(wide, 4 * width, 1),
+        nn.PixelShuffle(2),
+        *_blocks(width, blocks[0]),
+        *_finish(width),
+        nn.Conv2d(width, values, 3, padding=1),
+        nn.PixelShuffle(patch),
+    )
+    return Network(encoder, decoder)
 
 
 def _blocks(channels: int, count: int) -> list[nn.Module]:

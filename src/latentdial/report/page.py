@@ -12,7 +12,7 @@ from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction, foremost
 from latentdial.latent.editing import Edited
 from latentdial.latent.effect import effects, strip_reach, traversal
-from latentdial.latent.naming import axis_direction, canonical_directions
+from latentdial.latent.naming import canonical_directions, raw_directions
 from latentdial.report.comparison import Comparison, Measured
 from latentdial.report.curves import logged_terms, loss_curves
 from latentdial.report.direction_sheet import SDS as TURNS
@@ -102,8 +102,9 @@ def _run_content(run: Measured, test: np.ndarray) -> dict[str, Any]:
 
 def _asked(codec: Codec, code: np.ndarray) -> list[dict[str, Any]]:
     """The dimension asked about, raw and canonical: each as a strip wide enough to be seen, and moving."""
-    index = min(ASKED, codec.latent - 1, len(codec.canonical.steps) - 1)
-    pair = [axis_direction(codec, index), canonical_directions(codec)[index]]
+    raw = raw_directions(codec)
+    index = min(ASKED, len(raw) - 1, len(codec.canonical.steps) - 1)
+    pair = [raw[index], canonical_directions(codec)[index]]
     return [_strip(codec, code, one, effect) for one, effect in zip(pair, effects(codec, pair), strict=True)]
 
 
