@@ -81,9 +81,11 @@ class Words(Quantiser):
     its own in the code. The encoder's gradient is the decoder's, as if nothing were rounded.
     """
 
+    books: Sequence[Codebook]
+
     def __init__(self, channels: int, grid: tuple[int, int], words: int, depth: int = 1, decay: float = 0.99):
         super().__init__(channels, (depth * channels, *grid))
-        self.books = nn.ModuleList(Codebook(words, channels, decay) for _ in range(depth))
+        self.books = nn.ModuleList(Codebook(words, channels, decay) for _ in range(depth))  # type: ignore[assignment]
         self.vocabulary, self.depth = words, depth
 
     def forward(self, features: Tensor) -> Point:
