@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Settings = TypeVar("Settings", bound="DataclassInstance")
 FORMAT = 1
 RANDOM_LR = 1e-3
+MOST, MOST_EPOCHS, MOST_BATCH = 10**9, 10**6, 10**6
+MOST_HOURS = 8784  # of a time budget: a year
 
 Options = dict[str, bool | int | float | str | list[int]]
 
@@ -41,10 +43,10 @@ class Geometry:
     """the values that stand for black and white in pictures of floats or of more than 8 bits, such as [0, 1]"""
 
     def __post_init__(self) -> None:
-        _need(4 <= self.size <= 1024, f"size {self.size} is out of range: use 4 to 1024 pixels")
-        _need(_is_colour(self.background), f"--background {self.background!r} is no colour: write it as #ffffff")
+        _need(4 <= self.size <= 1024, f"size {cut(self.size)} is out of range: use 4 to 1024 pixels")
+        _need(_is_colour(self.background), f"--background {cut(self.background)!r} is no colour: write it as #ffffff")
         pair = self.levels is None or (len(self.levels) == 2 and -math.inf < self.levels[0] < self.levels[1] < math.inf)
-        _need(pair, f"--levels {self.levels} is no range: give black and white, such as [0,1]")
+        _need(pair, f"--levels {cut(self.levels)} is no range: give black and white, such as [0,1]")
 
     @property
     def channels(self) -> int:
@@ -75,7 +77,7 @@ class DataSettings:
     """share of the picture files that may be unreadable before the set is refused"""
 
     def __post_init__(self) -> None:
-        _need(self.limit is None or self.limit >= 4, "--limit must be at least 4 pictures")
+        _need(self.limit is None or 4 <= self.limit <= MOST, f"--limit must be from 4 to {MOST:,} pictures")
         _need(0 < self.holdout < 0.9, f"--holdout {self.holdout} is out of range: use a share such as 0.1")
         _need(0 <= self.max_skipped <= 1, f"--max-skipped {self.max_skipped} is out of range: use a share such as 0.2")
 
@@ -94,7 +96,7 @@ class AugmentSettings:
     """sd of Gaussian noise in levels of 255"""
 
     def __post_init__(self) -> None:
-        _need(0 <= self.crop <= 256, f"--crop {self.crop} is out of range: use a few pixels")
+        _need(0 <= self.crop <= 256, f"--crop {cut(self.crop)} is out of range: use a few pixels")
         _need(0 <= self.jitter < 1, f"--jitter {self.jitter} is out of range: use a share such as 0.2")
         _need(0 <= self.noise <= 128, f"--noise {self.noise} is out of range: use levels from 0 to 128")
 
@@ -162,22 +164,27 @@ class TrainSettings:
     """trackers that get every record beside metrics.jsonl"""
 
     def __post_init__(self) -> None:
-        _need(self.epochs > 0, "--epochs must be above 0")
-        _need(self.steps is None or self.steps > 0, "--steps must be at least 1")
-        _need(self.batch == "auto" or self.batch > 0, "--batch must be at least 1, or auto")
+        _need(0 < self.epochs <= MOST_EPOCHS, f"--epochs must be above 0 and at most {MOST_EPOCHS:,}")
+        _need(self.steps is None or 0 < self.steps <= MOST, f"--steps must be from 1 to {MOST:,}")
+        _need(
+            self.batch == "auto" or 0 < self.batch <= MOST_BATCH, f"--batch must be from 1 to {MOST_BATCH:,}, or auto"
+        )
         _need(self.lr is None or 0 < self.lr < 10, f"--lr {self.lr} is out of range: try 0.001")
-        _need(0 <= self.seed < 2**31, "--seed must be between 0 and 2147483647")
-        _need(self.checkpoint >= 0, "--checkpoint must be 0 or more")
-        _need(self.time_budget is None or self.budget_seconds > 0, "--time-budget must be above 0")
-        _need(self.weight_decay >= 0, "--weight-decay must be 0 or more")
-        _need(self.warmup is None or self.warmup >= 0, "--warmup must be 0 or more steps")
+        _need(0 <= self.seed < 2**31, "--seed must be from 0 to 2147483647")
+        _need(0 <= self.checkpoint <= MOST, f"--checkpoint must be from 0 to {MOST:,} minutes")
+        _need(
+            self.time_budget is None or 0 < self.budget_seconds <= MOST_HOURS * 3600,
+            f"--time-budget must be above 0 and at most {MOST_HOURS}h",
+        )
+        _need(0 <= self.weight_decay <= 1e6, "--weight-decay must be from 0 to 1e6")
+        _need(self.warmup is None or 0 <= self.warmup <= MOST, f"--warmup must be from 0 to {MOST:,} steps")
         _need(all(0 <= share <= 1 for share in self.decay_at), "--decay-at takes shares of the run, such as [0.5,0.75]")
         _need(0 < self.decay <= 1, f"--decay {self.decay} is out of range: use a factor such as 0.1")
-        _need(self.clip >= 0, "--clip must be 0 or more")
+        _need(0 <= self.clip <= 1e12, "--clip must be from 0 to 1e12")
         _need(0 <= self.ema < 1, f"--ema {self.ema} is out of range: use a decay such as 0.999")
         _need(0 < self.kl_rise <= 1, f"--kl-rise {self.kl_rise} is out of range: use a share such as 0.5")
-        _need(self.kl_cycles > 0, "--kl-cycles must be at least 1")
-        _need(self.patience >= 0, "--patience must be 0 or more validations")
+        _need(0 < self.kl_cycles <= MOST_EPOCHS, f"--kl-cycles must be from 1 to {MOST_EPOCHS:,}")
+        _need(0 <= self.patience <= MOST, f"--patience must be from 0 to {MOST:,} validations")
         _need(not (self.patience and self.time_budget), "--patience and --time-budget exclude each other")
 
     @property
@@ -190,7 +197,7 @@ class TrainSettings:
         """The time budget in seconds."""
         found = re.fullmatch(r"(\d+(?:\.\d+)?) *([smh]?)", str(self.time_budget).strip().lower())
         if found is None:
-            raise LatentdialError(f"cannot read --time-budget {self.time_budget}: write 90s, 10m or 2h")
+            raise LatentdialError(f"cannot read --time-budget {cut(self.time_budget)}: write 90s, 10m or 2h")
         return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
 
 
@@ -283,6 +290,16 @@ def _typed(wanted: Any, value: Any, name: str) -> Any:
 @cache
 def _hints(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)
+
+
+def cut(value: Any) -> str:
+    """A value as it was given, for a message of one line.
+
+    >>> cut("9" * 400)
+    '99999999999999999999...'
+    """
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:20]}..."
 
 
 def _is_colour(text: str) -> bool:

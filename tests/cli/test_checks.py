@@ -82,6 +82,41 @@ def test_names_are_looked_at_first(args, words, here, capfd):
     assert not (here / "x").exists()
 
 
+NINES = "9" * 400
+TRAIN = ["train", "fcn-ae", "avatars", "--out", "x"]
+ABSURD = [
+    *([*TRAIN, option, NINES] for option in ("--steps", "--epochs", "--batch", "--size", "--latent", "--time-budget",
+      "--limit", "--warmup", "--patience", "--seed", "--checkpoint", "--clip", "--kl-cycles", "--crop", "--noise",
+      "--lr", "--weight-decay", "--holdout")),
+    *([*TRAIN, option, "-1"] for option in ("--steps", "--epochs", "--batch", "--latent", "--time-budget")),
+    [*TRAIN, "--time-budget", f"{NINES}h"],
+    [*TRAIN, "--epochs", "nan"],
+    [*TRAIN, "--epochs", "1e400"],
+    [*TRAIN, "--set", f"widths={NINES}"],
+    [*TRAIN, "--set", f"latent={'9' * 5000}"],
+    [*TRAIN, "--steps", "9" * 5000],
+    [*TRAIN, "--set", "widths=131072,131072"],
+    ["sample", "run", "-n", NINES],
+    ["sample", "run", "--temperature", "nan"],
+    ["sample", "run", "--seed", NINES],
+    ["interpolate", "run", "face.png", "face.png", "-n", "1"],
+    ["dimensions", "run", "--top", NINES],
+    ["encode", "run", "pictures", "--out", "codes", "--shard-rows", NINES],
+    ["explore", "run", "--port", NINES],
+    ["evaluate", "run", "--samples", NINES],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("args", ABSURD, ids=[" ".join(args)[:40] for args in ABSURD])
+def test_absurd_numbers_are_one_sentence(args, here, capfd):
+    assert main(args) in (1, 2)
+    said = capfd.readouterr().err
+    assert said.count("\n") == 1, said
+    assert len(said) < 200, said
+    assert any(word in said for word in ("from", "at most", "out of range", "cannot read", "takes", "more than")), said
+    assert not (here / "x").exists()
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_folders_that_may_not_be_written(here, capfd):
     (here / "pictures").chmod(0o555)

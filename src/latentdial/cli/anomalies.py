@@ -18,6 +18,7 @@ from latentdial.cli.shared import (
     check_source,
     checked,
     json_option,
+    number_option,
     out_option,
     print_json,
     print_table,
@@ -55,7 +56,7 @@ def add_options(parser: ArgumentParser) -> None:
         "--scores", type=str, nargs="+", default=[], help="what makes up the score; default: all that help"
     )
     parser.add_argument("--again", action="store_true", help="fit again what the run holds already")
-    parser.add_argument("--top", type=int, default=12, help="of the oddest pictures that are listed")
+    number_option(parser, "--top", 12, 1, 1_000_000, "of the oddest pictures that are listed")
     cache_option(parser)
     json_option(parser)
 

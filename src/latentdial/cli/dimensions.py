@@ -11,6 +11,7 @@ from latentdial.cli.shared import (
     checked,
     json_option,
     load_run,
+    number_option,
     out_option,
     print_json,
     print_table,
@@ -25,7 +26,7 @@ def add_options(parser: ArgumentParser) -> None:
     run_argument(parser)
     parser.add_argument("--raw", action="store_true", help="the net's own dimensions in place of c0, c1, ...")
     out_option(parser, "PNG with a traversal strip of the strongest")
-    parser.add_argument("--top", type=int, default=12, help="rows in the table and the picture")
+    number_option(parser, "--top", 12, 1, 512, "rows in the table and the picture")
     about = "the picture to turn; default: a training code"
     checked(parser.add_argument("--picture", type=str | None, default=None, help=about), check_exists)
     json_option(parser)

@@ -13,6 +13,7 @@ from latentdial.cli.shared import (
     checked,
     json_option,
     load_run,
+    number_option,
     out_option,
     print_json,
     print_table,
@@ -39,7 +40,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--name", type=str | None, default=None, help="what --these have and --those have not")
     parser.add_argument("--without", type=str, nargs="+", default=[], help="directions to take out of the new ones")
     out_option(parser, "PNG with a sheet of the first directions")
-    parser.add_argument("--top", type=int, default=8, help="of the strongest, and of those with a name, that are shown")
+    number_option(parser, "--top", 8, 1, 512, "of the strongest, and of those with a name, that are shown")
     parser.add_argument("--show", type=str, nargs="+", default=[], help="names to show instead, such as c3 17 smile")
     parser.add_argument("--again", action="store_true", help="measure again what the run holds already")
     json_option(parser)

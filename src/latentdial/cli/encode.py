@@ -14,6 +14,7 @@ from latentdial.cli.shared import (
     check_source,
     checked,
     json_option,
+    number_option,
     out_folder,
     print_json,
     run_argument,
@@ -26,7 +27,7 @@ def add_options(parser: ArgumentParser) -> None:
     run_argument(parser)
     checked(parser.add_argument("data", type=str, help=DATA), check_source)
     out_folder(parser, "folder of the codes; whole shards in it are kept")
-    parser.add_argument("--shard-rows", type=int, default=65_536, help="pictures a shard")
+    number_option(parser, "--shard-rows", 65_536, 1, 10**8, "pictures a shard")
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--precision", type=Literal["auto", "bf16", "float32"], default="float32", help="of the net")
     parser.add_class_arguments(DataSettings, skip={"source", "holdout", "split"})

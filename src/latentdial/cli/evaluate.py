@@ -15,6 +15,7 @@ from latentdial.cli.shared import (
     check_source,
     checked,
     json_option,
+    number_option,
     out_option,
     print_json,
     print_table,
@@ -35,9 +36,9 @@ def add_options(parser: ArgumentParser) -> None:
     about = f"default: its test pictures; {DATA}"
     checked(parser.add_argument("data", type=str | None, nargs="?", default=None, help=about), check_source)
     parser.add_argument("--features", type=str, default="auto", help=FEATURES)
-    parser.add_argument("-n", type=int, default=500, help="how many pictures of each kind are compared")
-    parser.add_argument("--samples", type=int, default=32, help="codes drawn for a picture to find its likelihood")
-    parser.add_argument("--seed", type=int, default=0, help="seed of all that is drawn")
+    number_option(parser, "-n", 500, 2, 1_000_000, "how many pictures of each kind are compared")
+    number_option(parser, "--samples", 32, 1, 100_000, "codes drawn for a picture to find its likelihood")
+    number_option(parser, "--seed", 0, 0, 2**31 - 1, "seed of all that is drawn")
     out_option(parser, "a file to write: .html, .json or .csv", ENDINGS)
     cache_option(parser)
     json_option(parser)

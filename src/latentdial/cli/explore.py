@@ -14,6 +14,7 @@ from latentdial.cli.shared import (
     checked,
     json_option,
     load_run,
+    number_option,
     out_option,
     print_json,
     run_argument,
@@ -34,7 +35,7 @@ def add_options(parser: ArgumentParser) -> None:
         default="auto",
         help="as stored in it; auto: int8 as far as that is at most 2 levels of 255 off, else fp16",
     )
-    parser.add_argument("--port", type=int, default=0, help="port of the local page; 0 takes a free one")
+    number_option(parser, "--port", 0, 0, 65_535, "port of the local page; 0 takes a free one")
     parser.add_argument("--open", type=bool, default=True, help="open a browser on the local page, where there is one")
     json_option(parser)
 
@@ -67,7 +68,7 @@ def _serve(codec: Any, content: Any, options: Namespace) -> None:
 
     try:
         server = make_server(codec, content, options.port)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise LatentdialError(f"cannot serve at port {options.port} ({error}): choose another --port") from None
     if options.json:
         print_json({"run": options.run, "address": address(server)})

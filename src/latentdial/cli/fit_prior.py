@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import json_option, load_run, print_json, print_table, run_argument, say
+from latentdial.cli.shared import json_option, load_run, number_option, print_json, print_table, run_argument, say
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -14,7 +14,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--kind", type=str, default="auto", help="gaussian, mixture or flow; auto: all, and sample takes the best"
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the fit")
+    number_option(parser, "--seed", 0, 0, 2**31 - 1, "seed of the fit")
     json_option(parser)
 
 

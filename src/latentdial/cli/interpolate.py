@@ -12,6 +12,7 @@ from latentdial.cli.shared import (
     checked,
     json_option,
     load_run,
+    number_option,
     out_option,
     print_json,
     run_argument,
@@ -30,7 +31,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--path", type=Literal["linear", "spherical", "density"], default="linear", help="density: along real codes"
     )
-    parser.add_argument("-n", type=int, default=9, help="pictures, both ends included")
+    number_option(parser, "-n", 9, 2, 1000, "pictures, both ends included")
     out_option(parser, "a strip as .png, or moving as .gif or .webp", STRIP, default="path.png")
     json_option(parser)
 

@@ -53,6 +53,7 @@ def understood(parser: ArgumentParser, args: Sequence[str]) -> list[str]:
             name = name.replace("_", "-")
             if name not in known:
                 raise _no_option(parser, name)
+            _need_small(known[name], value if equals else following)
             alone = not equals and _is_switch(known[name]) and following.lower() not in TRUTHS
             word = f"{name}=true" if alone else name + equals + value
         elif re.match("-[A-Za-z]", word) and word[:2] not in known:
@@ -63,9 +64,19 @@ def understood(parser: ArgumentParser, args: Sequence[str]) -> list[str]:
     return words
 
 
+def _need_small(action: Action, value: str) -> None:
+    """Python reads no number of thousands of digits, and no option needs one of more than twenty."""
+    if re.fullmatch(r"[-+]?\d{21,}", value) and _hint(action) is not str and str not in get_args(_hint(action)):
+        raise Misuse(f"{shown(action)} is out of range: a number of {len(value)} digits is too large")
+
+
+def _hint(action: Action) -> Any:
+    return getattr(action, "_typehint", action.type)
+
+
 def _is_switch(action: Action) -> bool:
     """Whether an option takes true or false."""
-    return getattr(action, "_typehint", action.type) is bool and action.nargs != 0
+    return _hint(action) is bool and action.nargs != 0
 
 
 def _no_option(parser: ArgumentParser, name: str) -> Misuse:
@@ -115,7 +126,7 @@ def shown(action: Action) -> str:
 
 def _kinds(action: Action) -> str:
     """The kinds of values that an option takes, in words."""
-    hint = getattr(action, "_typehint", action.type)
+    hint = _hint(action)
     hints = [hint] if get_origin(hint) in (Literal, list) else list(get_args(hint) or [hint])
     texts = []
     for one in hints:

@@ -7,6 +7,7 @@ from jsonargparse import ArgumentParser, Namespace
 from latentdial.cli.shared import (
     json_option,
     load_run,
+    number_option,
     out_option,
     print_json,
     run_argument,
@@ -14,7 +15,6 @@ from latentdial.cli.shared import (
     say,
     say_written,
 )
-from latentdial.errors import LatentdialError
 
 PRIOR = (
     "what codes are drawn from: model, the model's own prior; gaussian, mixture or flow, fitted to the training codes "
@@ -24,11 +24,11 @@ PRIOR = (
 
 def add_options(parser: ArgumentParser) -> None:
     run_argument(parser)
-    parser.add_argument("-n", type=int, default=64, help="how many pictures")
+    number_option(parser, "-n", 64, 1, 10_000, "how many pictures")
     out_option(parser, "PNG to write", default="samples.png")
     parser.add_argument("--prior", type=str, default="auto", help=PRIOR)
-    parser.add_argument("--temperature", type=float, default=1.0, help="spread of the codes; 0 gives the mean picture")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the draw")
+    number_option(parser, "--temperature", 1.0, 0, 100, "spread of the codes; 0 gives the mean picture")
+    number_option(parser, "--seed", 0, 0, 2**31 - 1, "seed of the draw")
     json_option(parser)
 
 
@@ -38,10 +38,6 @@ def run(options: Namespace) -> None:
     from latentdial.latent.sampling import fit_of
     from latentdial.report.strips import sample_sheet
 
-    if not 1 <= options.n <= 10_000:
-        raise LatentdialError("-n must be from 1 to 10000 pictures")
-    if not 0 <= options.temperature <= 100:
-        raise LatentdialError("--temperature must be from 0 to 100")
     codec = load_run(options.run)
     pictures = codec.sample(options.n, options.seed, options.temperature, options.prior)
     fit = fit_of(codec, options.prior)

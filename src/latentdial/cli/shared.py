@@ -50,6 +50,16 @@ def out_folder(parser: ArgumentParser, about: str) -> None:
     checked(parser.add_argument("--out", type=str, required=True, help=about), outputs.check_folder)
 
 
+def number_option(parser: ArgumentParser, name: str, default: float, least: float, most: float, about: str) -> None:
+    """An option that takes a number within bounds, whole where its default is."""
+
+    def check(value: float, option: str) -> None:
+        if not least <= value <= most:
+            raise LatentdialError(f"{option} must be from {least:,} to {most:,}")
+
+    checked(parser.add_argument(name, type=type(default), default=default, help=about), check)
+
+
 def check_run(run: str, option: str) -> None:
     """A directory of a run must be there."""
     if not Path(run).is_dir():

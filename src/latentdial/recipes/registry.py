@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import torch
 from torch import nn
 
-from latentdial.config import ModelSettings, Options
+from latentdial.config import ModelSettings, Options, cut
 from latentdial.errors import LatentdialError
 from latentdial.model import Model
 from latentdial.texts import suggestion
@@ -124,7 +124,7 @@ def parse_options(assignments: Sequence[str], latent: int | None = None) -> Opti
             options[name] = _value(text)
         except ValueError:
             raise LatentdialError(
-                f"cannot read --set {assignment}: write name=number, name=number,number, name=true or name=word"
+                f"cannot read --set {cut(assignment)}: write name=number, name=number,number, name=true or name=word"
             ) from None
     return options
 
@@ -156,19 +156,19 @@ def _checked(name: str, value: Any, default: Any, hint: Any) -> Any:
     """An option's value, of the kind that its default is of."""
     if isinstance(default, bool):
         if not isinstance(value, bool):
-            raise LatentdialError(f"{name} must be true or false, and is {value!r}")
+            raise LatentdialError(f"{name} must be true or false, and is {cut(value)}")
     elif isinstance(default, str):
         choices = get_args(hint) if get_origin(hint) is Literal else (default,)
         if value not in choices:
-            raise LatentdialError(f"{name} must be one of {', '.join(choices)}, and is {value!r}")
+            raise LatentdialError(f"{name} must be one of {', '.join(choices)}, and is {cut(value)}")
     elif isinstance(default, list):
         value = value if isinstance(value, list) else [value]
         if not 1 <= len(value) <= MAX_LAYERS or not all(_whole(width) for width in value):
             raise LatentdialError(f"{name} must be 1 to {MAX_LAYERS} whole numbers from 1 to {MAX_WIDTH}")
     elif isinstance(default, int) and not _whole(value):
-        raise LatentdialError(f"{name} must be a whole number from 1 to {MAX_WIDTH}, and is {value!r}")
+        raise LatentdialError(f"{name} must be a whole number from 1 to {MAX_WIDTH}, and is {cut(value)}")
     elif isinstance(default, float) and not (_number(value) and 0 <= value < 1e6):
-        raise LatentdialError(f"{name} must be a number from 0 to 1e6, and is {value!r}")
+        raise LatentdialError(f"{name} must be a number from 0 to 1e6, and is {cut(value)}")
     return value
 
 
