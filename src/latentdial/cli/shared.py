@@ -28,7 +28,7 @@ def run_argument(parser: ArgumentParser) -> None:
     checked(parser.add_argument("run", type=str, help="directory of a trained run"), check_run)
 
 
-def checked(action: Action, check: Callable[[str, str], object]) -> None:
+def checked(action: Action, check: Callable[[Any, str], object]) -> None:
     """Let every value of an argument be looked at before any work; `check` gets the value and the option's name."""
     action.check = check  # type: ignore[attr-defined]
 
