@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from latentdial.config import DataSettings, Geometry
-from latentdial.directions.labelled import Attribute, make_attribute, read_labels
+from latentdial.discovery.labelled import Attribute, make_attribute, read_labels
 from latentdial.images import ImageSet, open_images, split_images
 from latentdial.images.avatars import CHOICES, RANGES, draw_all, render
 

@@ -44,8 +44,8 @@ from judges import (
     trait_of,
 )
 from latentdial.attributes.known import Attributes
-from latentdial.directions.finding import attribute_direction, linear_reader
-from latentdial.directions.labelled import Attribute, attributes_of, learn_attributes
+from latentdial.discovery.finding import attribute_direction, linear_reader
+from latentdial.discovery.labelled import Attribute, attributes_of, learn_attributes
 from latentdial.images import ImageSet
 from latentdial.images.avatars import CHOICES, RANGES, draw_all
 from latentdial.latent.codec import Codec

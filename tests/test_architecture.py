@@ -22,7 +22,7 @@ FLOORS = [
     {"attributes", "priors"},
     {"latent"},
     {"runs"},
-    {"training", "directions", "anomaly"},
+    {"training", "discovery", "anomaly"},
     {"explorer", "report", "codes", "sklearn"},
     {"cli"},
     {"__init__", "__main__"},

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields
 from difflib import get_close_matches
+from typing import Any
 
 HARMLESS = "\t\u00a0\u200c\u200d\u3000"  # spaces, and what joins letters, which count as unprintable
 SHOWN = 12
+FEW, SHORT = 8, 60  # entries and letters of a value that is shown whole
 
 
 def printable(text: str, lines: bool = True) -> str:
@@ -35,3 +38,35 @@ def suggestion(word: str, known: Iterable[str], choose: str = "choose one of") -
         return f"did you mean {next(name for name in names if name.lower() == meant[0])}?"
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return f"{choose} {', '.join(names[:SHOWN])}{more}"
+
+
+class Brief:
+    """A dataclass (with `repr=False`) that is shown in a few lines, whatever it holds: arrays by type and shape.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(repr=False)
+    ... class Held(Brief):
+    ...     name: str
+    ...     rows: list
+    >>> Held("ae", list(range(1000)))
+    Held(name='ae', rows=list of 1000)
+    """
+
+    def __repr__(self) -> str:
+        held = ((one.name, getattr(self, one.name)) for one in fields(self) if one.repr)  # type: ignore[arg-type]
+        told = (f"{name}={_brief(value)}" for name, value in held if value is not None)
+        return f"{type(self).__name__}({', '.join(told)})"
+
+
+def _brief(value: Any) -> str:
+    """A value in some words: whole where it is short."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+    if isinstance(value, str | int | float):
+        text = repr(value)
+        return text if len(text) <= SHORT else f"{text[:SHORT]}..."
+    if isinstance(value, list | tuple | dict | set):
+        text = repr(value) if len(value) <= FEW and all(isinstance(one, str | int | float) for one in value) else ""
+        plain = text and not isinstance(value, dict) and len(text) <= SHORT
+        return text if plain or not value else f"{type(value).__name__} of {len(value)}"
+    return getattr(value, "__name__", type(value).__name__)

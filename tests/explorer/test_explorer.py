@@ -24,7 +24,7 @@ from torch import nn
 
 import latentdial
 from latentdial.cli import main
-from latentdial.directions.measuring import measure
+from latentdial.discovery.measuring import measure
 from latentdial.errors import LatentdialError
 from latentdial.explorer import (
     NotExportable,

@@ -8,7 +8,7 @@ import torch
 
 import latentdial
 from latentdial.cli import main
-from latentdial.directions.measuring import measure
+from latentdial.discovery.measuring import measure
 from latentdial.errors import LatentdialError
 from latentdial.explorer import find_dials
 from latentdial.latent.canonical import find_canonical, whitening

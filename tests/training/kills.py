@@ -112,7 +112,7 @@ def training(kind: str, room: Path, data: str, every: int) -> dict:
 
 def directions(room: Path, data: str) -> dict:
     """Old or new directions, never half of each, and a run that can be read."""
-    from latentdial.directions.measuring import measure
+    from latentdial.discovery.measuring import measure
     from latentdial.latent.naming import axis_directions
     from latentdial.latent.stored import Stored
 

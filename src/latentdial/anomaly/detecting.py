@@ -22,12 +22,13 @@ from latentdial.measure.change import COLUMNS, ROWS
 from latentdial.progress import Show
 from latentdial.runs.loading import load
 from latentdial.runs.pictures import run_pictures
+from latentdial.texts import Brief
 
 BLOCK = 256  # pictures whose maps are held at a time
 
 
-@dataclass(frozen=True, eq=False)
-class Anomalies:
+@dataclass(frozen=True, eq=False, repr=False)
+class Anomalies(Brief):
     """The scores of N pictures, higher for odder ones (scikit-learn's `decision_function` has the other sign)."""
 
     names: list[str]

@@ -24,6 +24,7 @@ from latentdial.images import spread
 from latentdial.latent.codec import Codec
 from latentdial.measure.anomaly import separation
 from latentdial.progress import Steps
+from latentdial.texts import Brief
 
 MOST_NORMAL = 2000  # held-out pictures used at most
 CHECKED = 200  # of them that are shifted for the check
@@ -32,8 +33,8 @@ ERRORS = ("squares", "error", "ssim")
 FALSE_ALARMS = 0.01
 
 
-@dataclass(frozen=True, eq=False)
-class Detector:
+@dataclass(frozen=True, eq=False, repr=False)
+class Detector(Brief):
     """Tells how odd pictures are to a codec, and from which score on they are called odd."""
 
     scorer: Scorer

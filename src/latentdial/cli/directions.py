@@ -47,7 +47,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> None:
-    from latentdial.directions.study import Request, study
+    from latentdial.discovery.study import Request, study
     from latentdial.latent.direction import NAMED
     from latentdial.progress import show_progress
 
@@ -85,7 +85,7 @@ def _shown(ranked: Sequence[Any], options: Namespace) -> list[Any]:
 
     by_name = {direction.name: direction for direction in ranked}
     if options.show:
-        from latentdial.directions.measuring import measure
+        from latentdial.discovery.measuring import measure
         from latentdial.latent.naming import direction_of
 
         codec = load_run(options.run)

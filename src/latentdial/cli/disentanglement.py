@@ -13,7 +13,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> None:
-    from latentdial.directions.study import disentanglement
+    from latentdial.discovery.study import disentanglement
     from latentdial.progress import show_progress
 
     with show_progress() as show:

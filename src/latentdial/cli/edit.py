@@ -39,7 +39,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> None:
-    from latentdial.directions.file import read_direction
+    from latentdial.discovery.file import read_direction
     from latentdial.latent.editing import edit
     from latentdial.latent.grammar import is_edit
     from latentdial.latent.stored import merged

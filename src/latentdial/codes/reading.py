@@ -15,6 +15,7 @@ import numpy as np
 
 from latentdial import storage
 from latentdial.errors import LatentdialError
+from latentdial.texts import Brief
 
 FORMAT = 1
 JOB, MANIFEST = "job.json", "manifest.json"
@@ -54,8 +55,8 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@dataclass(frozen=True)
-class Codes:
+@dataclass(frozen=True, repr=False)
+class Codes(Brief):
     """The codes of N pictures, (N, D) float32: `codes[index]` reads just the rows asked for."""
 
     folder: Path

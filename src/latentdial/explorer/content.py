@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from latentdial.directions.file import fingerprint
+from latentdial.discovery.file import fingerprint
 from latentdial.explorer.dials import Dial, find_dials
 from latentdial.explorer.nets import Nets, NotExportable, Weights, export_nets
 from latentdial.latent.codec import Codec

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from latentdial.texts import Brief
+
 CHUNK = 256
 
 
-@dataclass(frozen=True, eq=False)
-class Pictures:
+@dataclass(frozen=True, eq=False, repr=False)
+class Pictures(Brief):
     """N uint8 pictures (N, H, W, C): `pictures[index]` copies those asked for, `take` and `len` read nothing.
 
     Pages of a mapped file are handed back after every read, so that resident memory stays flat.

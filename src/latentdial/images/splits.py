@@ -8,6 +8,7 @@ import numpy as np
 
 from latentdial.errors import LatentdialError
 from latentdial.images.types import ImageSet
+from latentdial.texts import Brief
 
 MIN_PICTURES = 4
 PARTS = {
@@ -17,8 +18,8 @@ PARTS = {
 }
 
 
-@dataclass(frozen=True)
-class Split:
+@dataclass(frozen=True, repr=False)
+class Split(Brief):
     """Indices of the training, validation and test pictures; disjoint, and together all of them.
 
     `kept_together`: exact duplicates that were put where their copies are.

@@ -16,13 +16,14 @@ from latentdial.images.duplicates import exact_groups, near_groups
 from latentdial.images.geometry import is_grey
 from latentdial.images.splits import Split, split_images
 from latentdial.images.types import ImageSet, Listed
+from latentdial.texts import Brief
 
 BLANK = 2.0  # sd of the levels of a picture below which it shows nothing
 RARE = 0.01  # share of the pictures below which a label is called rare
 
 
-@dataclass(frozen=True)
-class Survey:
+@dataclass(frozen=True, repr=False)
+class Survey(Brief):
     """An image set with what `look` finds in it; all lists are the most frequent or largest first."""
 
     images: ImageSet

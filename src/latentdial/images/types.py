@@ -10,13 +10,13 @@ import numpy as np
 
 from latentdial.config import Geometry
 from latentdial.images.pictures import Pictures
-from latentdial.texts import printable
+from latentdial.texts import Brief, printable
 
 Listed = tuple[str, str]  # the name of a file or picture, and what is to be said of it
 
 
-@dataclass(frozen=True)
-class Columns:
+@dataclass(frozen=True, repr=False)
+class Columns(Brief):
     """What is known of N pictures besides their pixels."""
 
     labels: np.ndarray | None = None  # (N,) index into label_names
@@ -35,8 +35,8 @@ class Columns:
         )
 
 
-@dataclass(frozen=True)
-class ImageSet:
+@dataclass(frozen=True, repr=False)
+class ImageSet(Brief):
     """N pictures at rest, fitted to `geometry`, with what is known of them and of the files left out."""
 
     pixels: Pictures  # uint8 (N, H, W, C)

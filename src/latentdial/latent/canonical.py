@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.func import jvp, vmap
 
+from latentdial.texts import Brief
+
 Decode = Callable[[Tensor], Tensor]
 
 CODES, LEAST_CODES = 24, 8  # real codes that the metric is averaged over
@@ -23,8 +25,8 @@ HALF = 0.5  # sd, of the differences where a decoder has no derivatives
 DECIDED = 0.1  # of a change's root mean square: a mean that is smaller does not say whether it is brighter
 
 
-@dataclass(frozen=True, eq=False)
-class Canonical:
+@dataclass(frozen=True, eq=False, repr=False)
+class Canonical(Brief):
     """K <= D coordinates c of codes z: z = centre + c @ steps on the data, c = (z - centre) @ readers.T.
 
     Over the training codes they have mean 0 and covariance I; `levels` is the root mean square change of the picture

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from latentdial.errors import LatentdialError
+from latentdial.texts import Brief
 
 KINDS = ("canonical", "axis", "channel", "attribute", "examples")
 SCALED = ("canonical", "channel")  # whose vectors have lengths of their own, and are read by their readers
@@ -17,8 +18,8 @@ LEAST_READ = 0.1  # sd of an attribute, below which a side effect is not told
 NAME = re.compile(r"[A-Za-z_][\w.-]{0,59}", re.ASCII)
 
 
-@dataclass(frozen=True, eq=False)
-class Effect:
+@dataclass(frozen=True, eq=False, repr=False)
+class Effect(Brief):
     """What +-1 sd along a direction does to decoded pictures, in levels of 255, averaged over real codes."""
 
     levels: float  # mean absolute change
@@ -29,8 +30,8 @@ class Effect:
     heat: np.ndarray  # (H, W) mean absolute change of each pixel
 
 
-@dataclass(frozen=True, eq=False)
-class Direction:
+@dataclass(frozen=True, eq=False, repr=False)
+class Direction(Brief):
     """A named direction in the code space, and the training codes' mean and sd along it.
 
     `vector` (D,) is what one unit adds to a code, of length one but for canonical directions, whose unit is one sd,

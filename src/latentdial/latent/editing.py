@@ -21,6 +21,7 @@ from latentdial.latent.safe_range import left, reach
 from latentdial.latent.steering import steer
 from latentdial.latent.support import MIN_CODES
 from latentdial.measure.change import Change, change
+from latentdial.texts import Brief
 
 Reading = tuple[str, str] | None
 """How an attribute reads before and after; None where it is not known."""
@@ -63,8 +64,8 @@ class Move:
         return said if self.read is None else f"{said}, and reads {self.read[1]} in place of {self.read[0]}"
 
 
-@dataclass(frozen=True)
-class Edited:
+@dataclass(frozen=True, repr=False)
+class Edited(Brief):
     """One column of an edit sheet: the edited code, its picture, and what changed against the reconstruction.
 
     `out` is how far the code lies out of the data: up to 1 inside, None without training codes to judge by.
@@ -113,8 +114,8 @@ class Edited:
         return f"{said} Warning: {self.warning}." if self.warning else said
 
 
-@dataclass(frozen=True)
-class EditSheet:
+@dataclass(frozen=True, repr=False)
+class EditSheet(Brief):
     """A picture, its reconstruction, and one column for each edit, with all together last."""
 
     source: np.ndarray  # uint8 (H, W, C)

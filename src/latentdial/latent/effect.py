@@ -12,6 +12,7 @@ from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction, Effect
 from latentdial.latent.naming import axis_direction, canonical_directions, code_shape, raw_directions
 from latentdial.progress import Steps, quiet
+from latentdial.texts import Brief
 
 ACTIVE_VARIANCE = 0.01  # of the posterior mean over the data (arXiv 1509.00519, section 5.2)
 CODES = 24  # real codes that every effect is averaged over, wherever it is shown
@@ -39,8 +40,8 @@ class Dimension:
     reads: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class DimensionTable:
+@dataclass(frozen=True, repr=False)
+class DimensionTable(Brief):
     """All coordinates, strongest first, and how many real codes the effects are averaged over."""
 
     rows: list[Dimension]

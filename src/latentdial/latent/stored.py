@@ -17,6 +17,7 @@ from latentdial.config import Geometry
 from latentdial.errors import LatentdialError
 from latentdial.latent.direction import KINDS, NAME, SCALED, Direction, Effect, check_name
 from latentdial.latent.support import Support, coarse_side
+from latentdial.texts import Brief
 
 FORMAT = 4
 MAX_DIRECTIONS = 4096
@@ -25,8 +26,8 @@ KEYS = ("format", "shares", "limit", "directions", "attributes")
 SUPPORT = [field.name for field in fields(Support) if field.name != "limit"]
 
 
-@dataclass(frozen=True)
-class Stored:
+@dataclass(frozen=True, repr=False)
+class Stored(Brief):
     """What a run holds beside its codes: directions in order, shares they explain, the safe region, attributes."""
 
     directions: tuple[Direction, ...]

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from latentdial.errors import LatentdialError
+from latentdial.texts import Brief
 
 INSIDE = 0.95  # share of held-out real codes within the limit
 COMPONENTS = (1, 4)
@@ -41,8 +42,8 @@ class Coder(Protocol):
         """Codes (N, D) -> pictures in levels of 255, float (N, H, W, C)."""
 
 
-@dataclass(frozen=True, eq=False)
-class Support:
+@dataclass(frozen=True, eq=False, repr=False)
+class Support(Brief):
     """The region of real codes: `score` is at most 1 inside, 1 at the border, and grows with the distance outside."""
 
     centre: np.ndarray  # (D,)

@@ -15,6 +15,7 @@ from latentdial.priors.flow import fit_flow
 from latentdial.priors.mixture import choose_mixture
 from latentdial.priors.whitening import Whitening, fit_whitening
 from latentdial.progress import Progress, quiet
+from latentdial.texts import Brief
 
 KINDS = ("gaussian", "mixture", "flow")
 MATCHED = 2048  # samples of a flow whose covariance is compared with that of the codes
@@ -45,8 +46,8 @@ class Standard:
         return rng.standard_normal((n, self.latent))
 
 
-@dataclass(frozen=True, eq=False)
-class FittedPrior:
+@dataclass(frozen=True, eq=False, repr=False)
+class FittedPrior(Brief):
     """A density of codes: of white codes, and how these are coloured."""
 
     kind: str
@@ -63,8 +64,8 @@ class FittedPrior:
         return self.whitening.colour(temperature * white).astype(np.float32)
 
 
-@dataclass(frozen=True, eq=False)
-class FittedPriors:
+@dataclass(frozen=True, eq=False, repr=False)
+class FittedPriors(Brief):
     """Priors of one set of codes by kind, and the mean log likelihood in nats that each gives to held-out codes.
 
     `nats` may also hold that of the model's own prior, as "model"; it is empty where there was no code to judge by.

@@ -8,13 +8,15 @@ from math import log, pi
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from latentdial.texts import Brief
+
 COMPONENTS = (2, 4, 8, 16)
 CODES_EACH = 10  # a component needs so many
 ROUNDS = 60  # of expectation maximisation
 
 
-@dataclass(frozen=True, eq=False)
-class Mixture:
+@dataclass(frozen=True, eq=False, repr=False)
+class Mixture(Brief):
     """sum_k weights_k N(means_k, roots_k roots_k'), float32, as they are stored."""
 
     weights: np.ndarray  # (K,)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from latentdial.texts import Brief
+
 FLAT = 1e-6  # of the largest sd, or of the mean: dimensions are taken to vary no less
 LEAST = 1e-12  # sd where all codes are zero
 SHRINKAGES = (0.0, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)  # of correlations
@@ -14,8 +16,8 @@ FOLDS, MANY = 5, 1000  # parts that are kept apart in turn, and codes from which
 ROUNDING = 1e-6  # keeps a singular correlation positive definite
 
 
-@dataclass(frozen=True, eq=False)
-class Whitening:
+@dataclass(frozen=True, eq=False, repr=False)
+class Whitening(Brief):
     """code = mean + root @ white, with `root` (D, D) lower triangular; float32, as they are stored."""
 
     mean: np.ndarray  # (D,)

@@ -14,12 +14,13 @@ from latentdial.latent.editing import EditSheet
 from latentdial.latent.effect import DimensionTable, active_units
 from latentdial.measure.paired import Interval, paired_difference
 from latentdial.measure.reconstruction import decibels
+from latentdial.texts import Brief
 
 Kind = Literal["PCA", "AE", "VAE"]
 
 
-@dataclass(frozen=True, eq=False)
-class Sampled:
+@dataclass(frozen=True, eq=False, repr=False)
+class Sampled(Brief):
     """Pictures drawn from a prior, (n, H, W, C), and how far blocks of them are from test pictures, (B,)."""
 
     prior: str
@@ -41,8 +42,8 @@ class Figure:
     each: np.ndarray | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Measured:
+@dataclass(frozen=True, eq=False, repr=False)
+class Measured(Brief):
     """What was measured of one run on the shared test pictures."""
 
     codec: Codec
@@ -151,8 +152,8 @@ class Claim:
         return f"{mean} {self.unit}".strip(), f"{low} to {high}"
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Brief):
     """Runs measured on the same test pictures, with PCA of as many numbers where none of them is one."""
 
     runs: list[Measured]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from latentdial.errors import needs
+from latentdial.texts import Brief
 
 REAL, PCA = "real pictures", "PCA"
 
@@ -37,8 +38,8 @@ class Row:
         return max(known, key=lambda name: self.better * known[name])  # type: ignore[operator]
 
 
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, repr=False)
+class Evaluation(Brief):
     """Figures of a run, each beside that of PCA with as many numbers, and of pictures drawn from every prior."""
 
     run: str

@@ -10,15 +10,15 @@ import numpy as np
 
 from latentdial.attributes.known import Attributes
 from latentdial.config import DataSettings
-from latentdial.directions.finding import examples_direction, without
-from latentdial.directions.labelled import (
+from latentdial.discovery.finding import examples_direction, without
+from latentdial.discovery.labelled import (
     Attribute,
     attribute_directions,
     attributes_of,
     learn_attributes,
     read_labels,
 )
-from latentdial.directions.measuring import TOP, explained_shares, measure, ordered, with_side_effects
+from latentdial.discovery.measuring import TOP, explained_shares, measure, ordered, with_side_effects
 from latentdial.errors import LatentdialError
 from latentdial.images import open_images, spread
 from latentdial.latent.codec import Codec

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from latentdial.cli import main
-from latentdial.directions.file import MAX_BYTES, fingerprint, read_direction
+from latentdial.discovery.file import MAX_BYTES, fingerprint, read_direction
 from latentdial.errors import LatentdialError
 
 

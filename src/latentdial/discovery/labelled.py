@@ -14,7 +14,7 @@ import torch
 from latentdial.attributes.known import Attributes
 from latentdial.attributes.reader import part_of, train_reader, truth_of
 from latentdial.attributes.writer import train_writer
-from latentdial.directions.finding import attribute_direction
+from latentdial.discovery.finding import attribute_direction
 from latentdial.errors import LatentdialError
 from latentdial.images import ImageSet
 from latentdial.latent.codec import Codec

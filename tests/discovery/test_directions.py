@@ -15,14 +15,14 @@ from latentdial import storage
 from latentdial.attributes.writer import train_writer
 from latentdial.cli import main
 from latentdial.config import Geometry
-from latentdial.directions.finding import attribute_direction, examples_direction, linear_reader, without
-from latentdial.directions.labelled import (
+from latentdial.discovery.finding import attribute_direction, examples_direction, linear_reader, without
+from latentdial.discovery.labelled import (
     attribute_directions,
     learn_attributes,
     make_attribute,
     read_labels,
 )
-from latentdial.directions.measuring import attribute_reading, explained_shares, measure, ordered, with_side_effects
+from latentdial.discovery.measuring import attribute_reading, explained_shares, measure, ordered, with_side_effects
 from latentdial.errors import LatentdialError
 from latentdial.latent.codec import Codec
 from latentdial.latent.detail import preserve
