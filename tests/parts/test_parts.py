@@ -20,6 +20,7 @@ from latentdial.parts.likelihoods import PIXELS, Bernoulli, Gaussian
 from latentdial.parts.networks import conv
 from latentdial.parts.objectives import kl, nll, total
 from latentdial.parts.priors import StandardNormal
+from latentdial.parts.residual import ChannelToSpace, SpaceToChannel, residual
 from latentdial.posteriors import Diagonal
 from latentdial.recipes import build
 from latentdial.types import Batch, Level, Pass
@@ -251,3 +252,16 @@ def test_channels_last_changes_neither_values_nor_gradients_nor_names():
         assert (ours - theirs).norm() <= 0.03 * theirs.norm()
     assert list(net.encoder.state_dict()) == ["0.weight", "0.bias", "2.weight", "2.bias", "5.weight", "5.bias"]
     assert list(net.decoder.state_dict()) == ["0.weight", "0.bias", "3.weight", "3.bias", "5.weight", "5.bias"]
+
+
+def test_space_to_channel_holds_every_square_and_comes_back():
+    x = torch.randn(2, 3, 8, 12)
+    apart = SpaceToChannel(4)(x)
+    assert apart[1, :, 1, 2].sort().values.equal(x[1, :, 4:8, 8:12].flatten().sort().values)
+    assert apart.is_contiguous(memory_format=torch.channels_last)
+    assert ChannelToSpace(4)(apart).equal(x)
+
+
+def test_the_width_of_a_residual_net_is_the_one_that_was_asked_for():
+    wide, narrow = (residual((3, 32, 32), 6, 6, width=width, blocks=[1, 1]).encoder.net for width in (16, 8))
+    assert [net[2].out_channels for net in (wide, narrow)] == [16, 8]

@@ -15,7 +15,7 @@ from latentdial import LatentdialError
 from latentdial.config import ModelSettings, TrainSettings
 from latentdial.recipes import build
 from latentdial.training.loop import Loop
-from latentdial.training.optimizers import make_optimizers
+from latentdial.training.optimizers import make_optimizers, set_rate
 from latentdial.training.planning import largest_batch
 
 OPTIMIZERS = ["adam", "adamw", "sgd", "adagrad", "muon"]
@@ -60,6 +60,19 @@ def test_muon_takes_the_matrices_and_leaves_the_rest():
     muon, rest = make_optimizers(model, TrainSettings(optimizer="muon"), "cpu")
     assert [p.ndim for p in muon.param_groups[0]["params"]] == [2]
     assert sorted(p.ndim for p in rest.param_groups[0]["params"]) == [1, 1, 4]
+
+
+@pytest.mark.parametrize(("start", "share"), [("pca", 0.25), ("random", 1.0)])
+def test_from_a_linear_start_a_layer_with_many_inputs_learns_slowly(start, share):
+    """Adam's first step moves every weight by its rate, whatever the gradient (arXiv 1412.6980, section 2.1)."""
+    model = nn.Sequential(nn.Conv2d(2, 512, 1), nn.Flatten(), nn.Linear(2048, 3))
+    before = [p.detach().clone() for p in model.parameters()]
+    (optimizer,) = make_optimizers(model, TrainSettings(start=start, optimizer="adam"), "cpu")
+    set_rate(optimizer, 0.01)
+    model(torch.ones(1, 2, 2, 2)).square().sum().backward()
+    optimizer.step()
+    moved = [(p - old).abs().max().item() for p, old in zip(model.parameters(), before, strict=True)]
+    assert moved == pytest.approx([0.01, 0.01, 0.01 * share, 0.01], rel=1e-3)
 
 
 def test_weight_decay_of_adamw_shrinks_by_its_definition():

@@ -22,6 +22,35 @@ SMALL = 0.1  # of the usual weights, for what is added at first
 GROUPS = 8  # of channels that are normalised together
 
 
+class SpaceToChannel(nn.Module):
+    """Every square of `side` pixels becomes one with its values as channels, laid out channels last.
+
+    >>> SpaceToChannel(2)(torch.zeros(1, 3, 8, 8)).shape
+    torch.Size([1, 12, 4, 4])
+    """
+
+    def __init__(self, side: int):
+        super().__init__()
+        self.side = side
+
+    def forward(self, x: Tensor) -> Tensor:
+        side, (height, width) = self.side, x.shape[2:]
+        split = x.unflatten(3, (width // side, side)).unflatten(2, (height // side, side))
+        return split.permute(0, 2, 4, 3, 5, 1).flatten(3).permute(0, 3, 1, 2)
+
+
+class ChannelToSpace(nn.Module):
+    """What `SpaceToChannel` does, undone."""
+
+    def __init__(self, side: int):
+        super().__init__()
+        self.side = side
+
+    def forward(self, x: Tensor) -> Tensor:
+        split = x.permute(0, 2, 3, 1).unflatten(3, (self.side, self.side, -1))
+        return split.permute(0, 1, 3, 2, 4, 5).flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
+
+
 class Block(nn.Module):
     """Two 3x3 convolutions whose result, little at first, is added to the input (arXiv 1512.03385)."""
 
@@ -47,11 +76,11 @@ class Refined(Startable):
         values = colours * patch**2
         self.linear, self.image = nn.Linear(latent, prod(image)), image
         self.code = nn.Sequential(nn.Linear(latent, prod(inner)), nn.Unflatten(1, inner), ChannelsLast())
-        self.coarse = nn.Sequential(nn.PixelUnshuffle(2 * patch), nn.Conv2d(4 * values, wide, 1))
-        self.fine = nn.Sequential(nn.PixelUnshuffle(patch), nn.Conv2d(values, channels, 1))
-        self.inner = nn.Sequential(*_blocks(wide, blocks[1]), nn.Conv2d(wide, 4 * channels, 1), nn.PixelShuffle(2))
+        self.coarse = nn.Sequential(SpaceToChannel(2 * patch), nn.Conv2d(4 * values, wide, 1))
+        self.fine = nn.Sequential(SpaceToChannel(patch), nn.Conv2d(values, channels, 1))
+        self.inner = nn.Sequential(*_blocks(wide, blocks[1]), nn.Conv2d(wide, 4 * channels, 1), ChannelToSpace(2))
         last = nn.Conv2d(channels, values, 3, padding=1)
-        self.outer = nn.Sequential(*_blocks(channels, blocks[0]), *_finish(channels), last, nn.PixelShuffle(patch))
+        self.outer = nn.Sequential(*_blocks(channels, blocks[0]), *_finish(channels), last, ChannelToSpace(patch))
 
     def forward(self, z: Tensor) -> Tensor:
         picture = self.linear(z).unflatten(1, self.image)
@@ -67,7 +96,7 @@ class Refined(Startable):
 
 
 def residual(
-    image: tuple[int, int, int], features: int, latent: int, width: int = 48, blocks: Sequence[int] = (1, 2)
+    image: tuple[int, int, int], features: int, latent: int, width: int = 64, blocks: Sequence[int] = (1, 2)
 ) -> Network:
     """Residual net: `width` channels over the patches, twice as many over groups of four, so many `blocks` in each.
 
@@ -77,9 +106,9 @@ def residual(
     >>> residual((3, 64, 64), 128, 128).decoder(torch.zeros(2, 128)).shape
     torch.Size([2, 3, 64, 64])
     """
-    colours, height, width = image
+    colours, height, across = image
     patch = max(1, height // GRID)
-    if height % (2 * patch) or width % (2 * patch):
+    if height % (2 * patch) or across % (2 * patch):
         raise LatentdialError(
             f"this net takes sides that are a multiple of {2 * patch}, and {height} is none: "
             f"use --size {max(1, round(height / (2 * patch))) * 2 * patch}"
@@ -88,13 +117,13 @@ def residual(
         raise LatentdialError(f"width must be a multiple of {GROUPS}: use {max(1, round(width / GROUPS)) * GROUPS}")
     if len(blocks) != 2:
         raise LatentdialError("blocks takes two numbers, of the fine and of the coarse grid: use blocks=1,2")
-    inner = (2 * width) * (height // (2 * patch)) * (width // (2 * patch))
+    inner = (2 * width) * (height // (2 * patch)) * (across // (2 * patch))
     encoder = nn.Sequential(
         ChannelsLast(),
-        nn.PixelUnshuffle(patch),
+        SpaceToChannel(patch),
         nn.Conv2d(colours * patch**2, width, 1),
         *_blocks(width, blocks[0]),
-        nn.PixelUnshuffle(2),
+        SpaceToChannel(2),
         nn.Conv2d(4 * width, 2 * width, 1),
         *_blocks(2 * width, blocks[1]),
         *_finish(2 * width),

@@ -39,7 +39,7 @@ def conv_ae(
 
 
 @recipe
-def res_ae(image: ImageShape, latent: int = 128, width: int = 48, blocks: Sequence[int] = (1, 2)) -> Recipe:
+def res_ae(image: ImageShape, latent: int = 128, width: int = 64, blocks: Sequence[int] = (1, 2)) -> Recipe:
     """Residual convolutional autoencoder beside a linear one (arXiv 1512.03385; space to channel: arXiv 2410.10733)."""
     code = Deterministic(latent)
     net = residual(image, code.features, latent, width, blocks)

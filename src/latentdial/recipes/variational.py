@@ -46,7 +46,7 @@ def conv_vae(
 def res_vae(
     image: ImageShape,
     latent: int = 128,
-    width: int = 48,
+    width: int = 64,
     blocks: Sequence[int] = (1, 2),
     beta: float = 1.0,
     free_bits: float = 0.0,

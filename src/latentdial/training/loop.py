@@ -24,7 +24,7 @@ from latentdial.recipes import Recipe
 from latentdial.training.augment import augment
 from latentdial.training.feed import Ahead, Feed
 from latentdial.training.memory import kept_memory
-from latentdial.training.optimizers import kl_schedule, lr_schedule, make_optimizers, warmup_steps
+from latentdial.training.optimizers import kl_schedule, lr_schedule, make_optimizers, set_rate, warmup_steps
 from latentdial.training.sharding import average_gradients, like, local, share_out, whole
 from latentdial.types import Batch, Shape
 
@@ -183,8 +183,7 @@ class Loop:
         if self.settings.clip:
             nn.utils.clip_grad_norm_(player.trained, self.settings.clip)
         for optimizer in player.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = lr
+            set_rate(optimizer, lr)
             optimizer.step()
 
     def _player(self, net: nn.Module) -> Player:
