@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test check clean web web-check
+.PHONY: demo test check clean tables web web-check
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -30,6 +30,10 @@ check: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# docs/benchmarks.md from benchmarks/results/*.json.
+tables:
+	$(BIN)/python docs/tables.py
 
 # The explorer's front end: its built files are committed, so only its authors need Node.
 web/node_modules/ready: web/package-lock.json

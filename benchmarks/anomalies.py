@@ -2,7 +2,7 @@
 
 Command:  python benchmarks/anomalies.py --pyod /path/to/pyod/bin/python --utk FACES --mnist FOLDER --fashion FOLDER
 Time:     about 15 minutes on 2 cores; sets whose files are not named are left out
-Expected: see benchmarks/RESULTS.md, "Anomalies"
+Expected: see docs/benchmarks.md, "Anomalies"
 
 One normal class a task: 1,000 normal pictures (fewer for lfw) to fit to, of which latentdial keeps 300 from training to
 calibrate on; 200 other normal pictures and 200 odd ones to score. All see the same pictures at 32x32. There is one

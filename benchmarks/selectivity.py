@@ -7,7 +7,7 @@ Command:  python benchmarks/selectivity.py RUN --seeds 3
           file,gender,age,... of them)
 Time:     about 14 minutes a seed on one core, 8 of them for the judge
 Expected: about 0.91 at 1 sd and 0.93 far for avatars, 0.90 and 0.90 for faces by keep with linear readers
-          (benchmarks/RESULTS.md, "Selectivity")
+          (docs/benchmarks.md, "Selectivity")
 
 The judge (judges.py) is trained on real pictures and never sees the codec. Steering uses what is learnt of the codes of
 the run's own pictures. Attributes of which reconstructions keep less than 80% (the share that the judge reads right, or

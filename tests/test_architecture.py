@@ -22,8 +22,9 @@ FLOORS = [
     {"attributes", "priors"},
     {"latent"},
     {"runs"},
-    {"training", "discovery", "anomaly"},
+    {"training", "discovery", "anomaly", "exporting"},
     {"explorer", "report", "codes", "sklearn"},
+    {"sharing"},
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from latentdial.anomaly.detecting import anomalies
     from latentdial.codes.reading import read_codes
     from latentdial.explorer import explore
+    from latentdial.exporting import export
     from latentdial.latent.codec import Codec, wrap
     from latentdial.latent.editing import edit
     from latentdial.latent.effect import dimensions
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from latentdial.report.evaluate import evaluate
     from latentdial.runs.importing import import_weights
     from latentdial.runs.loading import load
+    from latentdial.sharing import push
     from latentdial.training import train
 
 
@@ -30,8 +32,10 @@ _HOMES = {
     "edit": "latentdial.latent.editing",
     "evaluate": "latentdial.report.evaluate",
     "explore": "latentdial.explorer",
+    "export": "latentdial.exporting",
     "import_weights": "latentdial.runs.importing",
     "load": "latentdial.runs.loading",
+    "push": "latentdial.sharing",
     "read_codes": "latentdial.codes.reading",
     "train": "latentdial.training",
     "wrap": "latentdial.latent.codec",
@@ -47,8 +51,10 @@ __all__ = [
     "edit",
     "evaluate",
     "explore",
+    "export",
     "import_weights",
     "load",
+    "push",
     "read_codes",
     "train",
     "wrap",

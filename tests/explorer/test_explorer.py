@@ -40,11 +40,11 @@ from latentdial.explorer import (
 from latentdial.explorer import content as content_room
 from latentdial.explorer import dials as dials_room
 from latentdial.explorer import server as server_module
-from latentdial.explorer.nets import largest_difference, run_net, trace
 from latentdial.explorer.notebook import answer, make_widget
 from latentdial.explorer.page import built_file
 from latentdial.explorer.rounding import large_weights, round_weights
 from latentdial.explorer.sources import gallery_of
+from latentdial.exporting.graphs import largest_difference, run_net, trace
 from latentdial.images import open_images, split_images
 from latentdial.latent import effect as effect_room
 from latentdial.latent.effect import real_codes

@@ -11,7 +11,7 @@ from typing import Any
 from jsonargparse import set_parsing_settings
 
 from latentdial.cli.parsing import CommandParser, Misuse, shown, understood
-from latentdial.cli.shared import FAILED, INTERRUPTED, MISUSED
+from latentdial.cli.shared import FAILED, INTERRUPTED, MISUSED, with_local_runs
 from latentdial.cli.streams import complain, flushed, prepare, reason
 from latentdial.errors import LatentdialError
 from latentdial.version import VERSION
@@ -42,7 +42,9 @@ COMMANDS = {
     "recipes": "list what can be trained, with its paper",
     "look": "see what a set of pictures holds: sizes, labels, duplicates, skipped files",
     "cache": "list or clear the decoded pictures",
+    "push": "put a run on a hub, with a card, and the explorer as a page there",
     "import": "make a run of weights trained elsewhere",
+    "export": "write a run for other programs: ONNX, a plain state dict, TensorBoard's projector",
 }
 
 
@@ -82,6 +84,7 @@ def _run(args: list[str]) -> int:
     _check(parser.chosen, options[name])
     if options[name].get("cache"):
         os.environ["LATENTDIAL_CACHE"] = options[name].cache
+    with_local_runs(options[name])
     return _module(name).run(options[name]) or 0
 
 

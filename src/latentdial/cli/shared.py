@@ -25,7 +25,9 @@ DATA = "a folder of pictures, an array (.npy, .npz, IDX), a table of paths (.csv
 
 
 def run_argument(parser: ArgumentParser) -> None:
-    checked(parser.add_argument("run", type=str, help="directory of a trained run"), check_run)
+    checked(
+        parser.add_argument("run", type=str, help="directory of a trained run, or hub:user/name[@revision]"), check_run
+    )
 
 
 def checked(action: Action, check: Callable[[Any, str], object]) -> None:
@@ -61,8 +63,12 @@ def number_option(parser: ArgumentParser, name: str, default: float, least: floa
 
 
 def check_run(run: str, option: str) -> None:
-    """A directory of a run must be there."""
-    if not Path(run).is_dir():
+    """A directory of a run must be there; whether a hub has one is seen when it is fetched."""
+    if run.startswith("hub:"):
+        from latentdial.runs.hub import parse_address
+
+        parse_address(run)
+    elif not Path(run).is_dir():
         raise LatentdialError(f"there is no run at {run}: train one with latentdial train RECIPE DATA --out {run}")
 
 
@@ -83,6 +89,17 @@ def check_source(source: str, option: str) -> None:
     from latentdial.images.sources import need_source
 
     need_source(source)
+
+
+def with_local_runs(options: Namespace) -> None:
+    """Put the folders of runs in the place of addresses of a hub."""
+    given = {name: options[name] for name in ("run", "runs") if name in options}
+    if "hub:" not in str(given):
+        return
+    from latentdial.runs.hub import run_folder
+
+    for name, runs in given.items():
+        options[name] = [str(run_folder(one)) for one in runs] if isinstance(runs, list) else str(run_folder(runs))
 
 
 def cache_option(parser: ArgumentParser) -> None:

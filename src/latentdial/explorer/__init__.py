@@ -9,11 +9,12 @@ import numpy as np
 
 from latentdial.explorer.content import Content, gather
 from latentdial.explorer.dials import Dial, find_dials
-from latentdial.explorer.nets import MAX_INT8_ERROR, Nets, NotExportable, Weights, export_nets
+from latentdial.explorer.nets import MAX_INT8_ERROR, Nets, Weights, export_nets
 from latentdial.explorer.notebook import make_widget
 from latentdial.explorer.page import page, write_page
 from latentdial.explorer.server import address, make_server
 from latentdial.explorer.sources import gallery_of
+from latentdial.exporting.graphs import NotExportable
 from latentdial.latent.codec import Codec
 from latentdial.outputs import PAGE, check_file
 from latentdial.progress import Progress, quiet

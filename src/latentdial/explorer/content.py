@@ -9,7 +9,8 @@ import numpy as np
 
 from latentdial.discovery.file import fingerprint
 from latentdial.explorer.dials import Dial, find_dials
-from latentdial.explorer.nets import Nets, NotExportable, Weights, export_nets
+from latentdial.explorer.nets import Nets, Weights, export_nets
+from latentdial.exporting.graphs import NotExportable
 from latentdial.latent.codec import Codec
 from latentdial.latent.effect import real_codes
 from latentdial.latent.sampling import fit_of

@@ -21,6 +21,7 @@ from latentdial.latent.support import AXES
 from latentdial.model import Model
 from latentdial.priors.stored import read_priors
 from latentdial.recipes import build
+from latentdial.runs.hub import run_folder
 
 CONFIG, MODEL, CODES, CARD = "config.json", "model.safetensors", "codes.safetensors", "README.md"
 METRICS, TIMES, SUMMARY = "metrics.jsonl", "times.jsonl", "summary.json"
@@ -83,9 +84,9 @@ def load(folder: str | Path, device: str = "cpu") -> Codec:
     """Load a trained run as a codec.
 
     Names, shapes, types, sizes and finiteness are checked and no code is run; a directory that fails is a
-    LatentdialError.
+    LatentdialError. `hub:user/name` and `hub:user/name@revision` are fetched from a hub first.
     """
-    folder = Path(folder)
+    folder = run_folder(folder)
     config = read_config(folder)
     model = build(config.model, config.geometry.shape).model
     load_weights(model, folder / MODEL)

@@ -17,7 +17,7 @@ def kept_memory() -> Iterator[None]:
     """Within it, large blocks of host memory that are freed stay with the process; elsewhere than glibc, nothing.
 
     By itself glibc gives every block above 32 MB back to the system, which fills it with zeros, page by page, when the
-    next step asks for it again: over a third of a step of fcn-ae (benchmarks/RESULTS.md).
+    next step asks for it again: over a third of a step of fcn-ae (docs/benchmarks.md).
     """
     library = ctypes.CDLL(None)
     if not hasattr(library, "mallopt"):

@@ -25,9 +25,9 @@ from latentdial.pixels import to_float, to_levels
 from latentdial.priors.stored import save_priors
 from latentdial.progress import Show
 from latentdial.recipes import build
-from latentdial.runs.loading import MAX_CODES, MODEL, SUMMARY, codec_of, save_canonical, save_codes, save_model
+from latentdial.runs.card import card
+from latentdial.runs.loading import CARD, MAX_CODES, MODEL, SUMMARY, codec_of, save_canonical, save_codes, save_model
 from latentdial.training.best import Best
-from latentdial.training.card import write_card
 from latentdial.training.checkpoint import Checkpoint, Checkpoints, State
 from latentdial.training.feed import Feed
 from latentdial.training.folder import SAMPLES, append, keep_until
@@ -336,7 +336,7 @@ class Session:
             if np.isfinite(codes).all():
                 save_codes(self.out, codes, kl, held_out)
             save_model(self.out, model)
-            write_card(self.out, self.config, summary, self.images)
+            storage.write(self.out / CARD, card(self.config, summary, self.out.name, str(self.out)))
             storage.write_json(self.out / SUMMARY, summary)
             for tracker in self.trackers:
                 tracker.finish(summary)
