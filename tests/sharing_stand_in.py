@@ -99,6 +99,9 @@ def handler_of(hub: Hub) -> type[BaseHTTPRequestHandler]:
             place = "" if kind == "model" else f"{kind}s/"
             self.answer(200 if new else 409, {"url": f"http://{self.headers['Host']}/{place}{name}"})
 
+        def validate(self, _body: bytes) -> None:
+            self.answer(200, {"errors": [], "warnings": []})
+
         def branch(self, _body: bytes, kind: str, name: str, branch: str) -> None:
             branches = hub.repositories[kind, name]
             new = branch not in branches
@@ -153,6 +156,7 @@ def described(path: str, data: bytes) -> dict:
 NAME = r"([\w.-]+/[\w.-]+)"
 ROUTES = {
     r"POST /api/repos/create": "create",
+    r"POST /api/validate-yaml": "validate",
     rf"POST /api/(model|space)s/{NAME}/branch/(.+)": "branch",
     rf"POST /api/(model|space)s/{NAME}/preupload/(.+)": "preupload",
     rf"POST /(?:spaces/)?{NAME}\.git/info/lfs/objects/batch": "batch",

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
+from textwrap import shorten
 from typing import Any
 
 from latentdial import storage
@@ -86,7 +87,7 @@ def hub_api() -> Any:
 
 def reason_of(error: Exception) -> str:
     """What a client's exception says, in a line."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return shorten(str(error), 160, placeholder=" ...") or type(error).__name__
 
 
 def _snapshot(address: Address) -> Path:
