@@ -65,7 +65,7 @@ def _content(found: Found, show: Show) -> dict[str, Any]:
         "notes": notes,
         "groups": groups,
         "histogram": Markup(_histogram(detector.normal, result)),  # noqa: S704 - drawn from numbers
-        "scale": _coloured(np.tile(np.linspace(0, 1, 128), (4, 1))),
+        "scale": coloured(np.tile(np.linspace(0, 1, 128), (4, 1))),
         "heat_full": HEAT_FULL,
         "scores": _score_rows(found),
         "maps": first[0]["heat"] is not None,
@@ -114,7 +114,7 @@ def _heats(found: Found, chosen: np.ndarray) -> list[np.ndarray | None]:
     heat = heat_of(found.codec, found.anomalies.detector, found.images.pixels[chosen])
     if not heat.size:
         return [None] * len(chosen)
-    return [_coloured(one / HEAT_FULL) for one in enlarged(heat, found.codec.geometry.size)]
+    return [coloured(one / HEAT_FULL) for one in enlarged(heat, found.codec.geometry.size)]
 
 
 def _card(found: Found, nearest: _Nearest, i: int, heat: np.ndarray | None) -> dict[str, Any]:
@@ -157,7 +157,8 @@ def _score_rows(found: Found) -> list[dict[str, Any]]:
     return [*rows, {"name": "combined", "about": about, "weight": 1.0, "told": told, "known": whole}]
 
 
-def _coloured(values: np.ndarray) -> np.ndarray:
+def coloured(values: np.ndarray) -> np.ndarray:
+    """Values (..., H, W) from 0 to 1 as a heat map, uint8 (..., H, W, 3)."""
     from matplotlib import colormaps
 
     return (colormaps["inferno"](np.clip(values, 0, 1))[..., :3] * 255).round().astype(np.uint8)

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from latentdial.errors import LatentdialError
 from latentdial.features import FeatureNet, efficientnet_features, has_efficientnet, pixel_features
@@ -19,20 +18,22 @@ from latentdial.latent.effect import dimensions
 from latentdial.latent.sampling import fit_of
 from latentdial.measure.cost import milliseconds
 from latentdial.measure.generation import kernel_distances
-from latentdial.measure.principal import principal_components
 from latentdial.measure.reconstruction import squared_errors
 from latentdial.outputs import REPORT, check_file
 from latentdial.progress import Show
 from latentdial.report.attributes import one_at_a_time
 from latentdial.report.comparison import Comparison, Measured, Sampled
+from latentdial.report.densities import densities
+from latentdial.report.odd import Oddest, has_detector, oddest
 from latentdial.report.page import write_report
+from latentdial.report.pca_codec import PcaCodec, fit_pca
 from latentdial.runs.loading import load, read_metrics, read_summary
 
 MAX_TEST = 1_000
 MAX_TRAINING = 10_000  # pictures that PCA is found on
 CLASSIC_EDITS = ("1*=2", "0*=10", "c1*=2", "c0*=10")
 SHOWN = 24  # samples
-BATCH = 512
+LIKELY, DRAWN = 128, 16  # test pictures whose likelihood is found, and codes drawn for each
 TELLING = (
     0.5,
     1.2,
@@ -47,7 +48,7 @@ class Material:
     """The pictures that runs are measured on."""
 
     images: ImageSet
-    test: np.ndarray  # uint8 (N, H, W, C), seen by no run in training as far as is known
+    test: ImageSet  # seen by no run in training as far as is known
     training: np.ndarray | None  # rows of the images; None where they are of another set
     notes: list[str]
 
@@ -75,23 +76,27 @@ def compare(
     if any(codec.geometry != codecs[0].geometry for codec in codecs):
         raise LatentdialError("these runs take pictures of different size or colour: report on runs of one geometry")
     material = _material(codecs, data, show)
-    net = efficientnet_features() if has_efficientnet() else pixel_features(material.test)
-    real = net.features(material.test)
-    chosen = codecs[0].pictures(picture)[0] if picture is not None else material.test[_telling(codecs, material.test)]
+    test = material.test.pixels[:]
+    net = efficientnet_features() if has_efficientnet() else pixel_features(test)
+    real = net.features(test)
+    chosen = codecs[0].pictures(picture)[0] if picture is not None else test[_telling(codecs, test)]
     made = list(CLASSIC_EDITS if edits is None else edits)
     measured = [
-        _measure(codec, folder, material.test, (net, real), chosen, made if edits else _possible(codec, made), show)
+        _measure(codec, folder, test, (net, real), chosen, made if edits else _possible(codec, made), show)
         for codec, folder in zip(codecs, folders, strict=True)
     ]
+    pca = _pca(measured, material)
     comparison = Comparison(
-        _timed_together(measured, material.test),
+        _timed_together(_with_likelihoods(measured, test, pca), test),
         material.images,
-        material.test,
+        test,
         material.notes,
         net.name,
-        _pca_errors(measured, material),
+        _pca_errors(measured, test, pca),
         0 if material.training is None else len(material.training),
-        one_at_a_time(codecs, material.test),
+        one_at_a_time(codecs, test),
+        None if pca is None else _bits(pca.log_likelihood(test[:LIKELY]), test[0].size),
+        _oddest(measured, material, show),
     )
     if out is not None:
         show.advance("writing the report", 0, 1)
@@ -114,15 +119,15 @@ def _material(codecs: list[Codec], data: str | None, show: Show) -> Material:
         raise LatentdialError(f"{codecs[0].name} was trained elsewhere: name test pictures with --data")
     if data:
         images = open_for(config, show.advance, data)
-        return Material(images, images.pixels[spread(len(images), MAX_TEST)], None, [f"Test pictures are from {data}."])
+        return Material(images, images.take(spread(len(images), MAX_TEST)), None, [f"Test pictures are from {data}."])
     parts = open_parts(config, show.advance)
     notes = [
         f"{codec.name} was trained on other data or another split, and may have seen test pictures."
         for codec in codecs[1:]
         if codec.config is None or (codec.config.data, codec.config.train.seed) != (config.data, config.train.seed)
     ]
-    test = parts.test.pixels
-    return Material(parts.images, test[spread(len(test), MAX_TEST)], parts.split.train, notes)
+    test = parts.test.take(spread(len(parts.test), MAX_TEST))
+    return Material(parts.images, test, parts.split.train, notes)
 
 
 def _telling(codecs: list[Codec], test: np.ndarray) -> int:
@@ -170,18 +175,45 @@ def _sampled(codec: Codec, prior: str, seen: Seen) -> Sampled:
     return Sampled(prior, drawn[:SHOWN], distances, note and f"{note[0].upper()}{note[1:]}.")
 
 
-def _pca_errors(runs: list[Measured], material: Material) -> np.ndarray | None:
-    """Errors (N,) of PCA with as many numbers as the longest code, where no run is PCA and its pictures are known."""
-    if material.training is None or any(run.kind == "PCA" for run in runs):
+def _pca(runs: list[Measured], material: Material) -> PcaCodec | None:
+    """PCA with as many numbers as the longest code, where the training pictures are known."""
+    if material.training is None:
         return None
     rows = material.training[spread(len(material.training), MAX_TRAINING)]
-    pixels, test = material.images.pixels, torch.tensor(material.test).float()
-    found = principal_components(
-        lambda: (torch.tensor(pixels[rows[i : i + BATCH]]).float() for i in range(0, len(rows), BATCH)),
-        max(run.codec.latent for run in runs),
-    )
-    again = found.restore(found.project(test)).clamp(0, 255).round().reshape(test.shape)
-    return squared_errors(material.test, again.numpy())
+    return fit_pca(material.images.pixels[rows], max(run.codec.latent for run in runs))
+
+
+def _pca_errors(runs: list[Measured], test: np.ndarray, pca: PcaCodec | None) -> np.ndarray | None:
+    """Errors (N,) of PCA on the test pictures, where no run is PCA."""
+    if pca is None or any(run.kind == "PCA" for run in runs):
+        return None
+    return squared_errors(test, pca.reconstruct(test))
+
+
+def _with_likelihoods(runs: list[Measured], test: np.ndarray, pca: PcaCodec | None) -> list[Measured]:
+    """Runs with the likelihood of the first test pictures, where they give one; that of PCA is exact."""
+    some, found = test[:LIKELY], list[Measured]()
+    for run in runs:
+        if run.kind == "PCA":
+            likely = None if pca is None else pca.log_likelihood(some)
+        else:
+            both = densities(run.codec, some, DRAWN, seed=0)
+            likely = None if both is None else both[1]
+        found.append(replace(run, bits=None if likely is None else _bits(likely, test[0].size)))
+    return found
+
+
+def _bits(nats: np.ndarray, values: int) -> np.ndarray:
+    """Bits a value (M,) of pictures of so many values, whose log likelihoods (M,) are in nats."""
+    return -nats / (values * np.log(2))
+
+
+def _oddest(runs: list[Measured], material: Material, show: Show) -> Oddest | None:
+    """The oddest test pictures as the net sees them that has a detector, or else that draws them best."""
+    nets = [run for run in runs if run.kind != "PCA"] or runs
+    known = [run for run in nets if has_detector(Path(run.folder))]
+    run = known[0] if known else min(nets, key=lambda run: run.errors.mean())
+    return oddest(run.codec, Path(run.folder), material.test, show)
 
 
 def _timed_together(runs: list[Measured], test: np.ndarray) -> list[Measured]:

@@ -14,6 +14,8 @@ from latentdial.latent.editing import EditSheet
 from latentdial.latent.effect import DimensionTable, active_units
 from latentdial.measure.paired import Interval, paired_difference
 from latentdial.measure.reconstruction import decibels
+from latentdial.report.attributes import Attributed
+from latentdial.report.odd import Oddest
 from latentdial.texts import Brief
 
 Kind = Literal["PCA", "AE", "VAE"]
@@ -56,6 +58,7 @@ class Measured(Brief):
     samples: list[Sampled]  # from the prior of its own first, where it has one
     dimensions: DimensionTable
     edits: EditSheet
+    bits: np.ndarray | None = None  # (M,) bits a value of the first test pictures; a bound but for PCA
 
     @property
     def name(self) -> str:
@@ -87,6 +90,7 @@ class Measured(Brief):
             "mse": Figure(float(self.errors.mean()), self.errors),
             "own_distance": Figure() if own is None else Figure(own.distance, own.distances),
             "fitted_distance": Figure(fitted.distance, fitted.distances),
+            "bits": Figure() if self.bits is None else Figure(float(self.bits.mean()), self.bits),
             "latent": Figure(self.codec.latent),
             "needed": Figure(self.dimensions.needed(0.95)),
             "active": Figure(active_units(self.codec)),
@@ -114,6 +118,7 @@ LINES = [
     Line("mse", "their squared error, values from 0 to 1", "{:.5f}", -1),
     Line("own_distance", "samples of its own prior: kernel distance to unseen pictures", "{:.3f}", -1),
     Line("fitted_distance", "samples of a prior fitted to its codes: kernel distance", "{:.3f}", -1),
+    Line("bits", "likelihood of unseen pictures, bits a value", "{:.2f}", -1),
     Line("latent", "numbers in a code", "{:d}"),
     Line("needed", "of them, in order, for 95% of what pictures vary by", "{:d}"),
     Line("active", "raw dimensions that vary at all", "{:d}"),
@@ -147,7 +152,7 @@ class Claim:
         """The difference and its 95% interval, as texts."""
         if self.difference is None:
             return "too few pictures", "-"
-        style = "{:+.2f}" if self.unit == "dB" else "{:+.3f}"
+        style = "{:+.3f}" if self.unit == "" else "{:+.2f}"
         mean, low, high = (style.format(v) for v in vars(self.difference).values())
         return f"{mean} {self.unit}".strip(), f"{low} to {high}"
 
@@ -163,7 +168,9 @@ class Comparison(Brief):
     features: str  # the net whose features kernel distances are in
     pca_errors: np.ndarray | None = None  # (N,) of PCA's reconstructions
     training: int = 0  # pictures
-    attributes: list[Any] = field(default_factory=list)
+    attributes: list[Attributed] = field(default_factory=list)
+    pca_bits: np.ndarray | None = None  # (M,) of the same pictures under probabilistic PCA
+    odd: Oddest | None = None
 
     @property
     def pca_psnr(self) -> float | None:
@@ -199,7 +206,7 @@ class Comparison(Brief):
         """What is commonly said of these runs, tested."""
         ae, vae = self.first("AE"), self.first("VAE")
         pair = [] if ae is None or vae is None else [*_classic(ae, vae)]
-        return [*pair, *self._beside_pca(), *([] if pair else self._ranked())]
+        return [*pair, *self._beside_pca(), *self._likelier(), *([] if pair else self._ranked())]
 
     def _beside_pca(self) -> list[Claim]:
         pca = self.first("PCA")
@@ -210,6 +217,15 @@ class Comparison(Brief):
             Claim(f"{run.name} compresses better than PCA", paired_difference(run.decibels, decibels(errors)))
             for run in self.runs
             if run is not pca
+        ]
+
+    def _likelier(self) -> list[Claim]:
+        """Whether pictures are likelier under a model than under probabilistic PCA of as many numbers."""
+        pca = self.pca_bits
+        return [
+            Claim(f"Pictures are likelier under {run.name} than under PCA", paired_difference(pca, run.bits), "bits")
+            for run in self.runs
+            if pca is not None and run.bits is not None and run.kind != "PCA"
         ]
 
     def _ranked(self) -> list[Claim]:
@@ -226,11 +242,13 @@ class Comparison(Brief):
         ae, vae = self.first("AE"), self.first("VAE")
         if ae is None or vae is None:
             return []
-        compresses, generates, *_ = _classic(ae, vae)
-        return [
-            _advice("To store pictures", compresses.holds, ae.name, vae.name),
-            _advice("To draw new ones", generates.holds, vae.name, ae.name),
+        compresses, generates, _, quicker = _classic(ae, vae)
+        told = [
+            _advice("To store pictures", compresses, ae.name, vae.name),
+            _advice("To draw new ones", generates, vae.name, ae.name),
+            _advice("For speed", quicker, ae.name, vae.name),
         ]
+        return told if vae.bits is None else [*told, f"Only {vae.name} says how likely a picture is."]
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -266,13 +284,19 @@ def _classic(ae: Measured, vae: Measured) -> list[Claim]:
         Claim("An AE compresses better than a VAE", paired_difference(ae.decibels, vae.decibels)),
         Claim("A VAE generates better than an AE", paired_difference(ae.samples[-1].distances, own.distances), ""),
         Claim("A VAE's own prior is better than one fitted", paired_difference(fitted.distances, own.distances), ""),
+        Claim("An AE is quicker than a VAE", paired_difference(_times(vae), _times(ae)), "ms"),
     ]
 
 
-def _advice(purpose: str, holds: bool | None, one: str, other: str) -> str:
-    if holds is None:
+def _times(run: Measured) -> np.ndarray:
+    """Milliseconds (R,) that a picture takes there and back."""
+    return run.encode_ms + run.decode_ms
+
+
+def _advice(purpose: str, claim: Claim, one: str, other: str) -> str:
+    if claim.holds is None:
         return f"{purpose}, {one} and {other} are equally good."
-    return f"{purpose}, take {one if holds else other}."
+    return f"{purpose}, take {one if claim.holds else other}."
 
 
 def _text(line: Line, value: float | None) -> str:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from latentdial.errors import LatentdialError
 from latentdial.features import FeatureNet, efficientnet_features, has_efficientnet, pixel_features
@@ -18,11 +17,10 @@ from latentdial.latent.codec import Codec
 from latentdial.latent.sampling import fit_of
 from latentdial.measure.codes import displacement, keep_principal, linear_probe
 from latentdial.measure.generation import coverage, frechet, kid, memory, nearest
-from latentdial.measure.likelihood import bits_per_dim, log_likelihood
+from latentdial.measure.likelihood import bits_per_dim
 from latentdial.measure.reconstruction import reconstruction
-from latentdial.model import Model
-from latentdial.parts.likelihoods import Gaussian
 from latentdial.progress import Show
+from latentdial.report.densities import densities
 from latentdial.report.evaluation import PCA, REAL, Evaluation, Row
 from latentdial.report.pca_codec import PcaCodec, fit_pca
 from latentdial.runs.loading import load
@@ -30,7 +28,7 @@ from latentdial.storage import Missing, new_folder, read_tensors, remove, save_t
 
 NETS = ("auto", "efficientnet-lite0", "own", "pixels-pca")
 PICTURES, REFERENCE, TRAINING = 500, 1000, 10_000
-LIKELIHOOD_PICTURES, PASS = 128, 512
+LIKELIHOOD_PICTURES = 128
 PROBES, PROBE_LABELS = 6, 20
 NOISE, SHIFT = 10.0, 2  # levels of 255; pixels
 SHOWN, NEIGHBOURS = 24, 8
@@ -239,45 +237,18 @@ def _likelihood(material: Material, samples: int, seed: int) -> list[Row]:
     values = int(np.prod(test.shape[1:]))
     found: dict[str, dict[str, float | None]] = {"elbo": {}, "nll": {}, "bits": {}}
     pca = float(material.pca.log_likelihood(test).mean())
-    own = _importance(material.codec, test, samples, seed)
+    own = densities(material.codec, test, samples, seed)
     if own is None:
         return []
-    found["elbo"] = {material.codec.name: own[0]}
-    found["nll"] = {material.codec.name: -own[1], PCA: -pca}
+    elbo, bound = (float(each.mean()) for each in own)
+    found["elbo"] = {material.codec.name: elbo}
+    found["nll"] = {material.codec.name: -bound, PCA: -pca}
     found["bits"] = {name: bits_per_dim(-nll, values) for name, nll in found["nll"].items() if nll is not None}
     return [
         Row("elbo", "ELBO, nats of a picture in levels", found["elbo"], "{:.0f}", 1),
         Row("nll", f"negative log likelihood, nats ({samples} codes each; PCA: exact)", found["nll"], "{:.0f}", -1),
         Row("bits_per_dim", "the same, bits a value", found["bits"], "{:.3f}", -1),
     ]
-
-
-@torch.inference_mode()
-def _importance(codec: Codec, pictures: np.ndarray, samples: int, seed: int) -> tuple[float, float] | None:
-    """ELBO and importance-sampled log likelihood in nats of levels of 255; None for models without these densities."""
-    model, generator = codec.model, torch.Generator().manual_seed(seed)
-    if not isinstance(model, Model) or not isinstance(model.likelihood, Gaussian):
-        return None
-    first = model(model.batch(model.scale(torch.tensor(pictures[:1], device=codec.device)), 1, generator))
-    if any(level.log_pz is None or level.log_qz is None for level in first.levels.values()):
-        return None
-    low, high = codec.value_range
-    width = int(np.prod(pictures.shape[1:])) * np.log((high - low) / 255)
-    elbos, bounds = [], []
-    some = max(1, PASS // samples)
-    for start in range(0, len(pictures), some):
-        x = model.scale(torch.tensor(pictures[start : start + some], device=codec.device))
-        drawn: list[torch.Tensor] = []
-
-        def log_weights(count: int, x: torch.Tensor = x, drawn: list[torch.Tensor] = drawn) -> torch.Tensor:
-            passed = model(model.batch(x, count, generator), count)
-            drawn.append(passed.log_weight.double().cpu())
-            return drawn[-1]
-
-        bounds.append(log_likelihood(log_weights, samples, min(samples, PASS)))
-        elbos.append(torch.cat(drawn).mean(0))
-    found = float(torch.cat(elbos).mean() + width), float(torch.cat(bounds).mean() + width)
-    return found if np.isfinite(found).all() else None
 
 
 # generation -----------------------------------------------------------------------------------------------------------

@@ -11,16 +11,19 @@ from markupsafe import Markup
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction, foremost
 from latentdial.latent.editing import Edited
-from latentdial.latent.effect import effects, strip_reach, traversal
+from latentdial.latent.effect import effects
 from latentdial.latent.naming import canonical_directions, raw_directions
+from latentdial.latent.traversing import strip_of
 from latentdial.report.comparison import Comparison, Measured
 from latentdial.report.curves import logged_terms, loss_curves
 from latentdial.report.direction_sheet import SDS as TURNS
 from latentdial.report.direction_sheet import headings, turned
-from latentdial.report.figures import ENDS, HEAT_FULL, STEPS, dimension_strip, heat_map
+from latentdial.report.figures import ENDS, HEAT_FULL, dimension_strip, heat_map
 from latentdial.report.html import render, render_beside
+from latentdial.report.odd import odd_sentence
 
 ACROSS, STRIPS, DIRECTIONS, FRAMES = 8, 8, 6, 9
+ACROSS_STRIP = 5  # pictures of the dimension asked about
 ASKED = 1  # the dimension that people find to do nothing
 LITTLE = 0.5  # of the effect of its canonical namesake, below which a raw dimension is said to do little
 TITLES = {"model": "its own prior", "gaussian": "a Gaussian", "mixture": "a mixture of Gaussians", "flow": "a flow"}
@@ -39,12 +42,15 @@ def _content(comparison: Comparison, explorer: str | None) -> dict[str, Any]:
     runs, test = comparison.runs, comparison.test
     source = runs[0].codec.config.data.source if runs[0].codec.config else ""
     shown = [_run_content(run, test) for run in runs]
+    nets = [run for run in shown if run["kind"] != "PCA"] or shown
     return {
         "comparison": comparison,
-        "name": Path(source).name or source,
+        "name": Path(source).stem or source or "pictures",
         "title": _listed([run.name for run in runs]),
         "runs": shown,
-        "nets": [run for run in shown if run["kind"] != "PCA"] or shown,
+        "nets": nets,
+        "short": _short(comparison, nets),
+        "odd": comparison.odd,
         "summary": comparison.images.summary(),
         "geometry": runs[0].codec.geometry,
         "latents": _listed(sorted({str(run.codec.latent) for run in runs}, key=int)),
@@ -109,27 +115,52 @@ def _asked(codec: Codec, code: np.ndarray) -> list[dict[str, Any]]:
 
 
 def _strip(codec: Codec, code: np.ndarray, one: Direction, effect: float) -> dict[str, Any]:
-    reach = strip_reach(effect)
-    pictures = traversal(codec, code, one, reach * STEPS)
+    strip = strip_of(codec, code, one, ACROSS_STRIP)
     return {
         "title": one.title,
         "effect": effect,
-        "reach": reach,
-        "pictures": [*pictures, heat_map(pictures[0], pictures[-1])],
-        "moving": traversal(codec, code, one, reach * np.linspace(-1, 1, FRAMES)),
+        "reach": strip.reach,
+        "seen": strip.seen,
+        "pictures": [*strip.pictures, heat_map(strip.pictures[0], strip.pictures[-1])],
+        "moving": strip_of(codec, code, one, FRAMES, strip.reach).pictures,
     }
 
 
 def _column(codec: Codec, code: np.ndarray, column: Edited) -> dict[str, Any]:
-    """An edit that moves between the edited picture, where it begins, and the picture as decoded."""
+    """An edit that moves between the edited picture, where it begins, and the picture as decoded; and where it acts.
+
+    The map is white at the largest change, so that a small one can be seen too.
+    """
     share = np.linspace(1, 0, FRAMES)[:, None]
+    levels = codec.levels(share * column.code + (1 - share) * code)
+    largest = float(np.abs(levels[0] - levels[-1]).max())
     return {
         "label": column.label,
         "levels": column.change.mean,
         "sds": column.moves[0].sds,
-        "moving": codec.decode(share * column.code + (1 - share) * code),
+        "moving": levels.round().astype(np.uint8),
+        "where": heat_map(levels[-1], levels[0], max(largest, 1e-6)),
+        "largest": largest,
         "warning": column.warning,
     }
+
+
+def _short(comparison: Comparison, nets: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """What the page says, each in a line, and where."""
+    raw, canonical = nets[0]["asked"]
+    told = [("which", " ".join(comparison.conclusion()))]
+    told += [
+        (
+            "dimension",
+            f"{raw['title'].capitalize()} of {nets[0]['name']} changes pictures by {raw['effect']:.1f} levels of 255, "
+            f"{canonical['title']} by {canonical['effect']:.1f}.",
+        )
+    ]
+    for one in comparison.attributes[:1]:
+        told.append(("attributes", f"{_listed([row.name for row in one.rows])} change one at a time."))
+    if comparison.odd is not None:
+        told.append(("odd", odd_sentence(comparison.odd)))
+    return [(at, text) for at, text in told if text]
 
 
 def _about(run: Measured) -> str:

@@ -1,0 +1,114 @@
+"""The report: what it claims, what it finds odd, and a page that fits a phone."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import latentdial
+from latentdial.images import Pictures
+from latentdial.measure.likelihood import bits_per_dim
+from latentdial.report.compare import compare
+from latentdial.report.densities import densities
+from latentdial.report.odd import oddest
+from latentdial.runs.pictures import run_pictures
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+NAMES = ("pca", "fcn-ae", "fcn-vae")
+
+
+@pytest.fixture(scope="module")
+def runs(discs_file, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    for name in NAMES:
+        options = {"latent": 6} if name == "pca" else {"latent": 6, "widths": [32]}
+        how = {"size": 16, "batch": 16, "holdout": 0.6}
+        latentdial.train(
+            name, discs_file, folder / name, options=options, **(how if name == "pca" else {**how, "steps": 80})
+        )
+    return [folder / name for name in NAMES]
+
+
+@pytest.fixture(scope="module")
+def page(runs, tmp_path_factory):
+    out = tmp_path_factory.mktemp("page") / "index.html"
+    return compare(runs, out, explorer="explorer.html"), out
+
+
+def test_likelihoods_stand_beside_that_of_pca(page, runs):
+    found, _ = page
+    pca, ae, vae = found.runs
+    assert (pca.bits == found.pca_bits).all()
+    assert ae.bits is None
+    elbo, bound = densities(latentdial.load(runs[2]), found.test[:128], 16, 0)
+    assert vae.bits == pytest.approx([bits_per_dim(one, found.test[0].size) for one in bound])
+    assert (bound >= elbo - 1e-6).all()
+    claim = next(one for one in found.claims() if "likelier under fcn-vae" in one.text)
+    assert claim.difference.mean == pytest.approx((found.pca_bits - vae.bits).mean())
+    assert any("Only fcn-vae says how likely" in sentence for sentence in found.conclusion())
+
+
+def test_only_differences_beyond_noise_are_called_differences(page):
+    found, _ = page
+    for claim in found.claims():
+        if claim.difference is not None:
+            low, high = claim.difference.low, claim.difference.high
+            assert claim.holds is (True if low > 0 else False if high < 0 else None)
+    same = replace(found, runs=[found.runs[1], replace(found.runs[1], codec=found.runs[2].codec)])
+    assert same.conclusion()[0] == "To store pictures, fcn-ae and fcn-vae are equally good."
+
+
+def test_the_oddest_is_the_one_that_does_not_belong(runs):
+    codec = latentdial.load(runs[1])
+    _, held_out = run_pictures(codec)
+    pixels = held_out.pixels[:]
+    pixels[3] = np.random.default_rng(0).integers(0, 256, pixels[3].shape, np.uint8)
+    found = oddest(codec, runs[1], replace(held_out, pixels=Pictures.of(pixels)))
+    assert found.cards[0].name == held_out.names[3]
+    assert (found.cards[0].picture == pixels[3]).all()
+    assert [one.score for one in found.cards] == sorted((one.score for one in found.cards), reverse=True)
+    assert found.total == len(pixels)
+
+
+def test_too_few_pictures_have_no_oddest(tiny_runs):
+    codec = latentdial.load(tiny_runs["fcn-ae"])
+    assert oddest(codec, tiny_runs["fcn-ae"], run_pictures(codec)[1]) is None
+
+
+def test_what_is_said_in_short_leads_to_where_it_is_shown(page):
+    text = page[1].read_text()
+    led = re.findall(r'href="#(\w+)"', text)
+    assert set(led) >= {"which", "dimension", "odd"}
+    assert all(f'id="{one}"' in text for one in led)
+    assert 'href="explorer.html"' in text
+    assert "http://" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", text)
+
+
+def test_markdown_says_the_same(runs, page, tmp_path):
+    compare(runs[1:], tmp_path / "report.md")
+    text = (tmp_path / "report.md").read_text()
+    assert "## What is odd?" in text
+    pictures = re.findall(r"\]\(([^)]*\.(?:png|webp))\)", text)
+    assert len(pictures) > 50
+    assert all((tmp_path / one).is_file() for one in pictures)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
+def test_the_page_fits_a_phone_and_tables_reflow(page):
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'latentdial[dev]'")
+    with playwright.sync_playwright() as engine:
+        browser = engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        one = browser.new_page(viewport={"width": 390, "height": 844})
+        errors = []
+        one.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+        one.goto(page[1].as_uri())
+        assert one.evaluate("document.documentElement.scrollWidth") <= 390
+        shown = "[...document.querySelectorAll('table,.row,section')]"
+        wide = f"{shown}.filter(e => e.scrollWidth > e.clientWidth + 1).length"
+        assert one.evaluate(wide) == 0
+        assert errors == []
+        browser.close()
