@@ -10,14 +10,19 @@ from latentdial.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from latentdial.anomaly.detecting import anomalies
+    from latentdial.codes.decoding import decode_codes
     from latentdial.codes.reading import read_codes
     from latentdial.explorer import explore
     from latentdial.exporting import export
     from latentdial.latent.codec import Codec, wrap
     from latentdial.latent.editing import edit
     from latentdial.latent.effect import dimensions
+    from latentdial.latent.traversing import traverse
     from latentdial.report.compare import compare
     from latentdial.report.evaluate import evaluate
+    from latentdial.report.grids import interpolation_grid
+    from latentdial.report.many import edit_many
+    from latentdial.report.neighbours import nearest
     from latentdial.runs.importing import import_weights
     from latentdial.runs.loading import load
     from latentdial.sharing import push
@@ -28,16 +33,21 @@ _HOMES = {
     "Codec": "latentdial.latent.codec",
     "anomalies": "latentdial.anomaly.detecting",
     "compare": "latentdial.report.compare",
+    "decode_codes": "latentdial.codes.decoding",
     "dimensions": "latentdial.latent.effect",
     "edit": "latentdial.latent.editing",
+    "edit_many": "latentdial.report.many",
     "evaluate": "latentdial.report.evaluate",
     "explore": "latentdial.explorer",
     "export": "latentdial.exporting",
     "import_weights": "latentdial.runs.importing",
+    "interpolation_grid": "latentdial.report.grids",
     "load": "latentdial.runs.loading",
+    "nearest": "latentdial.report.neighbours",
     "push": "latentdial.sharing",
     "read_codes": "latentdial.codes.reading",
     "train": "latentdial.training",
+    "traverse": "latentdial.latent.traversing",
     "wrap": "latentdial.latent.codec",
 }
 
@@ -47,16 +57,21 @@ __all__ = [
     "__version__",
     "anomalies",
     "compare",
+    "decode_codes",
     "dimensions",
     "edit",
+    "edit_many",
     "evaluate",
     "explore",
     "export",
     "import_weights",
+    "interpolation_grid",
     "load",
+    "nearest",
     "push",
     "read_codes",
     "train",
+    "traverse",
     "wrap",
 ]
 

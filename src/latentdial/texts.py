@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import fields
 from difflib import get_close_matches
@@ -70,3 +71,31 @@ def _brief(value: Any) -> str:
         plain = text and not isinstance(value, dict) and len(text) <= SHORT
         return text if plain or not value else f"{type(value).__name__} of {len(value)}"
     return getattr(value, "__name__", type(value).__name__)
+
+
+def tame(name: str) -> str:
+    """A name from anywhere as a relative path for a file: no root, no way up, nothing hidden, no odd characters.
+
+    >>> tame("warm/1.png"), tame("../../etc/passwd"), tame("discs[3]")
+    ('warm/1.png', 'etc/passwd', 'discs_3')
+    """
+    parts = (re.sub(r"[^\w.+@=,() -]+", "_", part).strip(" ._")[:100] for part in re.split(r"[/\\]", name))
+    return "/".join(part for part in parts if part) or "picture"
+
+
+class FileNames:
+    """A file name for every picture, each its own, in folders as in its source.
+
+    >>> names = FileNames()
+    >>> [names.of(name) for name in ("a/1.jpg", "a/1.png", "../2.png")]
+    ['a/1.png', 'a/1-2.png', '2.png']
+    """
+
+    def __init__(self) -> None:
+        self._taken: dict[str, int] = {}
+
+    def of(self, name: str) -> str:
+        """Such as "warm/1.png" for "warm/1.jpg"."""
+        stem = re.sub(r"(?<=[^/.])\.[^/.]*$", "", tame(name))
+        count = self._taken[stem] = self._taken.get(stem, 0) + 1
+        return f"{stem}.png" if count == 1 else self.of(f"{stem}-{count}")

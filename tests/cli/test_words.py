@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -225,3 +226,51 @@ def test_the_time_left_counts_from_where_a_run_goes_on(monkeypatch, capsys):
     for done in (900, 910, 920):
         show.advance("training", done, 1000)
     assert capsys.readouterr().err == "training 910/1000  180 s left\ntraining 920/1000  160 s left\n"
+
+
+def test_help_comes_in_tiers(capsys):
+    assert main([]) == 2
+    first = capsys.readouterr().out
+    assert main(["--help"]) == 0
+    assert capsys.readouterr().out == first
+    assert main(["--help-all"]) == 0
+    whole = capsys.readouterr().out
+    assert all(f"  {name} " in whole for name in COMMANDS)
+    assert all(re.search(rf"\b{name}\b", first) for name in COMMANDS)
+    assert len(first.splitlines()) < 25 < len(whole.splitlines())
+    assert main(["train", "-h"]) == 0
+    few = capsys.readouterr().out
+    assert main(["train", "--help-all"]) == 0
+    every = capsys.readouterr().out
+    assert "--epochs" in few
+    assert "--kl-cycles" not in few
+    assert "--kl-cycles" in every
+    shown, told = ({*re.findall(r"^  (?:-\w, )?(--[\w-]+)", text, re.M)} for text in (every, few))
+    assert f"{len(shown - told)} more options: latentdial train --help-all" in few
+
+
+def completed(script: str, line: str) -> list[str]:
+    """What bash offers for the last word of a command line."""
+    words = line.split(" ")
+    probe = (
+        f"source {script}; COMP_WORDS=({' '.join(words[:-1])} {words[-1] or repr('')}); COMP_CWORD={len(words) - 1}; "
+        '_shtab_latentdial; printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    return subprocess.run(["bash", "-c", probe], capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_shells_complete_commands_options_and_values(tmp_path, capsys):
+    assert main(["completion", "bash"]) == 0
+    (there := tmp_path / "pictures").mkdir()
+    script = tmp_path / "complete.bash"
+    script.write_text(capsys.readouterr().out)
+    assert completed(str(script), "latentdial dim") == ["dimensions"]
+    assert completed(str(script), "latentdial train fcn-") == ["fcn-ae", "fcn-vae"]
+    assert completed(str(script), f"latentdial train fcn-ae {tmp_path}/pic") == [str(there)]
+    assert completed(str(script), "latentdial train fcn-ae x --sched") == ["--schedule"]
+    assert completed(str(script), "latentdial train fcn-ae x --schedule c") == ["cosine", "constant"]
+    for shell in ("zsh", "fish"):
+        assert main(["completion", shell]) == 0
+        said = capsys.readouterr().out
+        assert all(name in said for name in COMMANDS)
+        assert "type: str" not in said

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial import outputs
 from latentdial.cli.shared import (
+    cache_option,
     check_exists,
+    check_pictures,
     checked,
     json_option,
     load_run,
+    out_option,
     print_json,
     run_argument,
     save_picture,
@@ -21,75 +24,110 @@ from latentdial.cli.shared import (
     say_written,
 )
 from latentdial.errors import LatentdialError
+from latentdial.outputs import check_folder
+
+EXAMPLES = [
+    'latentdial edit runs/vae face.jpg "c0+=2" "1*=2" --out sheet.png      # what each does, side by side',
+    'latentdial edit runs/vae face.jpg "c0+=2" --save edited.png           # the edited picture alone',
+    'latentdial edit runs/vae PICTURES "c0+=2" --out-dir edited/           # a whole set, and changes.csv',
+]
 
 
 def add_options(parser: ArgumentParser) -> None:
     run_argument(parser)
-    about = "the picture file to edit; or several, or folders of pictures"
-    checked(parser.add_argument("picture", type=str, help=about), check_exists)
-    parser.add_argument("edits", type=str, nargs="+", help="such as c0+=2, 1*=2, 5=0 or smile+=2s; several joined by ;")
+    about = "the picture to edit; or several, or sets of pictures such as folders"
+    checked(parser.add_argument("picture", type=str, help=about), check_pictures)
+    parser.add_argument("edits", type=str, nargs="+", help="such as c0+=2, 1*=2, 5=0 or 3+=2s; several joined by ;")
     parser.add_argument("--keep", type=str, nargs="+", default=[], help="directions to hold where they are")
     about = "JSON files that Make a direction of the explorer saved"
     checked(parser.add_argument("--direction", type=str, nargs="+", default=[], help=about), check_exists)
     parser.add_argument("--preserve-detail", action="store_true", help="keep what the codec blurs, away from the edit")
-    parser.add_argument(
-        "--out", type=str | None, default=None, help="PNG: original, reconstruction, a column per edit; or a folder"
-    )
+    out_option(parser, "PNG: original, reconstruction, a column per edit")
+    out_option(parser, "PNG of the picture alone, after all edits together", name="--save")
+    about = "folder for many: each picture alone, and changes.csv"
+    checked(parser.add_argument("--out-dir", type=str | None, default=None, help=about), check_folder)
+    parser.add_argument("--sheets", action="store_true", help="in --out-dir, sheets in place of pictures alone")
+    cache_option(parser)
     json_option(parser)
 
 
 def run(options: Namespace) -> None:
     from latentdial.discovery.file import read_direction
-    from latentdial.latent.editing import edit
     from latentdial.latent.grammar import is_edit
     from latentdial.latent.stored import merged
+    from latentdial.progress import show_progress
 
     given = [options.picture, *options.edits]
     first = next((i for i, text in enumerate(given) if i and (is_edit(text) or not Path(text).exists())), len(given))
-    files, edits = [file for path in given[:first] for file in _files(path)], given[first:]
-    several = len(given[:first]) > 1 or Path(given[0]).is_dir()
-    outs = _outs(options.out, files, several)
+    files, edits = given[:first], given[first:]
+    _check(options, files)
     codec = load_run(options.run)
     made = [read_direction(path, codec) for path in options.direction]
     codec = replace(codec, directions=tuple(merged(codec.directions, made)))
-    sheets = edit(codec, list(files), *edits, keep=options.keep, preserve_detail=options.preserve_detail)
-    if outs:
-        from latentdial.report.figures import edit_sheet
+    how = {"keep": options.keep, "preserve_detail": options.preserve_detail}
+    with show_progress() as show:
+        if options.out_dir:
+            _into_folder(codec, files, edits, how, options, show)
+        else:
+            _said(list(_sheets(codec, files, edits, how, show)), options)
 
-        for sheet, out in zip(sheets, outs, strict=True):
-            save_picture(edit_sheet(sheet), out)
+
+def _check(options: Namespace, files: list[str]) -> None:
+    """Refuse ways of writing that do not go together, before any work."""
+    from latentdial.runs.given import is_picture_file
+
+    several = len(files) > 1 or not is_picture_file(files[0])
+    one = options.out or options.save
+    if several and one:
+        raise LatentdialError(f"{one} is one file, and there may be many pictures: name a folder with --out-dir")
+    if options.sheets and not options.out_dir:
+        raise LatentdialError("--sheets goes with --out-dir: name the folder that they go to")
+
+
+def _into_folder(
+    codec: Any, files: list[str], edits: list[str], how: dict[str, Any], options: Namespace, show: Any
+) -> None:
+    from latentdial.report.many import edit_many
+
+    done = edit_many(codec, files, *edits, out_dir=options.out_dir, sheets=options.sheets, **how, show=show)
     if options.json:
-        found = [{"picture": file, "edits": _record(sheet)} for file, sheet in zip(files, sheets, strict=True)]
-        print_json({"run": options.run, **({"pictures": found} if several else found[0])})
+        paths = {"out_dir": str(done.out_dir), "table": str(done.table)}
+        print_json({"run": options.run, **asdict(done), **paths})
         return
-    for file, sheet in zip(files, sheets, strict=True):
+    say(done.sentence())
+    say(f"{'sheets' if options.sheets else 'pictures'} in {done.out_dir}, changes in {done.table}")
+
+
+def _sheets(
+    codec: Any, files: list[str], edits: list[str], how: dict[str, Any], show: Any
+) -> Iterator[tuple[str, Any]]:
+    """Names and sheets of all pictures."""
+    from latentdial.latent.editing import edit
+    from latentdial.runs.given import given_pictures
+
+    for names, pixels in given_pictures(codec, files, show).batches():
+        yield from zip(names, edit(codec, pixels, *edits, **how), strict=True)
+
+
+def _said(found: list[tuple[str, Any]], options: Namespace) -> None:
+    from latentdial.report.figures import edit_sheet, to_picture
+
+    several = len(found) > 1
+    if options.out:
+        save_picture(edit_sheet(found[0][1]), options.out)
+    if options.save:
+        save_picture(to_picture(found[0][1].columns[-1].picture), options.save)
+    if options.json:
+        told = [{"picture": name, "edits": _record(sheet)} for name, sheet in found]
+        print_json({"run": options.run, **({"pictures": told} if several else told[0])})
+        return
+    for name, sheet in found:
         if several:
-            say(f"{file}:")
+            say(f"{name}:")
         for sentence in sheet.sentences():
             say(f"{'  ' if several else ''}{sentence}")
     say_written(options.out)
-
-
-def _files(path: str) -> list[str]:
-    """A picture file, or those of a folder."""
-    if not Path(path).is_dir():
-        return [path]
-    from latentdial.images.folder import list_folder
-
-    listing = list_folder(Path(path))
-    return [str(Path(path) / name) for name in listing.names]
-
-
-def _outs(out: str | None, files: list[str], several: bool) -> list[str]:
-    """Where the sheets go: one file, or in a folder one named after each picture."""
-    if out is None or not several:
-        return [] if out is None else [str(outputs.check_file(out, outputs.PICTURE))]
-    if Path(out).suffix:
-        raise LatentdialError(f"--out {out} is one file, and there are {len(files)} pictures: name a folder")
-    outputs.check_folder(out)
-    names = [Path(file).stem for file in files]
-    again = [names[:i].count(name) for i, name in enumerate(names)]
-    return [str(Path(out) / f"{n}{f'-{k + 1}' if k else ''}.png") for n, k in zip(names, again, strict=True)]
+    say_written(options.save)
 
 
 def _record(sheet: Any) -> list[dict[str, Any]]:

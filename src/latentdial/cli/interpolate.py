@@ -1,4 +1,4 @@
-"""`latentdial interpolate`: go from one picture to another through the code space."""
+"""`latentdial interpolate`: go from one picture to another through the code space, or between pairs by label."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Literal
 from jsonargparse import ArgumentParser, Namespace
 
 from latentdial.cli.shared import (
+    cache_option,
     check_exists,
+    check_pictures,
     checked,
     json_option,
     load_run,
@@ -21,18 +23,39 @@ from latentdial.cli.shared import (
     say,
     say_written,
 )
+from latentdial.errors import LatentdialError
 from latentdial.outputs import STRIP
+
+EXAMPLES = [
+    "latentdial interpolate runs/vae first.jpg last.jpg --out path.gif",
+    "latentdial interpolate runs/vae avatars --grid same --by glasses --out grid.png",
+    "latentdial interpolate runs/vae PICTURES --grid different --out grid.png",
+]
 
 
 def add_options(parser: ArgumentParser) -> None:
     run_argument(parser)
-    checked(parser.add_argument("first", type=str, help="the picture file to start from"), check_exists)
-    checked(parser.add_argument("last", type=str, help="the picture file to end at"), check_exists)
+    about = "the picture file to start from; with --grid, labelled pictures"
+    checked(parser.add_argument("first", type=str, help=about), check_pictures)
+    about = "the picture file to end at"
+    checked(parser.add_argument("last", type=str | None, nargs="?", default=None, help=about), check_exists)
     parser.add_argument(
         "--path", type=Literal["linear", "spherical", "density"], default="linear", help="density: along real codes"
     )
     number_option(parser, "-n", 9, 2, 1000, "pictures, both ends included")
-    out_option(parser, "a strip as .png, or moving as .gif or .webp", STRIP, default="path.png")
+    parser.add_argument(
+        "--grid",
+        type=Literal["same", "different"] | None,
+        default=None,
+        help="a row for each of several pairs of pictures of the same label, or of different ones",
+    )
+    parser.add_argument(
+        "--by", type=str | None, default=None, help="the attribute that is the label; default: the first"
+    )
+    number_option(parser, "--rows", 10, 1, 100, "pairs in a grid")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the choice of pairs")
+    out_option(parser, "a strip as .png, or moving as .gif or .webp; a grid as .png", STRIP, default="path.png")
+    cache_option(parser)
     json_option(parser)
 
 
@@ -40,6 +63,11 @@ def run(options: Namespace) -> None:
     from latentdial.latent.paths import interpolate
     from latentdial.report.strips import path_sheet
 
+    if options.grid:
+        _grid(options)
+        return
+    if options.last is None:
+        raise LatentdialError("LAST is missing: the picture file to end at, or --grid same for pairs by label")
     codec = load_run(options.run)
     ends = codec.encode([options.first, options.last])
     codes = interpolate(codec, ends[0], ends[1], options.n, options.path)
@@ -54,4 +82,24 @@ def run(options: Namespace) -> None:
         print_json({"run": options.run, "path": options.path, "codes": codes.tolist(), "out": out})
         return
     say(f"{options.path} path of {len(codes)} pictures; furthest out of the data: {max(out):.2f} (1 is the border)")
+    say_written(options.out)
+
+
+def _grid(options: Namespace) -> None:
+    from latentdial.progress import show_progress
+    from latentdial.report.grids import interpolation_grid
+
+    if options.last is not None:
+        raise LatentdialError(f"{options.last} is one too many: --grid takes one set of labelled pictures")
+    if Path(options.out).suffix.lower() != ".png":
+        raise LatentdialError(f"cannot write {options.out}: a grid is a .png")
+    how = {"by": options.by, "rows": options.rows, "n": options.n, "path": options.path, "seed": options.seed}
+    with show_progress() as show:
+        found = interpolation_grid(load_run(options.run), options.first, options.grid == "same", **how, show=show)
+    save_picture(found.sheet(), options.out)
+    if options.json:
+        rows = [{"first": row.first, "last": row.last, "names": list(row.names)} for row in found.rows]
+        print_json({"run": options.run, "by": found.by, "path": options.path, "rows": rows, "out": options.out})
+        return
+    say(f"{len(found.rows)} pairs of {options.grid} {found.by}, {options.n} pictures each")
     say_written(options.out)

@@ -8,13 +8,14 @@ from argparse import Action
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, set_parsing_settings
 
 from latentdial.errors import LatentdialError
 from latentdial.texts import suggestion
 
 LISTS = {"--track", "--decay-at", "--levels"}
 TRUTHS = {"true", "false", "yes", "no"}
+set_parsing_settings(docstring_parse_attribute_docstrings=True)
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
@@ -80,8 +81,8 @@ def _is_switch(action: Action) -> bool:
 
 
 def _no_option(parser: ArgumentParser, name: str) -> Misuse:
-    shown = [option for action in parser._actions for option in action.option_strings]
-    meant = suggestion(name, shown)
+    known = [option for action in parser._actions for option in action.option_strings]
+    meant = suggestion(name, known)
     return Misuse(f"there is no option {name}: {meant if meant.endswith('?') else '--help tells of all'}")
 
 
@@ -107,9 +108,9 @@ def _in_words(parser: ArgumentParser, message: str) -> str:
 def _missing(parser: ArgumentParser, names: list[str]) -> str:
     """Such as "--out is missing: directory of the run"."""
     actions = {action.dest: action for one in _with_commands(parser) for action in one._actions}
-    shown = [shown(actions[name]) if name in actions else name for name in names]
+    told = [shown(actions[name]) if name in actions else name for name in names]
     about = (actions[names[0]].help or "").partition(" (required")[0] if names[0] in actions else "see --help"
-    return f"{shown[0]} is missing: {about}" if len(names) == 1 else f"{', '.join(shown)} are missing: see --help"
+    return f"{told[0]} is missing: {about}" if len(names) == 1 else f"{', '.join(told)} are missing: see --help"
 
 
 def _with_commands(parser: ArgumentParser) -> Iterator[ArgumentParser]:

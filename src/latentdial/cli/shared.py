@@ -102,6 +102,11 @@ def with_local_runs(options: Namespace) -> None:
         options[name] = [str(run_folder(one)) for one in runs] if isinstance(runs, list) else str(run_folder(runs))
 
 
+def check_pictures(path: str, option: str) -> None:
+    """A picture, or a source of pictures, must be there."""
+    check_exists(path, option) if Path(path).suffix else check_source(path, option)
+
+
 def cache_option(parser: ArgumentParser) -> None:
     parser.add_argument("--cache", type=str | None, default=None, help="where decoded pictures are kept")
 

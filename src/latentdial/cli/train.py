@@ -22,6 +22,14 @@ from latentdial.cli.shared import (
 )
 from latentdial.config import AugmentSettings, DataSettings, Geometry, TrainSettings, make_config
 
+FIRST = ["out", "latent", "set", "size", "colour", "limit", "epochs", "time_budget", "batch", "lr", "device"]
+FIRST += ["track", "resume", "overwrite", "json"]
+EXAMPLES = [
+    "latentdial train fcn-vae avatars --out runs/vae",
+    "latentdial train res-ae PICTURES --out runs/ae --latent 64 --epochs 20",
+    "latentdial train fcn-vae PICTURES --out runs/beta --set beta=4 --time-budget 10m",
+]
+
 
 def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--config", action="config", help="settings from a YAML or JSON file")

@@ -88,6 +88,9 @@ class Codec(Brief):
     @property
     def latent(self) -> int:
         """The number of latent dimensions D."""
+        own = getattr(self.model, "latent", None)
+        if self.training_codes is None and isinstance(own, int):
+            return own
         return self.codes.shape[1]
 
     @property

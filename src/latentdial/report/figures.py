@@ -157,12 +157,12 @@ def said_of(codec: Codec, table: DimensionTable) -> str:
     return f"{'the first makes' if count == 1 else f'the first {count} make'} up 95% of what decoded pictures vary by"
 
 
-def heat_map(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Where two pictures (H, W, C) differ, uint8 (H, W, 3): black for no change, white from `HEAT_FULL` levels on."""
+def heat_map(before: np.ndarray, after: np.ndarray, full: float = HEAT_FULL) -> np.ndarray:
+    """Where two pictures (H, W, C) differ, uint8 (H, W, 3): black for no change, white from `full` levels on."""
     from matplotlib import colormaps
 
     difference = np.abs(after.astype(float) - before.astype(float)).max(-1)
-    return (colormaps["inferno"](np.clip(difference / HEAT_FULL, 0, 1))[..., :3] * 255).round().astype(np.uint8)
+    return (colormaps["inferno"](np.clip(difference / full, 0, 1))[..., :3] * 255).round().astype(np.uint8)
 
 
 def moving_picture(pictures: np.ndarray, side: int = 192) -> list[Image.Image]:

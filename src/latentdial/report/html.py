@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
 
 from latentdial import outputs
 from latentdial.report.figures import moving_picture, to_picture
@@ -43,13 +44,19 @@ def data_uri(pixels: np.ndarray) -> str:
 
 def encoded(pixels: np.ndarray) -> bytes:
     """A picture, uint8 (H, W, C), as PNG; a moving one (T, H, W, C), there and back, as WebP."""
-    file = io.BytesIO()
     if pixels.ndim == 3:
-        to_picture(pixels).save(file, "PNG", optimize=True)
-        return file.getvalue()
+        return png(to_picture(pixels))
+    file = io.BytesIO()
     first, *rest = moving_picture(pixels, pixels.shape[1])
     how = {"save_all": True, "append_images": rest, "duration": FRAME_MS, "loop": 0, "quality": QUALITY}
     first.convert("RGB").save(file, "WEBP", **how)
+    return file.getvalue()
+
+
+def png(picture: Image.Image) -> bytes:
+    """A Pillow picture as PNG."""
+    file = io.BytesIO()
+    picture.save(file, "PNG", optimize=True)
     return file.getvalue()
 
 
