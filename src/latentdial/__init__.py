@@ -12,40 +12,58 @@ if TYPE_CHECKING:
     from latentdial.anomaly.detecting import anomalies
     from latentdial.codes.decoding import decode_codes
     from latentdial.codes.reading import read_codes
+    from latentdial.codes.writing import encode
+    from latentdial.discovery.study import directions, disentanglement
     from latentdial.explorer import explore
     from latentdial.exporting import export
     from latentdial.latent.codec import Codec, wrap
     from latentdial.latent.editing import edit
     from latentdial.latent.effect import dimensions
+    from latentdial.latent.paths import analogy, average, interpolate
+    from latentdial.latent.sampling import fit_prior, sample
     from latentdial.latent.traversing import traverse
     from latentdial.report.compare import compare
     from latentdial.report.evaluate import evaluate
     from latentdial.report.grids import interpolation_grid
+    from latentdial.report.look import look
     from latentdial.report.many import edit_many
     from latentdial.report.neighbours import nearest
     from latentdial.runs.importing import import_weights
+    from latentdial.runs.listing import list_runs
     from latentdial.runs.loading import load
+    from latentdial.runs.reordering import reorder
     from latentdial.sharing import push
     from latentdial.training import train
 
 
 _HOMES = {
     "Codec": "latentdial.latent.codec",
+    "analogy": "latentdial.latent.paths",
     "anomalies": "latentdial.anomaly.detecting",
+    "average": "latentdial.latent.paths",
     "compare": "latentdial.report.compare",
     "decode_codes": "latentdial.codes.decoding",
     "dimensions": "latentdial.latent.effect",
+    "directions": "latentdial.discovery.study",
+    "disentanglement": "latentdial.discovery.study",
     "edit": "latentdial.latent.editing",
     "edit_many": "latentdial.report.many",
+    "encode": "latentdial.codes.writing",
     "evaluate": "latentdial.report.evaluate",
     "explore": "latentdial.explorer",
     "export": "latentdial.exporting",
+    "fit_prior": "latentdial.latent.sampling",
     "import_weights": "latentdial.runs.importing",
+    "interpolate": "latentdial.latent.paths",
     "interpolation_grid": "latentdial.report.grids",
+    "list_runs": "latentdial.runs.listing",
     "load": "latentdial.runs.loading",
+    "look": "latentdial.report.look",
     "nearest": "latentdial.report.neighbours",
     "push": "latentdial.sharing",
     "read_codes": "latentdial.codes.reading",
+    "reorder": "latentdial.runs.reordering",
+    "sample": "latentdial.latent.sampling",
     "train": "latentdial.training",
     "traverse": "latentdial.latent.traversing",
     "wrap": "latentdial.latent.codec",
@@ -55,21 +73,32 @@ __all__ = [
     "Codec",
     "LatentdialError",
     "__version__",
+    "analogy",
     "anomalies",
+    "average",
     "compare",
     "decode_codes",
     "dimensions",
+    "directions",
+    "disentanglement",
     "edit",
     "edit_many",
+    "encode",
     "evaluate",
     "explore",
     "export",
+    "fit_prior",
     "import_weights",
+    "interpolate",
     "interpolation_grid",
+    "list_runs",
     "load",
+    "look",
     "nearest",
     "push",
     "read_codes",
+    "reorder",
+    "sample",
     "train",
     "traverse",
     "wrap",
@@ -84,4 +113,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    """The public names, and nothing else."""
+    return sorted(__all__)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from latentdial.texts import printable
@@ -24,7 +25,7 @@ def quiet(*_: object) -> None:
 
 
 class Show:
-    """Shows nothing; the base that the Python interface uses by default."""
+    """Shows nothing; the base of those that do."""
 
     def say(self, text: str) -> None:
         """One line of news."""
@@ -78,8 +79,8 @@ class RichShow(Show):
 
 @contextmanager
 def show_progress() -> Iterator[Show]:
-    """Bars where standard error is a terminal, else plain lines."""
-    if not sys.stderr.isatty():
+    """Bars where standard error is a terminal and in a notebook, else plain lines."""
+    if not (sys.stderr.isatty() or in_notebook()):
         yield PlainShow()
         return
     from rich.console import Console
@@ -88,3 +89,22 @@ def show_progress() -> Iterator[Show]:
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
     with Progress(*columns, TextColumn("[dim]{task.fields[note]}"), console=Console(stderr=True)) as progress:
         yield RichShow(progress)
+
+
+@contextmanager
+def showing(show: Show | bool) -> Iterator[Show]:
+    """What functions take as `show`: True, what `show_progress` gives; False, nothing; or a Show of one's own."""
+    if isinstance(show, Show):
+        yield show
+    elif show:
+        with show_progress() as bars:
+            yield bars
+    else:
+        yield Show()
+
+
+def in_notebook() -> bool:
+    """Whether bars can be shown below the cell of a Jupyter notebook."""
+    kernel = sys.modules.get("ipykernel.zmqshell")
+    shell = kernel.ZMQInteractiveShell if kernel else None
+    return shell is not None and shell.initialized() and find_spec("ipywidgets") is not None

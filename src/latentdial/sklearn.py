@@ -73,7 +73,8 @@ class _Fitted(BaseEstimator):
         options = {"latent": min(self.latent, rows.shape[1])} | (self.options or {})
         seed = self.random_state or 0
         try:
-            train(self.recipe, folder / PICTURES, folder / RUN, options=options, overwrite=True, seed=seed, **settings)
+            where = folder / PICTURES, folder / RUN
+            train(self.recipe, *where, options=options, overwrite=True, seed=seed, show=False, **settings)
             self._codec = load(folder / RUN)
         except LatentdialError as error:
             raise ValueError(str(error)) from error

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import json_option, print_json, print_table, run_argument
+from latentdial.cli.shared import check_source, checked, json_option, print_json, print_table, run_argument
 
 
 def add_options(parser: ArgumentParser) -> None:
     run_argument(parser)
+    about = "pictures with known factors: a table of paths (.csv, .parquet) with a column for each; default: the run's"
+    checked(parser.add_argument("--data", type=str | None, default=None, help=about), check_source)
     json_option(parser)
 
 
 def run(options: Namespace) -> None:
     from latentdial.discovery.study import disentanglement
-    from latentdial.progress import show_progress
 
-    with show_progress() as show:
-        found = disentanglement(options.run, show.advance)
+    found = disentanglement(options.run, options.data)
     if options.json:
         print_json({"run": options.run, **found})
         return

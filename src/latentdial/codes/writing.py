@@ -23,10 +23,12 @@ from latentdial.codes.reading import (
     LIMITS,
     MANIFEST,
     MAX_JSON_BYTES,
+    Codes,
     Job,
     codes_file,
     digest_of,
     names_file,
+    read_codes,
     read_json,
     read_names,
     shard_count,
@@ -39,7 +41,7 @@ from latentdial.latent.codec import Codec
 from latentdial.machine.precision import autocast, choose_device, choose_precision
 from latentdial.machine.world import own_device, world_of
 from latentdial.outputs import check_folder
-from latentdial.progress import Show
+from latentdial.progress import Show, showing
 from latentdial.runs.loading import MODEL, load
 from latentdial.storage import explained, is_unfinished, remove, write
 
@@ -62,6 +64,24 @@ class Encoded:
     complete: bool
     rank: int
     processes: int
+
+
+def encode(
+    run: str | Path,
+    data: str | Path,
+    out: str | Path,
+    *,
+    shard_rows: int = SHARD_ROWS,
+    device: str = "auto",
+    show: Show | bool = True,
+) -> Codes:
+    """Write the codes of a set of pictures of any size into a folder, and open them; what is there is kept.
+
+    >>> latentdial.encode("runs/ae", "pictures/", "codes/").shape  # doctest: +SKIP
+    """
+    with showing(show) as shown:
+        encode_pictures(run, DataSettings(str(data)), out, shard_rows, device, show=shown)
+    return read_codes(out)
 
 
 def encode_pictures(

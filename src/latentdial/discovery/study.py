@@ -27,7 +27,7 @@ from latentdial.latent.naming import canonical_directions, direction_of
 from latentdial.latent.stored import Stored, merged
 from latentdial.latent.support import Support, fit_support
 from latentdial.measure.disentanglement import binned, scores
-from latentdial.progress import Progress
+from latentdial.progress import Progress, Show, showing
 from latentdial.runs.loading import load, read_directions, save_directions
 from latentdial.runs.pictures import run_pictures
 
@@ -43,6 +43,30 @@ class Request:
     those: str | None = None
     name: str | None = None
     without: list[str] = field(default_factory=list)
+
+
+def directions(
+    run: str | Path,
+    labels: str | None = None,
+    *,
+    data: str | None = None,
+    method: str = "mean",
+    these: str | None = None,
+    those: str | None = None,
+    name: str | None = None,
+    again: bool = False,
+    show: Show | bool = True,
+) -> tuple[Direction, ...]:
+    """The directions of a run, measured, in order; found once and kept in the run, with those asked for added.
+
+    `labels` is a CSV of file,attribute,... or "data" for what the pictures carry; `these` and `those` are folders of
+    pictures that have and have not what is then called `name`. `load(run)` gives the codec that knows them.
+
+    >>> latentdial.directions("runs/vae", "data")[0].effect.levels  # doctest: +SKIP
+    """
+    with showing(show) as shown:
+        request = Request(labels, data, method, these, those, name)
+        return study(run, request, again, shown.advance).directions
 
 
 def study(run: str | Path, request: Request, again: bool, progress: Progress) -> Stored:
@@ -72,13 +96,22 @@ def study(run: str | Path, request: Request, again: bool, progress: Progress) ->
     return kept
 
 
-def disentanglement(run: str | Path, progress: Progress, pictures: int = 1000) -> dict[str, float]:
-    """Disentanglement scores of a run whose pictures have known factors, over at most `pictures` of them."""
+def disentanglement(
+    run: str | Path, data: str | None = None, *, pictures: int = 1000, show: Show | bool = True
+) -> dict[str, float]:
+    """Disentanglement scores of a run over at most so many pictures with known factors: `data`, or the run's own.
+
+    Pictures without factors are a LatentdialError that says how to supply them.
+
+    >>> latentdial.disentanglement("runs/vae", "factors.csv")["MIG"]  # doctest: +SKIP
+    """
     codec = load(run)
-    images, _ = run_pictures(codec, progress=progress)
+    with showing(show) as shown:
+        images, _ = run_pictures(codec, data, shown.advance)
     if not images.factors:
         raise LatentdialError(
-            f"the pictures of {run} have no known factors: the scores need a data set such as avatars"
+            f"the pictures {f'at {data}' if data else f'of {run}'} have no known factors: name others with --data, a "
+            "table (.csv, .parquet) with a column of picture files and a column for each factor, or avatars"
         )
     few = images.take(spread(len(images), pictures))
     factors = [v if v.dtype.kind in "iu" else binned(v[:, None], 5)[:, 0] for v in few.factors.values()]

@@ -28,7 +28,7 @@ from latentdial.texts import Brief
 CHUNK = 128
 PRIORS = ("auto", *KINDS, "model", "codes")
 
-Picture = str | Path | Image.Image | np.ndarray
+Picture = str | Path | Image.Image | np.ndarray | Tensor
 
 
 @dataclass(frozen=True, repr=False)
@@ -99,11 +99,16 @@ class Codec(Brief):
         return self.codes.mean(0), self.codes.std(0)
 
     def pictures(self, given: Picture | list[Picture]) -> np.ndarray:
-        """Paths, Pillow pictures or uint8 arrays -> uint8 (N, H, W, C), fitted like the training pictures."""
+        """Paths, Pillow pictures, arrays or tensors -> uint8 (N, H, W, C), fitted like the training pictures.
+
+        Arrays are uint8 (N, H, W, C) or (H, W, C); tensors (N, C, H, W) or (C, H, W), uint8 or floats from 0 to 1.
+        """
         if isinstance(given, list):
             if not given:
                 raise LatentdialError("there is no picture: give at least one")
             return np.concatenate([self.pictures(one) for one in given])
+        if isinstance(given, Tensor):
+            given = _of_tensor(given)
         if isinstance(given, np.ndarray):
             return fit_arrays(_uint8_batch(given), self.geometry)
         if isinstance(given, Image.Image):
@@ -243,6 +248,20 @@ def _tensor_of(output: Any) -> Tensor:
         if value is not None and (not callable(value)):
             return _tensor_of(value)
     raise LatentdialError(f"the module returned {type(output).__name__}: wrap it in one that returns a tensor")
+
+
+def _of_tensor(pictures: Tensor) -> np.ndarray:
+    """A tensor of pictures as torch holds them, (N, C, H, W) or (C, H, W), as uint8 with the channels last."""
+    given = pictures.detach().cpu()
+    if given.ndim not in (3, 4) or given.shape[-3] not in (1, 3):
+        raise LatentdialError(
+            f"a tensor of pictures must be (N, C, H, W) with 1 or 3 channels, and is {tuple(given.shape)}: permute it"
+        )
+    if given.is_floating_point():
+        if not bool(((given >= 0) & (given <= 1)).all()):
+            raise LatentdialError("a tensor of floats must hold pictures from 0 to 1: scale it")
+        given = (given.float() * 255).round().to(torch.uint8)
+    return given.movedim(-3, -1).numpy()
 
 
 def _uint8_batch(array: np.ndarray) -> np.ndarray:

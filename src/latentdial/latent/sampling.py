@@ -79,6 +79,11 @@ def validation_codes(codec: Codec, progress: Progress = quiet) -> np.ndarray | N
     return codec.encode(held_out.pixels[:]) if len(held_out) >= MIN_HELD_OUT else None
 
 
+def sample(codec: Codec, n: int = 16, seed: int = 0, temperature: float = 1.0, prior: str = "auto") -> np.ndarray:
+    """Draw n new pictures, uint8 (n, H, W, C); see `Codec.sample_codes` for priors, of which "auto" is the best."""
+    return codec.sample(n, seed, temperature, prior)
+
+
 def fit_of(codec: Codec, prior: str = "auto", seed: int = 0) -> Fit:
     """How far samples of a prior spread, against decoded training codes."""
     kind = codec.prior_named(prior)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from latentdial.measure.cost import milliseconds
 from latentdial.measure.generation import kernel_distances
 from latentdial.measure.reconstruction import squared_errors
 from latentdial.outputs import REPORT, check_file
-from latentdial.progress import Show
+from latentdial.progress import Show, showing
 from latentdial.report.attributes import one_at_a_time
 from latentdial.report.comparison import Comparison, Measured, Sampled
 from latentdial.report.densities import densities
@@ -61,17 +62,45 @@ def compare(
     edits: Sequence[str] | None = None,
     picture: Picture | None = None,
     explorer: str | None = None,
-    show: Show | None = None,
+    show: Show | bool = True,
 ) -> Comparison:
     """Measure runs on the test pictures of the first (or on `data`) and write one report, `.html` or `.md`.
 
     `edits` are shown on `picture`, or on a test picture; `explorer` is the address of a page to link. Runs of different
-    geometry, and data that is gone, are a LatentdialError.
+    geometry, data that is gone, and codecs in place of their directories are a LatentdialError.
+
+    >>> latentdial.compare(["runs/ae", "runs/vae"], "report.html")  # doctest: +SKIP
     """
-    show = show or Show()
+    folders = _folders(runs, out)
     if out is not None:
         check_file(out, REPORT)
-    folders = [Path(run) for run in runs]
+    with showing(show) as shown:
+        comparison = _compared(folders, data, edits, picture, shown)
+        if out is not None:
+            shown.advance("writing the report", 0, 1)
+            write_report(comparison, Path(out), explorer)
+            shown.advance("writing the report", 1, 1)
+    return comparison
+
+
+def _folders(runs: Any, out: Any) -> list[Path]:
+    """The directories of runs; what else people give is told from them."""
+    given = [runs, out] if isinstance(runs, Codec) else [runs] if isinstance(runs, str | Path) else list(runs)
+    if any(isinstance(one, Codec) for one in given):
+        raise LatentdialError(
+            'compare takes the directories of runs, as in compare(["runs/ae", "runs/vae"]): '
+            "a codec does not say how it was trained"
+        )
+    if isinstance(runs, str | Path) and isinstance(out, str | Path) and Path(out).is_dir():
+        raise LatentdialError(f'runs go into one list: compare(["{runs}", "{out}"], "report.html")')
+    if not given:
+        raise LatentdialError('there is no run to compare: give some, as in compare(["runs/ae", "runs/vae"])')
+    return [Path(run) for run in given]
+
+
+def _compared(
+    folders: list[Path], data: str | None, edits: Sequence[str] | None, picture: Picture | None, show: Show
+) -> Comparison:
     codecs = _with_different_names([load(folder) for folder in folders], folders)
     if any(codec.geometry != codecs[0].geometry for codec in codecs):
         raise LatentdialError("these runs take pictures of different size or colour: report on runs of one geometry")
@@ -86,7 +115,7 @@ def compare(
         for codec, folder in zip(codecs, folders, strict=True)
     ]
     pca = _pca(measured, material)
-    comparison = Comparison(
+    return Comparison(
         _timed_together(_with_likelihoods(measured, test, pca), test),
         material.images,
         test,
@@ -98,11 +127,6 @@ def compare(
         None if pca is None else _bits(pca.log_likelihood(test[:LIKELY]), test[0].size),
         _oddest(measured, material, show),
     )
-    if out is not None:
-        show.advance("writing the report", 0, 1)
-        write_report(comparison, Path(out), explorer)
-        show.advance("writing the report", 1, 1)
-    return comparison
 
 
 def _with_different_names(codecs: list[Codec], folders: list[Path]) -> list[Codec]:

@@ -19,7 +19,7 @@ from latentdial.measure.codes import displacement, keep_principal, linear_probe
 from latentdial.measure.generation import coverage, frechet, kid, memory, nearest
 from latentdial.measure.likelihood import bits_per_dim
 from latentdial.measure.reconstruction import reconstruction
-from latentdial.progress import Show
+from latentdial.progress import Show, showing
 from latentdial.report.densities import densities
 from latentdial.report.evaluation import PCA, REAL, Evaluation, Row
 from latentdial.report.pca_codec import PcaCodec, fit_pca
@@ -59,7 +59,7 @@ def evaluate(
     n: int = PICTURES,
     samples: int = 32,
     seed: int = 0,
-    show: Show | None = None,
+    show: Show | bool = True,
 ) -> Evaluation:
     """Measure a run on its test pictures, or on `data`, and PCA with as many numbers on the same.
 
@@ -67,15 +67,21 @@ def evaluate(
     "efficientnet-lite0", "pixels-pca", "own" (the run's encoder), the directory of another run, or "auto", the first
     that is installed. `samples` codes a picture are drawn for likelihoods. Data that is gone is a LatentdialError.
     """
-    show = show or Show()
     if n < 2 or samples < 1:
         raise LatentdialError("an evaluation needs at least two pictures and one sample a picture")
+    with showing(show) as shown:
+        return _evaluated(load(run), data, features, n, samples, seed, shown)
+
+
+def _evaluated(
+    codec: Codec, data: str | None, features: str, n: int, samples: int, seed: int, show: Show
+) -> Evaluation:
     show.advance("evaluating", 0, 4, "reading pictures")
-    material = _material(load(run), data, n, show)
+    material = _material(codec, data, n, show)
+    net = _net(features, material)
     show.advance("evaluating", 1, 4, "reconstructions and codes")
     rows = [*_reconstruction(material), *_likelihood(material, samples, seed), *_of_codes(material)]
     show.advance("evaluating", 2, 4, "samples and their features")
-    net = _net(features, material)
     count = len(material.test)
     drawn = {kind: material.codec.sample(count, seed, prior=kind) for kind in _kinds(material.codec)}
     generation, neighbours = _generation(material, net, drawn)

@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from latentdial.config import DataSettings, Geometry, settings_in
+from latentdial.errors import LatentdialError
+from latentdial.images import open_images
 from latentdial.images.montage import montage
-from latentdial.images.survey import Survey
+from latentdial.images.survey import Survey, survey
+from latentdial.outputs import PAGE, check_file
+from latentdial.progress import Show, showing
 from latentdial.report.figures import to_picture
 from latentdial.report.html import render
+from latentdial.texts import suggestion
 
 ACROSS, DOWN, PER_LABEL, LABELS = 16, 6, 12, 8
 GROUPS, MEMBERS, BARS, NAMES, BINS = 8, 6, 12, 20, 24
+
+
+def look(data: str | Path, out: str | Path | None = None, *, show: Show | bool = True, **settings: Any) -> Survey:
+    """See what a set of pictures holds: sizes, labels, duplicates, files left out; with `out`, also as a page.
+
+    `settings` are the fields of Geometry and DataSettings by name, such as size=64. `findings()` of what comes back
+    says it in sentences. A set that cannot be read is a LatentdialError.
+
+    >>> latentdial.look("pictures/").findings()  # doctest: +SKIP
+    """
+    known = {field.name for kind in (Geometry, DataSettings) for field in fields(kind)} - {"source"}
+    odd = sorted(settings.keys() - known)
+    if odd:
+        raise LatentdialError(f"there is no setting {odd[0]!r}: {suggestion(odd[0], sorted(known))}")
+    if out is not None:
+        check_file(out, PAGE)
+    source = replace(settings_in(DataSettings, settings), source=str(data))
+    with showing(show) as shown:
+        found = survey(open_images(source, settings_in(Geometry, settings), shown.advance), source)
+    if out is not None:
+        write_look(found, str(data), Path(out))
+    return found
 
 
 def contact_sheet(survey: Survey, across: int = ACROSS, down: int = DOWN) -> np.ndarray:

@@ -15,7 +15,7 @@ from latentdial.images import Check, ImageSet, Split, open_at_once, open_images,
 from latentdial.latent.codec import Codec
 from latentdial.machine.precision import choose_device
 from latentdial.machine.world import World, join_world
-from latentdial.progress import Show
+from latentdial.progress import Show, showing
 from latentdial.recipes import Recipe, build
 from latentdial.runs.loading import load, read_config, read_summary
 from latentdial.training.folder import Existing, check_folder, locked, nothing_left, start_folder
@@ -34,20 +34,23 @@ def train(
     options: Options | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    show: Show | None = None,
+    show: Show | bool = True,
     **settings: Any,
 ) -> Codec:
     """Train a recipe on pictures and write a run directory; returns the trained codec.
 
     `settings` are the fields of Geometry, DataSettings, TrainSettings and AugmentSettings by name, such as size=64,
-    epochs=30 or seed=1.
+    epochs=30 or seed=1. Progress is shown on a terminal and in a notebook, unless `show` is False.
     Raises LatentdialError for bad settings, unreadable data, or a directory that holds a run already.
     """
     odd = sorted(settings.keys() - SETTING_NAMES)
     if odd:
         raise LatentdialError(f"there is no setting {odd[0]!r}: see latentdial train --help")
     config = make_config(recipe, str(data), options or {}, settings)
-    finished = train_run(config, Path(out), existing(resume, overwrite), show or Show())
+    with showing(show) as shown:
+        finished = train_run(config, Path(out), existing(resume, overwrite), shown)
+        if finished.leads and "verdict" in finished.summary:
+            shown.say(str(finished.summary["verdict"]))
     if finished.codec is None:
         raise LatentdialError(f"training was stopped by a signal: go on with resume=True and the run {out}")
     return finished.codec
