@@ -25,7 +25,6 @@ from latentdial.discovery.labelled import (
 from latentdial.discovery.measuring import attribute_reading, explained_shares, measure, ordered, with_side_effects
 from latentdial.errors import LatentdialError
 from latentdial.latent.codec import Codec
-from latentdial.latent.detail import preserve
 from latentdial.latent.direction import Direction, foremost
 from latentdial.latent.editing import Edited, EditSheet, apply_edits, edit
 from latentdial.latent.effect import measure_effect, traversal
@@ -279,16 +278,6 @@ def test_safe_range_ends_where_the_training_codes_end(linear):
 def test_traversal_takes_dimensions_and_directions(linear):
     by_number = traversal(linear, linear.codes[0], 1, np.array([-1.0, 1.0]))
     assert (by_number == traversal(linear, linear.codes[0], direction_of(linear, "1"), np.array([-1.0, 1.0]))).all()
-
-
-def test_detail_is_kept_where_the_edit_left_the_picture_alone():
-    rng = np.random.default_rng(0)
-    source, before = rng.uniform(60, 200, (2, 48, 48, 3))
-    after = before.copy()
-    after[:, 24:] += 40
-    shown = preserve(source, before, after)
-    assert shown[:, :18] == pytest.approx(source[:, :18], abs=1)
-    assert shown[:, 30:] == pytest.approx(np.clip(after[:, 30:], 0, 255), abs=1)
 
 
 def test_sheet_shows_an_edit_without_and_with_the_detail(linear):

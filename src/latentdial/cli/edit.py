@@ -41,7 +41,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--keep", type=str, nargs="+", default=[], help="directions to hold where they are")
     about = "JSON files that Make a direction of the explorer saved"
     checked(parser.add_argument("--direction", type=str, nargs="+", default=[], help=about), check_exists)
-    parser.add_argument("--preserve-detail", action="store_true", help="keep what the codec blurs, away from the edit")
+    parser.add_argument("--preserve-detail", action="store_true", help="carry over what the codec blurs")
     out_option(parser, "PNG: original, reconstruction, a column per edit")
     out_option(parser, "PNG of the picture alone, after all edits together", name="--save")
     about = "folder for many: each picture alone, and changes.csv"

@@ -150,8 +150,8 @@ def edit(codec: Codec, picture: Picture | list[Picture], *texts: str, **how: Unp
     """Apply each text of edits to the picture's code on its own, and all of them together where there are several.
 
     A list, or uint8 (N, H, W, C), gives a list with a sheet for each picture, made together. The directions named in
-    `keep` are held where they are. `preserve_detail` adds to the picture what the codec lost of the source, where the
-    edit left it alone. Unknown names and codes that leave float32 are a LatentdialError.
+    `keep` are held where they are. `preserve_detail` adds to the picture what the codec lost of the source, moved along
+    with the edit (`latent.detail`). Unknown names and codes that leave float32 are a LatentdialError.
     """
     sheets = _edited(codec, codec.pictures(picture), texts, **how)
     several = isinstance(picture, list) or (isinstance(picture, np.ndarray) and picture.ndim > 3)
@@ -174,6 +174,7 @@ def _edited(
     results = [apply_edits(codec, codes, edits, kept) for edits in groups.values()]
     every = np.stack([codes, *(edited for edited, _ in results)])  # (1 + columns, N, D)
     levels = codec.levels(every.reshape(-1, codes.shape[1])).reshape(*every.shape[:2], *sources.shape[1:])
+    shown = [preserve(sources, levels[0], after) if preserve_detail else after for after in levels[1:]]
     outs = _outs(codec, every)
     reads = _reads(codec, levels, [moves for _, moves in results])
     sheets = []
@@ -181,10 +182,9 @@ def _edited(
         before, columns = levels[0, n], []
         for k, (label, (edited, moves)) in enumerate(zip(groups, results, strict=True)):
             after, out = levels[1 + k, n], outs[n][1 + k]
-            decoded = after.round().astype(np.uint8)
-            shown = preserve(source, before, after).round().astype(np.uint8) if preserve_detail else decoded
+            picture, decoded = (made.round().astype(np.uint8) for made in (shown[k][n], after))
             plain, seen = decoded if preserve_detail else None, change(before, after)
-            columns.append(Edited(label, edited[n], shown, seen, moves[n], out, outs[n][0], plain, reads[k][n]))
+            columns.append(Edited(label, edited[n], picture, seen, moves[n], out, outs[n][0], plain, reads[k][n]))
         sheets.append(EditSheet(source, before.round().astype(np.uint8), codes[n], columns))
     return sheets
 

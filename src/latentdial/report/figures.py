@@ -106,7 +106,7 @@ def edit_sheet(sheet: EditSheet, side: int = 176) -> Image.Image:
         cells.append(Cell(column.picture if column.plain is None else column.plain, caption))
         headings.append(column.label)
         if column.plain is not None:
-            cells.append(Cell(column.picture, ["with the detail of the original where the edit left it alone"]))
+            cells.append(Cell(column.picture, ["with the detail of the original, moved along with the edit"]))
             headings.append("detail kept")
     return Sheet([Row(cells)], headings=headings).draw(side)
 
