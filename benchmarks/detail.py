@@ -35,7 +35,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 import latentdial
 import quality
-from latentdial.directions.finding import examples_direction
+from latentdial.discovery.finding import examples_direction
 from latentdial.features import efficientnet_features
 from latentdial.images.avatars import CHOICES, RANGES, draw_all, draw_factors
 from latentdial.latent.codec import Codec
