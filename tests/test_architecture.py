@@ -24,7 +24,7 @@ FLOORS = [
     {"runs"},
     {"training", "discovery", "anomaly", "exporting"},
     {"explorer", "report", "codes", "sklearn"},
-    {"sharing"},
+    {"reproduction", "sharing", "tuning"},
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from latentdial.latent.codec import Codec, wrap
     from latentdial.latent.editing import edit
     from latentdial.latent.effect import dimensions
+    from latentdial.latent.likelihood import likelihood
     from latentdial.latent.paths import analogy, average, interpolate
     from latentdial.latent.sampling import fit_prior, sample
     from latentdial.latent.traversing import traverse
@@ -56,6 +57,7 @@ _HOMES = {
     "import_weights": "latentdial.runs.importing",
     "interpolate": "latentdial.latent.paths",
     "interpolation_grid": "latentdial.report.grids",
+    "likelihood": "latentdial.latent.likelihood",
     "list_runs": "latentdial.runs.listing",
     "load": "latentdial.runs.loading",
     "look": "latentdial.report.look",
@@ -91,6 +93,7 @@ __all__ = [
     "import_weights",
     "interpolate",
     "interpolation_grid",
+    "likelihood",
     "list_runs",
     "load",
     "look",

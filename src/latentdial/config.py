@@ -258,30 +258,30 @@ def from_json(text: str | bytes) -> RunConfig:
             "use the version of latentdial that wrote it"
         )
     try:
-        return _typed(RunConfig, values, "it")
+        return typed(RunConfig, values, "it")
     except ValueError as error:
         raise LatentdialError(f"config.json does not fit this version of latentdial: {error}") from None
 
 
-def _typed(wanted: Any, value: Any, name: str) -> Any:
-    """A value as read from JSON, if it is of the type that a setting has; else a ValueError that says which is not."""
+def typed(wanted: Any, value: Any, name: str) -> Any:
+    """A value as read from JSON, if it is of the type that is wanted; else a ValueError that says which is not."""
     kinds = get_args(wanted) or (wanted,)
     if get_origin(wanted) in (Union, UnionType):
         for kind in kinds:
             with suppress(ValueError):
-                return _typed(kind, value, name)
+                return typed(kind, value, name)
     elif is_dataclass(wanted) and isinstance(value, dict):
         hints = _hints(wanted)  # type: ignore[arg-type]
         odd = sorted(value.keys() - hints.keys())
         if odd:
             raise ValueError(f"there is no setting {odd[0][:40]!r}")
-        return wanted(**{key: _typed(hints[key], one, key) for key, one in value.items()})  # type: ignore[operator]
+        return wanted(**{key: typed(hints[key], one, key) for key, one in value.items()})  # type: ignore[operator]
     elif get_origin(wanted) is Literal and value in kinds:
         return value
     elif get_origin(wanted) is list and isinstance(value, list):
-        return [_typed(kinds[0], one, name) for one in value]
+        return [typed(kinds[0], one, name) for one in value]
     elif get_origin(wanted) is dict and isinstance(value, dict):
-        return {key: _typed(kinds[1], one, key) for key, one in value.items()}
+        return {key: typed(kinds[1], one, key) for key, one in value.items()}
     elif type(value) is wanted or (wanted is float and type(value) is int):
         return value
     raise ValueError(f"{name[:40]} cannot be {str(value)[:40]!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from math import prod
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ class Likelihood(Protocol):
     """p(x|z): reads the decoder's output as a picture, and says how likely a real picture is under it."""
 
     range: Range
+    kind: Literal["density", "levels", "binary"]
     draws: Mapping[str, Shape]
 
     def target(self, x: Tensor, noise: Mapping[str, Tensor]) -> Tensor: ...

@@ -33,6 +33,8 @@ GROUPS = {
         "evaluate": "measure reconstruction, samples, likelihood and codes, beside PCA",
         "anomalies": "score which pictures do not belong, with a threshold from normal ones",
         "fit-prior": "fit densities to the codes of a run, so that it can be sampled",
+        "tune": "search the settings of a recipe for your pictures",
+        "reproduce": "make a paper's table or figure again, measured beside published",
     },
     "runs and files": {
         "recipes": "list what can be trained, with its paper",

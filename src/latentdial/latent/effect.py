@@ -11,10 +11,11 @@ import numpy as np
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction, Effect
 from latentdial.latent.naming import axis_direction, canonical_directions, code_shape, raw_directions
+from latentdial.measure.codes import ACTIVE_VARIANCE
+from latentdial.measure.codes import active_units as count_active
 from latentdial.progress import Steps, quiet
 from latentdial.texts import Brief
 
-ACTIVE_VARIANCE = 0.01  # of the posterior mean over the data (arXiv 1509.00519, section 5.2)
 CODES = 24  # real codes that every effect is averaged over, wherever it is shown
 CURVE = (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0)  # sd
 NORMAL_95 = 1.96
@@ -83,7 +84,7 @@ def _known(codec: Codec, raw: bool, index: int) -> dict[str, Any]:
 
 def active_units(codec: Codec) -> int:
     """How many raw dimensions vary over the data (arXiv 1509.00519, section 5.2)."""
-    return int((codec.moments[1] ** 2 > ACTIVE_VARIANCE).sum())
+    return count_active(codec.codes)
 
 
 def effects(codec: Codec, directions: Sequence[Direction], progress: Steps = quiet) -> list[float]:

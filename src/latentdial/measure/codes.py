@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+ACTIVE_VARIANCE = 0.01  # of the posterior mean over the data (arXiv 1509.00519, section 5.2)
 FEW = 4  # pictures of a label, below which it is left out of a probe
 
 
@@ -16,6 +17,15 @@ class Probe:
 
     accuracy: float
     chance: float
+
+
+def active_units(codes: np.ndarray) -> int:
+    """How many dimensions of posterior means (N, D) vary over the data (arXiv 1509.00519, section 5.2).
+
+    >>> active_units(np.array([[0.0, 0.05], [1.0, 0.0]]))
+    1
+    """
+    return int((codes.var(0) > ACTIVE_VARIANCE).sum())
 
 
 def keep_principal(codes: np.ndarray, training: np.ndarray, counts: Sequence[int]) -> list[np.ndarray]:

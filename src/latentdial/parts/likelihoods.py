@@ -2,7 +2,8 @@
 
 Each has a `range` of its pictures, `mean` from the decoder's output to the mean picture, and `log_prob` in nats, summed
 over pixels: decoder outputs (K, B, C, H, W) and pictures (B, C, H, W) give (K, B). For a linear start,
-`invert` gives an output whose mean is near a picture. `target` gives the pictures that it speaks of, from those at rest
+`invert` gives an output whose mean is near a picture. `kind` says what it is of: a density of values,
+a probability of "levels", or of "binary" pixels. `target` gives the pictures that it speaks of, from those at rest
 and the noise that it `draws`; without noise, what they are in the mean.
 """
 
@@ -18,6 +19,7 @@ from torch.nn import functional as F
 
 from latentdial.types import ImageShape, Shape
 
+Kind = Literal["density", "levels", "binary"]
 Binarise = Literal["none", "threshold", "sampled"]
 PIXELS = "pixels"  # the noise by which grey pixels become black or white
 LOG_SIGMA_FLOOR = log(1 / 255)
@@ -34,6 +36,7 @@ class Gaussian(nn.Module):
     """
 
     range = (-1.0, 1.0)
+    kind: Kind = "density"
     draws: Mapping[str, Shape] = {}
 
     def __init__(self, sigma: float | None = None, squash: bool = True):
@@ -77,6 +80,7 @@ class Bernoulli(nn.Module):
     """
 
     range = (0.0, 1.0)
+    kind: Kind = "binary"
 
     def __init__(self, binarise: Binarise = "none", image: ImageShape | None = None):
         super().__init__()

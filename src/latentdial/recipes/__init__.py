@@ -12,6 +12,7 @@ from latentdial.recipes.registry import (
     Recipe,
     build,
     builder_of,
+    hints_of,
     names,
     options_of,
     parse_options,
@@ -21,4 +22,4 @@ from latentdial.recipes.registry import (
 for _file in iter_modules(__path__):
     import_module(f"{__name__}.{_file.name}")
 
-__all__ = ["RECIPES", "Recipe", "build", "builder_of", "names", "options_of", "parse_options", "recipe"]
+__all__ = ["RECIPES", "Recipe", "build", "builder_of", "hints_of", "names", "options_of", "parse_options", "recipe"]

@@ -86,6 +86,11 @@ def options_of(name: str) -> dict[str, Any]:
     return own | {name: default for name, default in COMMON.items() if name not in own}
 
 
+def hints_of(name: str) -> dict[str, Any]:
+    """The types of a recipe's options, by name."""
+    return _hints(builder_of(name))
+
+
 def build(settings: ModelSettings, image: ImageShape) -> Recipe:
     """Make the recipe for pictures (C, H, W), its options checked before anything is allocated."""
     builder, defaults = builder_of(settings.recipe), options_of(settings.recipe)

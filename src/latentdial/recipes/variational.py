@@ -35,11 +35,14 @@ def conv_vae(
     shortcut: bool = True,
     beta: float = 1.0,
     free_bits: float = 0.0,
+    sigma: float = 0.0,
 ) -> Recipe:
-    """Convolutional VAE with a learned sigma (arXiv 1312.6114, eq. 3; sigma: arXiv 2006.13202)."""
+    """Convolutional VAE, its sigma given or learned (0) (arXiv 1312.6114, eq. 3; sigma: arXiv 2006.13202)."""
     code, prior = Gaussian(latent), StandardNormal(latent)
     net = conv(image, code.features, latent, channels, shortcut)
-    return Recipe(Autoencoder(net, code, GaussianLikelihood(), prior), [nll(), kl(beta, free_bits)], lr=1e-3)
+    return Recipe(
+        Autoencoder(net, code, GaussianLikelihood(sigma or None), prior), [nll(), kl(beta, free_bits)], lr=1e-3
+    )
 
 
 @recipe
@@ -65,6 +68,7 @@ def binary_vae(
     beta: float = 1.0,
     free_bits: float = 0.0,
     binarise: Binarise = "none",
+    k: int = 1,
 ) -> Recipe:
     """Fully connected VAE for black and white pictures, Bernoulli likelihood (arXiv 1312.6114, section 5)."""
-    return Recipe(binary(image, latent, widths, binarise), [nll(), kl(beta, free_bits)])
+    return Recipe(binary(image, latent, widths, binarise), [nll(), kl(beta, free_bits)], samples=k)

@@ -16,6 +16,7 @@ from latentdial.images import ImageSet, open_for, open_parts, spread
 from latentdial.latent.codec import Codec, Picture
 from latentdial.latent.editing import edit
 from latentdial.latent.effect import dimensions
+from latentdial.latent.likelihood import likelihood
 from latentdial.latent.sampling import fit_of
 from latentdial.measure.cost import milliseconds
 from latentdial.measure.generation import kernel_distances
@@ -24,7 +25,6 @@ from latentdial.outputs import REPORT, check_file
 from latentdial.progress import Show, showing
 from latentdial.report.attributes import one_at_a_time
 from latentdial.report.comparison import Comparison, Measured, Sampled
-from latentdial.report.densities import densities
 from latentdial.report.odd import Oddest, has_detector, oddest
 from latentdial.report.page import write_report
 from latentdial.report.pca_codec import PcaCodec, fit_pca
@@ -219,12 +219,20 @@ def _with_likelihoods(runs: list[Measured], test: np.ndarray, pca: PcaCodec | No
     some, found = test[:LIKELY], list[Measured]()
     for run in runs:
         if run.kind == "PCA":
-            likely = None if pca is None else pca.log_likelihood(some)
+            likely = None if pca is None else pca.likelihood(some).log_px
         else:
-            both = densities(run.codec, some, DRAWN, seed=0)
-            likely = None if both is None else both[1]
+            likely = _nats(run.codec, some)
         found.append(replace(run, bits=None if likely is None else _bits(likely, test[0].size)))
     return found
+
+
+def _nats(codec: Codec, pictures: np.ndarray) -> np.ndarray | None:
+    """log p (N,) of pictures' levels in nats; None for a model that gives none, such as an AE or one of binary pixels."""
+    try:
+        found = likelihood(codec, pictures, DRAWN)
+    except LatentdialError:
+        return None
+    return None if found.kind == "binary" else found.log_px
 
 
 def _bits(nats: np.ndarray, values: int) -> np.ndarray:

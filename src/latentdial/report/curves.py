@@ -43,10 +43,7 @@ def loss_curves(records: list[dict[str, Any]], name: str) -> str:
             axes.grid(alpha=0.15, color="#020202")
             axes.patch.set_alpha(0)
         axes.legend(frameon=False)
-        figure.patch.set_alpha(0)
-        file = io.StringIO()
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    return _inline(file.getvalue(), f"Loss curves of {name}")
+        return inline(figure, f"Loss curves of {name}")
 
 
 def logged_terms(records: list[dict[str, Any]]) -> list[str]:
@@ -71,7 +68,12 @@ def _limits(records: list[dict[str, Any]], term: str) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _inline(svg: str, label: str) -> str:
+def inline(figure: Any, label: str) -> str:
+    """A matplotlib figure in the placeholder colours as SVG for a page, whose own colours it takes."""
+    figure.patch.set_alpha(0)
+    file = io.StringIO()
+    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    svg = file.getvalue()
     svg = svg[svg.index("<svg") :]
     for placeholder, colour in COLOURS.items():
         svg = svg.replace(placeholder, colour)

@@ -14,13 +14,12 @@ from latentdial.features import FeatureNet, efficientnet_features, has_efficient
 from latentdial.images import ImageSet, open_for, open_parts
 from latentdial.images.cache import cache_folder
 from latentdial.latent.codec import Codec
+from latentdial.latent.likelihood import Likelihood, likelihood
 from latentdial.latent.sampling import fit_of
 from latentdial.measure.codes import displacement, keep_principal, linear_probe
 from latentdial.measure.generation import coverage, frechet, kid, memory, nearest
-from latentdial.measure.likelihood import bits_per_dim
 from latentdial.measure.reconstruction import reconstruction
 from latentdial.progress import Show, showing
-from latentdial.report.densities import densities
 from latentdial.report.evaluation import PCA, REAL, Evaluation, Row
 from latentdial.report.pca_codec import PcaCodec, fit_pca
 from latentdial.runs.loading import load
@@ -238,22 +237,40 @@ def _labels(material: Material) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def _likelihood(material: Material, samples: int, seed: int) -> list[Row]:
-    """Of pictures whose every level of 255 has width one; a bound by importance sampling, exact for PCA."""
+    """What the model makes of pictures, by importance sampling; exact for probabilistic PCA."""
     test = material.test.pixels[:LIKELIHOOD_PICTURES]
-    values = int(np.prod(test.shape[1:]))
-    found: dict[str, dict[str, float | None]] = {"elbo": {}, "nll": {}, "bits": {}}
-    pca = float(material.pca.log_likelihood(test).mean())
-    own = densities(material.codec, test, samples, seed)
-    if own is None:
+    try:
+        found = likelihood(material.codec, test, samples, seed)
+    except LatentdialError:
         return []
-    elbo, bound = (float(each.mean()) for each in own)
-    found["elbo"] = {material.codec.name: elbo}
-    found["nll"] = {material.codec.name: -bound, PCA: -pca}
-    found["bits"] = {name: bits_per_dim(-nll, values) for name, nll in found["nll"].items() if nll is not None}
+    if found.unlikely:
+        material.notes.append(f"No likelihood: {found.unlikely}.")
+    both = {material.codec.name: found}
+    if found.kind != "binary":
+        both[PCA] = material.pca.likelihood(test, seed)
+
+    def row(key: str, title: str, value: Callable[[Likelihood], float | None], style: str, better: int = 0) -> Row:
+        return Row(key, title, {name: value(one) for name, one in both.items()}, style, better)
+
+    drawn = f"{samples} codes a picture{'; PCA: exact' if PCA in both else ''}"
+    of_pictures = [
+        row("nll", f"negative log likelihood, nats ({drawn})", lambda one: one.nll, "{:.2f}", -1),
+        row("nll_error", "its standard error over pictures", lambda one: one.error, "{:.2f}"),
+        row("bits_per_dim", "the same, bits a value", lambda one: one.bits_per_dim, "{:.3f}", -1),
+        row("elbo", "ELBO, nats", lambda one: float(one.elbo.mean()), "{:.2f}"),
+        row("distortion", "distortion: -log p(x|z), nats", lambda one: float(one.distortion.mean()), "{:.2f}"),
+    ]
     return [
-        Row("elbo", "ELBO, nats of a picture in levels", found["elbo"], "{:.0f}", 1),
-        Row("nll", f"negative log likelihood, nats ({samples} codes each; PCA: exact)", found["nll"], "{:.0f}", -1),
-        Row("bits_per_dim", "the same, bits a value", found["bits"], "{:.3f}", -1),
+        *([] if found.unlikely else of_pictures),
+        row("rate", "rate: KL of a code from the prior, nats", lambda one: float(one.rate.mean()), "{:.2f}"),
+        row(
+            "information_least",
+            "what a code tells of its picture, at least, nats",
+            lambda one: one.informed[0],
+            "{:.2f}",
+        ),
+        row("information_most", "the same, at most", lambda one: one.informed[1], "{:.2f}"),
+        row("active_units", f"active dimensions, of {found.latent}", lambda one: one.active, "{:.0f}"),
     ]
 
 

@@ -79,7 +79,7 @@ def _train_run(config: RunConfig, out: Path, existing: Existing, show: Show, at_
     show = show if world.leads else Show()
     with ExitStack() as stack:
         stack.callback(world.leave)
-        config = _settled(config, show)  # a bad option is said before any picture is decoded
+        config = settled(config, show)  # a bad option is said before any picture is decoded
         resuming = check_folder(out, config, existing)
         if resuming and nothing_left(out, config):
             if world.leads:
@@ -123,7 +123,7 @@ def _with_batch(config: RunConfig, out: Path, resuming: bool, material: Material
     return replace(config, train=replace(config.train, batch=batch))
 
 
-def _settled(config: RunConfig, show: Show) -> RunConfig:
+def settled(config: RunConfig, show: Show) -> RunConfig:
     """What was left open becomes what the pictures and the recipe say, so that the run tells it."""
     if config.geometry.colour == "keep":
         config = replace(config, geometry=open_images(config.data, config.geometry, show.advance).geometry)

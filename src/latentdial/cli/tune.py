@@ -1,0 +1,68 @@
+"""`latentdial tune`: search the settings of a recipe for a set of pictures."""
+
+from __future__ import annotations
+
+from jsonargparse import ArgumentParser, Namespace
+
+from latentdial.cli.shared import (
+    DATA,
+    INTERRUPTED,
+    cache_option,
+    json_option,
+    print_json,
+    print_table,
+    recipe_options,
+    say,
+)
+from latentdial.config import DataSettings, Geometry, TrainSettings, make_config
+
+SEARCHED = {"lr", "batch", "weight_decay", "patience", "time_budget", "track", "shard", "checkpoint", "keep_checkpoint"}
+
+
+def add_options(parser: ArgumentParser) -> None:
+    parser.add_argument("recipe", type=str, help="what to train: see latentdial recipes")
+    parser.add_argument("data", type=str, help=DATA)
+    parser.add_argument("--out", type=str, required=True, help="directory of the search; the best run is in it")
+    parser.add_argument("--trials", type=int, default=20, help="how many settings are tried in all")
+    parser.add_argument(
+        "--search", type=str, nargs="+", default=None, help="only these settings, such as lr beta latent; default: most"
+    )
+    parser.add_argument(
+        "--by", type=str, default="bound", help="validation term that is made small; bound: nll and KL, unweighted"
+    )
+    recipe_options(parser)
+    parser.add_class_arguments(Geometry)
+    parser.add_class_arguments(DataSettings, skip={"source"})
+    parser.add_class_arguments(TrainSettings, skip=SEARCHED)
+    cache_option(parser)
+    parser.add_argument("--resume", action="store_true", help="go on with the search in --out where there is one")
+    json_option(parser)
+
+
+def run(options: Namespace) -> int:
+    from latentdial.progress import show_progress
+    from latentdial.recipes import options_of, parse_options
+    from latentdial.tuning.searching import tune
+
+    options_of(options.recipe)
+    config = make_config(options.recipe, options.data, parse_options(options.set, options.latent), vars(options))
+    with show_progress() as show:
+        found = tune(
+            config,
+            options.out,
+            trials=options.trials,
+            search=options.search,
+            by=options.by,
+            resume=options.resume,
+            show=show,
+        )
+    if options.json:
+        print_json(found.as_dict())
+    elif found.trials:
+        print_table("", *found.table())
+    if found.best is None:
+        say(f"stopped after {len(found.trials)} trials: go on with the same command and --resume")
+        return INTERRUPTED
+    if not options.json:
+        say(f"the best is trained in {found.folder / 'best'}. Next: latentdial report {found.folder / 'best'}")
+    return 0

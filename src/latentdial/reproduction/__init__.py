@@ -1,0 +1,1 @@
+"""Papers' tables and figures made again: protocols as data, and what runs them."""

@@ -1,0 +1,1 @@
+"""Search of a recipe's settings for a set of pictures."""
