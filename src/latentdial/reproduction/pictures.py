@@ -44,9 +44,10 @@ def _write(path: Path, training: ImageSet, test: ImageSet, most: int | None) -> 
     first = len(training) - apart
     kept = np.r_[0 : min(first, most or first), first : first + min(apart, most or apart)]
     parts = ["train"] * min(first, most or first) + ["validation"] * min(apart, most or apart) + ["test"] * len(test)
-    arrays = {"images": np.concatenate([training.pixels[kept], test.pixels[:]]), "split": np.array(parts)}
-    if training.labels is not None and test.labels is not None:
-        arrays["label"] = np.concatenate([training.labels[kept], test.labels])
+    images, split = np.concatenate([training.pixels[kept], test.pixels[:]]), np.array(parts)
     path.parent.mkdir(parents=True, exist_ok=True)
     with storage.writing(path) as file:
-        np.savez(file, **arrays)
+        if training.labels is None or test.labels is None:
+            np.savez(file, images=images, split=split)
+        else:
+            np.savez(file, images=images, split=split, label=np.concatenate([training.labels[kept], test.labels]))
