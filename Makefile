@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test check clean tables web web-check
+.PHONY: demo test check mutate clean tables web web-check
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -34,6 +34,11 @@ check: .venv/ready
 # docs/benchmarks.md from benchmarks/results/*.json.
 tables:
 	$(BIN)/python docs/tables.py
+
+# What share of small faults the tests notice; some core-seconds a fault, an hour for all.
+mutate: .venv/ready
+	$(BIN)/pip install -q -c constraints.txt -e '.[mutate]'
+	$(BIN)/python benchmarks/mutate.py
 
 # The explorer's front end: its built files are committed, so only its authors need Node.
 web/node_modules/ready: web/package-lock.json
