@@ -1,7 +1,7 @@
 """What share of small faults the tests notice: mutants of single modules, each tried on the tests that concern it.
 
-Faults are those of cosmic-ray: an operator, a comparison, a number or a word exchanged. One is drawn for each of --count
-places of a module by a stated seed, those in annotations left out; a copy of the source with the fault is tested in a
+Faults are those of cosmic-ray: an operator, a comparison, a number or a word exchanged. One is drawn for each of some
+places (--count) by a stated seed, those in annotations left out; a copy of the source with the fault is tested in a
 forked process, which has the libraries loaded already, until the first test fails. Survivors are listed: each is a test
 that is missing, dead code, or a fault that changes nothing. Needs `pip install 'latentdial[dev,mutate]'`.
 
