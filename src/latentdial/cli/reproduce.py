@@ -6,7 +6,17 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import cache_option, json_option, print_json, print_table, say, say_written
+from latentdial import outputs
+from latentdial.cli.shared import (
+    cache_option,
+    check_source,
+    checked,
+    json_option,
+    print_json,
+    print_table,
+    say,
+    say_written,
+)
 
 NAMES = "which: aevb, iwae, rae, sigma-vae, vae-mnist or vq-vae; without one, all are listed"
 
@@ -19,13 +29,10 @@ def add_options(parser: ArgumentParser) -> None:
         default="15m",
         help="how long is trained: 15m and 1h of one core, full as in the paper; tiny only checks that all runs",
     )
-    parser.add_argument(
-        "--data",
-        type=str | None,
-        default=None,
-        help="a folder with MNIST's four IDX files, or any set of pictures; default: avatars stand in",
-    )
-    parser.add_argument("--out", type=str | None, default=None, help="directory; default: reproductions/NAME-BUDGET")
+    about = "a folder with MNIST's four IDX files, or any set of pictures; default: avatars stand in"
+    checked(parser.add_argument("--data", type=str | None, default=None, help=about), check_source)
+    about = "directory; default: reproductions/NAME-BUDGET"
+    checked(parser.add_argument("--out", type=str | None, default=None, help=about), outputs.check_folder)
     parser.add_argument("--rows", type=str, nargs="+", default=None, help="only these rows of the table, by name")
     cache_option(parser)
     json_option(parser)

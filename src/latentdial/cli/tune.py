@@ -8,7 +8,11 @@ from latentdial.cli.shared import (
     DATA,
     INTERRUPTED,
     cache_option,
+    check_source,
+    checked,
     json_option,
+    number_option,
+    out_folder,
     print_json,
     print_table,
     recipe_options,
@@ -21,9 +25,9 @@ SEARCHED = {"lr", "batch", "weight_decay", "patience", "time_budget", "track", "
 
 def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("recipe", type=str, help="what to train: see latentdial recipes")
-    parser.add_argument("data", type=str, help=DATA)
-    parser.add_argument("--out", type=str, required=True, help="directory of the search; the best run is in it")
-    parser.add_argument("--trials", type=int, default=20, help="how many settings are tried in all")
+    checked(parser.add_argument("data", type=str, help=DATA), check_source)
+    out_folder(parser, "directory of the search; the best run is in it")
+    number_option(parser, "--trials", 20, 1, 10_000, "how many settings are tried in all")
     parser.add_argument(
         "--search", type=str, nargs="+", default=None, help="only these settings, such as lr beta latent; default: most"
     )

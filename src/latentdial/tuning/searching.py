@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from latentdial import storage
 from latentdial.config import ModelSettings, RunConfig
-from latentdial.errors import LatentdialError
+from latentdial.errors import LatentdialError, needs
 from latentdial.images import Parts, open_parts
 from latentdial.latent.codec import Codec
 from latentdial.machine.precision import choose_device
@@ -102,7 +102,8 @@ def tune(
     """
     show, out = show or Show(), Path(out)
     if trials < 1:
-        raise LatentdialError("--trials must be at least 1")
+        raise LatentdialError("a search needs at least one trial: use trials=20")
+    _optuna()
     axes = space_of(config.model.recipe, config.model.options, search)
     done = _begin(
         out, {"config": json.loads(config.to_json()), "by": by, "axes": [asdict(axis) for axis in axes]}, resume
@@ -210,10 +211,8 @@ def _study(seed: int, number: int, axes: list[Axis], before: list[Trial]) -> Any
 
 
 def _optuna() -> Any:
-    try:
+    with needs("tune", "the search of settings"):
         import optuna
-    except ImportError:
-        raise LatentdialError("tuning needs Optuna: pip install 'latentdial[tune]'") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 
