@@ -121,9 +121,11 @@ def test_samples_are_measured_for_every_prior(mnist, tmp_path):
     found = reproduce("rae", tmp_path / "out", budget="tiny", data=str(mnist), rows=["VAE"])
     figures = found.rows["VAE"]
     assert {"frechet, samples: model", "frechet, PCA's reconstructions", "mse, reconstructions"} <= figures.keys()
-    head, (row,) = found.table()
+    assert found.table()[1][0][0] == "VAE"
+    words = reproduce("vq-vae", tmp_path / "words", budget="tiny", rows=["FSQ, 1,000 words"])
+    assert 1 <= words.rows["FSQ, 1,000 words"]["perplexity"] <= words.rows["FSQ, 1,000 words"]["words"] <= 1000
+    head, (row,) = words.table()
     assert len(head) == len(row)
-    assert row[0] == "VAE"
 
 
 @pytest.mark.parametrize(

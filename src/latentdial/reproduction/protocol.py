@@ -75,7 +75,7 @@ class Protocol:
     title: str
     about: str
     data: str  # what the paper trained on
-    measures: list[Literal["likelihood", "samples"]]
+    measures: list[Literal["likelihood", "reconstruction", "samples"]]
     figures: list[str]  # shown, in order
     train: Settings
     budgets: dict[str, Budget]

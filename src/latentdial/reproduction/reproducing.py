@@ -17,6 +17,7 @@ from latentdial.errors import LatentdialError
 from latentdial.images import open_parts
 from latentdial.latent.codec import Codec
 from latentdial.latent.likelihood import likelihood
+from latentdial.measure.reconstruction import reconstruction
 from latentdial.progress import Show
 from latentdial.report.evaluate import evaluate
 from latentdial.report.evaluation import PCA
@@ -29,6 +30,7 @@ from latentdial.training.start import train_run
 RECORD, SPENT = "reproduction.json", "spent.json"
 STEPS = 16  # pictures along each side of a manifold
 PLAIN = "avatars"
+PLACE = {"split", "step", "epoch"}  # of a record
 
 Figures = dict[str, float]
 
@@ -237,6 +239,8 @@ def _measured(protocol: Protocol, budget: Budget, codec: Codec, folder: Path, sh
     found: Figures = {}
     if "likelihood" in protocol.measures:
         found |= _likelihood(budget, codec, show)
+    if "reconstruction" in protocol.measures:
+        found |= _reconstruction(budget, codec, folder, show)
     if "samples" in protocol.measures:
         table = evaluate(folder, n=budget.test, samples=budget.samples, features="auto", show=show).as_dict()["figures"]
         for key, values in table.items():
@@ -260,6 +264,16 @@ def _likelihood(budget: Budget, codec: Codec, show: Show) -> Figures:
         "codes a picture": float(found.samples),
         "test pictures": float(len(test)),
     }
+
+
+def _reconstruction(budget: Budget, codec: Codec, folder: Path, show: Show) -> Figures:
+    """The error of test pictures, and the validation terms of the weights that are published."""
+    assert codec.config is not None  # noqa: S101 - it was trained just now
+    test = open_parts(codec.config, show.advance).test.pixels[: budget.test]
+    step = (read_summary(folder) or {}).get("published_step")
+    records = [one for one in read_metrics(folder) if one["split"] == "validation" and one["step"] == step]
+    terms = {name: float(value) for one in records for name, value in one.items() if name not in PLACE}
+    return {"mse": reconstruction(test, codec.reconstruct(test)).mse, "test pictures": float(len(test)), **terms}
 
 
 def _ordered(order: Order, figures: Mapping[str, Figures]) -> Ordered:
