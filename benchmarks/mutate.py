@@ -24,6 +24,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from itertools import count as count_up
 from itertools import takewhile, zip_longest
 from pathlib import Path
@@ -122,7 +123,7 @@ def where(text: str, changed: str) -> tuple[int, str, str]:
     return 0, "", ""
 
 
-def noticed(copy: Path, module: str, changed: str, tests: list[str]) -> bool:
+def noticed(copy: Path, module: str, changed: str, tests: list[str], quiet: bool = True) -> bool:
     """Whether a test fails, or does not end, with a module changed in a copy of the source."""
     path = copy / "latentdial" / module
     original = path.read_text()
@@ -130,21 +131,22 @@ def noticed(copy: Path, module: str, changed: str, tests: list[str]) -> bool:
     try:
         child = os.fork()
         if not child:
-            os._exit(_tested(copy, tests))
+            os._exit(_tested(copy, tests, quiet))
         _, status = os.waitpid(child, 0)
         return status != 0
     finally:
         path.write_text(original)
 
 
-def _tested(copy: Path, tests: list[str]) -> int:
+def _tested(copy: Path, tests: list[str], quiet: bool) -> int:
     """In the forked process: run the tests; 0 where all pass."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_CPU, (LIMIT, LIMIT))
     signal.signal(signal.SIGXCPU, lambda *_: os._exit(9))
-    quiet = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(quiet, 1), os.dup2(quiet, 2)
+    if quiet:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1), os.dup2(nowhere, 2)
     sys.path.insert(0, str(copy))
     try:
         import pytest
@@ -154,6 +156,8 @@ def _tested(copy: Path, tests: list[str]) -> int:
         assert Path(latentdial.__file__).is_relative_to(copy)
         return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests]))
     except BaseException:  # whatever the fault makes of an import
+        if not quiet:
+            traceback.print_exc()
         return 1
 
 
@@ -185,7 +189,7 @@ def tried(copy: Path, module: str, options: argparse.Namespace) -> None:
         print(f"{module}: {len(drawn)} places")
         return
     begin, survivors = time.time(), []
-    if noticed(copy, module, text, MODULES[module]):
+    if noticed(copy, module, text, MODULES[module], quiet=False):
         raise SystemExit(f"{module}: its tests fail without a fault")
     for line, changed in drawn:
         if not noticed(copy, module, changed, MODULES[module]):
