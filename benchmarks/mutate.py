@@ -38,8 +38,6 @@ WARM = [
     "numpy",
     "scipy.stats",
     "sklearn.mixture",
-    "hypothesis",
-    "pytest",
     "PIL.Image",
     "jsonargparse",
 ]
@@ -131,7 +129,9 @@ def noticed(copy: Path, module: str, changed: str, tests: list[str], quiet: bool
     try:
         child = os.fork()
         if not child:
-            os._exit(_tested(copy, tests, quiet))
+            status = _tested(copy, tests, quiet)
+            sys.stdout.flush(), sys.stderr.flush()
+            os._exit(status)
         _, status = os.waitpid(child, 0)
         return status != 0
     finally:

@@ -109,4 +109,4 @@ def test_the_command(discs_file, tmp_path, capsys):
     assert main([*arguments, "--resume"]) == 1
     assert "damaged" in capsys.readouterr().err
     assert main(["tune", "fcn-ae", str(discs_file), "--out", str(tmp_path / "new"), "--by", "los", *arguments[5:]]) == 1
-    assert "--by takes" in capsys.readouterr().err or "did you mean" in capsys.readouterr().err
+    assert "did you mean loss?" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -24,18 +25,20 @@ def source(data: str | None, most: int | None, geometry: Geometry, out: Path, sh
     folder = Path(data)
     if not folder.is_dir() or not any(folder.glob("*-images*")):
         return DataSettings(data, limit=most)
-    path = out / ("data.npz" if most is None else f"data-{most}.npz")
+    files = [_file(folder, pattern) for pattern in PARTS.values()]
+    stamps = [(file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    path = out / f"data-{hashlib.blake2b(repr((stamps, most)).encode(), digest_size=4).hexdigest()}.npz"
     if not path.exists():
-        training, test = (_part(folder, pattern, geometry, show) for pattern in PARTS.values())
+        training, test = (open_images(DataSettings(str(file)), geometry, show.advance) for file in files)
         _write(path, training, test, most)
     return DataSettings(str(path))
 
 
-def _part(folder: Path, pattern: str, geometry: Geometry, show: Show) -> ImageSet:
+def _file(folder: Path, pattern: str) -> Path:
     found = sorted(folder.glob(pattern))
     if not found:
         raise LatentdialError(f"{folder} holds no {pattern}: {MISSING}")
-    return open_images(DataSettings(str(found[0])), geometry, show.advance)
+    return found[0]
 
 
 def _write(path: Path, training: ImageSet, test: ImageSet, most: int | None) -> None:

@@ -40,6 +40,7 @@ class Budget:
     rows: list[str] | None = None  # that are trained; all where none are named
     test: int = 10_000  # pictures that are measured on at most
     samples: int = 64  # codes a picture for likelihoods
+    features: Literal["auto", "pixels-pca"] = "auto"  # in which samples are compared
     cannot: str = ""
 
 

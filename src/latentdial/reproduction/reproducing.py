@@ -242,7 +242,9 @@ def _measured(protocol: Protocol, budget: Budget, codec: Codec, folder: Path, sh
     if "reconstruction" in protocol.measures:
         found |= _reconstruction(budget, codec, folder, show)
     if "samples" in protocol.measures:
-        table = evaluate(folder, n=budget.test, samples=budget.samples, features="auto", show=show).as_dict()["figures"]
+        table = evaluate(folder, n=budget.test, samples=budget.samples, features=budget.features, show=show).as_dict()[
+            "figures"
+        ]
         for key, values in table.items():
             names = {codec.name: "reconstructions", PCA: "PCA's reconstructions", "real pictures": "real pictures"}
             found |= {f"{key}, {names.get(name, name)}": value for name, value in values.items()}

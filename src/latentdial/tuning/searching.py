@@ -19,6 +19,7 @@ from latentdial.latent.codec import Codec
 from latentdial.machine.precision import choose_device
 from latentdial.machine.world import World
 from latentdial.progress import Show, quiet
+from latentdial.runs.loading import read_config
 from latentdial.texts import suggestion
 from latentdial.training.loop import Record, WentBad
 from latentdial.training.material import gather_material
@@ -122,8 +123,21 @@ def tune(
     best = found.ranked[0]
     if best.state != "complete":
         raise LatentdialError(f"no trial ended well ({best.reason}): search fewer settings, or lower learning rates")
-    finished = train_run(_applied(config, axes, best.chosen), out / BEST, "resume", show)
+    wanted = _applied(config, axes, best.chosen)
+    finished = train_run(wanted, out / BEST, "resume" if _trained(out / BEST, wanted) else "replace", show)
     return replace(found, best=finished.codec)
+
+
+def _trained(folder: Path, wanted: RunConfig) -> bool:
+    """Whether a run is there that has the settings of the best trial, and not those of one that was the best before."""
+    if not folder.is_dir():
+        return False
+    saved = read_config(folder)
+    return saved.model == wanted.model and all(
+        getattr(saved.train, name) == getattr(wanted.train, name)
+        for name in TRAINING
+        if name != "lr" or wanted.train.lr
+    )
 
 
 def _begin(out: Path, record: dict[str, Any], resume: bool) -> list[Trial]:
