@@ -124,7 +124,7 @@ def _compared(
         _pca_errors(measured, test, pca),
         0 if material.training is None else len(material.training),
         one_at_a_time(codecs, test),
-        None if pca is None else _bits(pca.log_likelihood(test[:LIKELY]), test[0].size),
+        None if pca is None else _bits(pca.likelihood(test[:LIKELY]).log_px, test[0].size),
         _oddest(measured, material, show),
     )
 
@@ -218,16 +218,15 @@ def _with_likelihoods(runs: list[Measured], test: np.ndarray, pca: PcaCodec | No
     """Runs with the likelihood of the first test pictures, where they give one; that of PCA is exact."""
     some, found = test[:LIKELY], list[Measured]()
     for run in runs:
-        if run.kind == "PCA":
-            likely = None if pca is None else pca.likelihood(some).log_px
-        else:
-            likely = _nats(run.codec, some)
+        likely = _nats(run.codec, some)
+        if run.kind == "PCA" and pca is not None:
+            likely = pca.likelihood(some).log_px
         found.append(replace(run, bits=None if likely is None else _bits(likely, test[0].size)))
     return found
 
 
 def _nats(codec: Codec, pictures: np.ndarray) -> np.ndarray | None:
-    """log p (N,) of pictures' levels in nats; None for a model that gives none, such as an AE or one of binary pixels."""
+    """log p (N,) of pictures' levels in nats; None for a model that gives none: an AE, or one of binary pixels."""
     try:
         found = likelihood(codec, pictures, DRAWN)
     except LatentdialError:
