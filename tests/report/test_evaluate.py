@@ -104,7 +104,7 @@ def test_the_forms(run, discs_file, found, tmp_path, capsys):
     [
         (["--features", "inception"], "no features 'inception'"),
         (["--out", "figures.pdf"], "ending in .html"),
-        (["-n", "1"], "at least two"),
+        (["-n", "1"], "from 2 to"),
         (["nowhere"], "nowhere"),
     ],
 )
