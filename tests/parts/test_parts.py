@@ -16,6 +16,7 @@ from latentdial.layers import ChannelsLast, Network
 from latentdial.parts import schedules
 from latentdial.parts.bottlenecks import Deterministic
 from latentdial.parts.bottlenecks import Gaussian as GaussianBottleneck
+from latentdial.parts.bounds import importance
 from latentdial.parts.likelihoods import PIXELS, Bernoulli, Gaussian
 from latentdial.parts.networks import conv
 from latentdial.parts.objectives import kl, nll, total
@@ -265,3 +266,21 @@ def test_space_to_channel_holds_every_square_and_comes_back():
 def test_the_width_of_a_residual_net_is_the_one_that_was_asked_for():
     wide, narrow = (residual((3, 32, 32), 6, 6, width=width, blocks=[1, 1]).encoder.net for width in (16, 8))
     assert [net[2].out_channels for net in (wide, narrow)] == [16, 8]
+
+
+def test_schedules_stay_as_they_are_behind_the_end():
+    assert schedules.cosine()(1.5) == pytest.approx(0, abs=1e-12)
+    assert schedules.linear(0.5)(1.5) == 1
+    assert schedules.cyclic(0.5, 4)(1.0) == 1
+
+
+def test_a_sample_that_weighs_nothing_gives_no_gradient_and_no_nan():
+    mean = torch.zeros(1, 2, requires_grad=True)
+    posterior = Diagonal(mean, torch.zeros(1, 2))
+    z = posterior.sample(torch.randn(2, 1, 2, generator=torch.Generator().manual_seed(0)), 2)
+    level = Level(z, posterior, StandardNormal(2))
+    passed = Pass(torch.zeros(1, 1, 1, 1), z, torch.tensor([[0.0], [-1000.0]]) + z.sum(-1), {"z": level})
+    term = importance(2)
+    term.counted(passed, Batch(passed.x)).backward()
+    assert mean.grad.isfinite().all()
+    assert mean.grad.abs().sum() > 0
