@@ -14,7 +14,7 @@ ROOT = Path(latentdial.__file__).parent
 FLOORS = [
     {"texts"},
     {"errors", "types", "progress", "version"},
-    {"storage"},
+    {"storage", "shown"},
     {"config", "layers", "outputs", "pixels", "posteriors", "machine"},
     {"images", "measure", "features", "parts"},
     {"model"},
@@ -24,7 +24,7 @@ FLOORS = [
     {"runs"},
     {"training", "discovery", "anomaly", "exporting"},
     {"explorer", "report", "codes", "sklearn"},
-    {"reproduction", "sharing", "tuning"},
+    {"reproduction", "sharing", "tuning", "displays", "plots"},
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -19,13 +19,12 @@ from latentdial.images import ImageSet, open_images, spread
 from latentdial.images.montage import save_png
 from latentdial.latent.codec import Codec
 from latentdial.latent.effect import real_codes
+from latentdial.progress import Progress, quiet
 from latentdial.runs.pictures import run_pictures
 
 Format = Literal["onnx", "sequential", "safetensors", "projector"]
 CHECKED = 60  # codes
 MAX_ERROR = 0.5  # levels of 255
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ def export(
     format: Format = "onnx",
     data: str | None = None,
     overwrite: bool = False,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = quiet,
 ) -> Exported:
     """Write a codec into the folder `out` for other programs, with a README.md that says how to read it there.
 

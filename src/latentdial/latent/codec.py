@@ -23,6 +23,7 @@ from latentdial.latent.direction import Direction
 from latentdial.latent.support import Support, fit_support
 from latentdial.pixels import Range, to_float, to_levels
 from latentdial.priors.fitted import KINDS, FittedPriors, gaussian_of
+from latentdial.shown import Shown
 from latentdial.texts import Brief
 
 CHUNK = 128
@@ -32,7 +33,7 @@ Picture = str | Path | Image.Image | np.ndarray | Tensor
 
 
 @dataclass(frozen=True, repr=False)
-class Codec(Brief):
+class Codec(Brief, Shown):
     """Pictures <-> codes, with the codes of the training pictures where they are known.
 
     `encoder` maps float pictures (B, C, H, W) in `value_range` to codes (B, D), `decoder` maps them back.

@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from latentdial.errors import LatentdialError
+from latentdial.shown import Shown, frame
 from latentdial.texts import Brief
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 KINDS = ("canonical", "axis", "channel", "attribute", "examples")
 SCALED = ("canonical", "channel")  # whose vectors have lengths of their own, and are read by their readers
@@ -83,6 +88,21 @@ class Direction(Brief):
     @property
     def normal(self) -> np.ndarray:
         return self.vector if self.reader is None else self.reader
+
+
+class Directions(Shown, tuple[Direction, ...]):
+    """Directions in order, as a run holds them."""
+
+    def to_frame(self) -> DataFrame:
+        """Kind, effect in levels with its 95% interval, safe range in sd, and side effects; a row for each."""
+        return frame([_as_row(direction) for direction in self], "name")
+
+
+def _as_row(direction: Direction) -> dict[str, Any]:
+    effect, (low, high) = direction.effect, direction.safe or (None, None)
+    levels = {} if effect is None else {"levels": effect.levels, "low": effect.low, "high": effect.high}
+    side = {f"side.{name}": change for name, change in direction.side.items()}
+    return {"name": direction.name, "kind": direction.kind, **levels, "safe_low": low, "safe_high": high, **side}
 
 
 def foremost(directions: Sequence[Direction], count: int) -> list[Direction]:

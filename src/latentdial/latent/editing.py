@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
 import numpy as np
 from PIL import Image
@@ -21,7 +21,11 @@ from latentdial.latent.safe_range import left, reach
 from latentdial.latent.steering import steer
 from latentdial.latent.support import MIN_CODES
 from latentdial.measure.change import Change, change
+from latentdial.shown import Shown, frame
 from latentdial.texts import Brief
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Reading = tuple[str, str] | None
 """How an attribute reads before and after; None where it is not known."""
@@ -115,13 +119,27 @@ class Edited(Brief):
 
 
 @dataclass(frozen=True, repr=False)
-class EditSheet(Brief):
+class EditSheet(Brief, Shown):
     """A picture, its reconstruction, and one column for each edit, with all together last."""
 
     source: np.ndarray  # uint8 (H, W, C)
     reconstruction: np.ndarray
     code: np.ndarray  # (D,)
     columns: list[Edited]
+
+    def to_frame(self) -> DataFrame:
+        """What changed in levels of 255, a row for each edit, and whether it left the range of real codes."""
+        rows = [
+            {
+                "edit": one.label,
+                "levels": one.change.mean,
+                "share": one.change.share,
+                "out": one.out,
+                "flagged": one.flagged,
+            }
+            for one in self.columns
+        ]
+        return frame(rows, "edit")
 
     def sentences(self) -> list[str]:
         return [column.sentence() for column in self.columns]

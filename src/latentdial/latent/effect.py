@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,11 @@ from latentdial.latent.naming import axis_direction, canonical_directions, code_
 from latentdial.measure.codes import ACTIVE_VARIANCE
 from latentdial.measure.codes import active_units as count_active
 from latentdial.progress import Steps, quiet
+from latentdial.shown import Shown, frame
 from latentdial.texts import Brief
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 CODES = 24  # real codes that every effect is averaged over, wherever it is shown
 CURVE = (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0)  # sd
@@ -42,14 +46,19 @@ class Dimension:
 
 
 @dataclass(frozen=True, repr=False)
-class DimensionTable(Brief):
+class DimensionTable(Brief, Shown):
     """All coordinates, strongest first, and how many real codes the effects are averaged over."""
 
     rows: list[Dimension]
     codes: int
+    codec: Codec | None = field(default=None, repr=False, compare=False)  # whose they are, to show them at work
 
     def as_dicts(self) -> list[dict[str, Any]]:
         return [asdict(row) for row in self.rows]
+
+    def to_frame(self) -> DataFrame:
+        """A row for each coordinate, by its name."""
+        return frame(self.as_dicts(), "name")
 
     def needed(self, share: float) -> int:
         """How many canonical coordinates make up a share of the variance of decoded pictures."""
@@ -70,7 +79,7 @@ def dimensions(codec: Codec, raw: bool = False, progress: Steps = quiet) -> Dime
         for i, (one, effect) in enumerate(found)
     ]
     rows = sorted(rows, key=lambda row: -row.effect) if raw else rows
-    return DimensionTable(rows, len(real_codes(codec, CODES)))
+    return DimensionTable(rows, len(real_codes(codec, CODES)), codec)
 
 
 def _known(codec: Codec, raw: bool, index: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -16,7 +16,11 @@ from latentdial.measure.paired import Interval, paired_difference
 from latentdial.measure.reconstruction import decibels
 from latentdial.report.attributes import Attributed
 from latentdial.report.odd import Oddest
+from latentdial.shown import Shown, frame
 from latentdial.texts import Brief
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Kind = Literal["PCA", "AE", "VAE"]
 
@@ -158,7 +162,7 @@ class Claim:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Comparison(Brief):
+class Comparison(Brief, Shown):
     """Runs measured on the same test pictures, with PCA of as many numbers where none of them is one."""
 
     runs: list[Measured]
@@ -192,6 +196,11 @@ class Comparison(Brief):
         shown = [line for line in LINES if any(run.figures[line.key].value is not None for run in self.runs)]
         rows = [[line.title, *(_text(line, run.figures[line.key].value) for run in self.runs)] for line in shown]
         return [run.name for run in self.runs], rows
+
+    def to_frame(self) -> DataFrame:
+        """Every figure of every run, a row for each run."""
+        rows = [{"run": run.name} | {key: one.value for key, one in run.figures.items()} for run in self.runs]
+        return frame(rows, "run")
 
     def lines(self) -> list[dict[str, Any]]:
         """The rows of the table with the run that is best in each."""

@@ -6,12 +6,15 @@ import csv
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latentdial.errors import needs
+from latentdial.shown import Shown, frame
 from latentdial.texts import Brief
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 REAL, PCA = "real pictures", "PCA"
 
@@ -39,7 +42,7 @@ class Row:
 
 
 @dataclass(frozen=True, repr=False)
-class Evaluation(Brief):
+class Evaluation(Brief, Shown):
     """Figures of a run, each beside that of PCA with as many numbers, and of pictures drawn from every prior."""
 
     run: str
@@ -74,10 +77,7 @@ class Evaluation(Brief):
             writer.writerow([row.key, *(row.values.get(name) for name in self.columns)])
         return file.getvalue()
 
-    def to_frame(self) -> Any:
-        """The table as a pandas frame, figures by columns; needs the extra `frames`."""
-        with needs("frames", "a frame", "use to_csv()"):
-            import pandas
-
-        data = {name: [row.values.get(name) for row in self.rows] for name in self.columns}
-        return pandas.DataFrame(data, index=[row.key for row in self.rows], dtype=float)
+    def to_frame(self) -> DataFrame:
+        """The table as a pandas frame, figures by columns."""
+        rows = [{"figure": row.key} | {name: row.values.get(name) for name in self.columns} for row in self.rows]
+        return frame(rows, "figure").astype(float)

@@ -21,7 +21,7 @@ KINDS = {3: ("png", "image/png"), 4: ("webp", "image/webp")}
 
 def render(template: str, content: dict[str, Any], out: Path) -> None:
     """Fill a template and write it to one file; pictures are kept in it."""
-    outputs.write(out, _filled(template, content, data_uri))
+    outputs.write(out, filled(template, content))
 
 
 def render_beside(template: str, content: dict[str, Any], out: Path) -> None:
@@ -34,7 +34,7 @@ def render_beside(template: str, content: dict[str, Any], out: Path) -> None:
         outputs.write(folder / name, encoded(pixels))
         return f"{folder.name}/{name}"
 
-    outputs.write(out, _filled(template, content, saved))
+    outputs.write(out, filled(template, content, saved))
 
 
 def data_uri(pixels: np.ndarray) -> str:
@@ -60,7 +60,8 @@ def png(picture: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def _filled(template: str, content: dict[str, Any], uri: Callable[[np.ndarray], str]) -> str:
+def filled(template: str, content: dict[str, Any], uri: Callable[[np.ndarray], str] = data_uri) -> str:
+    """A filled template; `uri` gives the address of a picture."""
     environment = Environment(
         loader=PackageLoader("latentdial.report"),
         autoescape=not template.endswith(".md.j2"),  # noqa: S701 - Markdown is no HTML

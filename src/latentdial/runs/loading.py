@@ -17,6 +17,7 @@ from latentdial.errors import LatentdialError
 from latentdial.latent import stored
 from latentdial.latent.canonical import Canonical
 from latentdial.latent.codec import Codec
+from latentdial.latent.direction import Directions
 from latentdial.latent.support import AXES
 from latentdial.model import Model
 from latentdial.priors.stored import read_priors
@@ -101,7 +102,7 @@ def load(folder: str | Path, device: str = "cpu") -> Codec:
     if kept is None:
         return codec
     attributes = None if kept.attributes is None else kept.attributes.to(device)
-    return replace(codec, directions=kept.directions, stored_support=kept.support, attributes=attributes)
+    return replace(codec, directions=Directions(kept.directions), stored_support=kept.support, attributes=attributes)
 
 
 def codec_of(

@@ -1,0 +1,148 @@
+"""How notebooks show codecs, edits, dimensions, directions, comparisons and evaluations: with pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import singledispatch
+
+import numpy as np
+
+from latentdial.latent.codec import Codec
+from latentdial.latent.direction import Directions
+from latentdial.latent.editing import EditSheet
+from latentdial.latent.effect import Dimension, DimensionTable, real_codes
+from latentdial.report.comparison import Comparison
+from latentdial.report.evaluation import Evaluation
+from latentdial.report.figures import dimension_strip, heat_map, row_title
+from latentdial.report.html import filled
+
+PICTURES, ROWS, SIDE = 8, 6, 96
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Pictures side by side, uint8 (H, W, C), each with a caption, behind a name."""
+
+    pictures: list[tuple[np.ndarray, str]]
+    name: str = ""
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A head and lines of texts."""
+
+    head: Sequence[str]
+    lines: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Display:
+    """What is shown of a value."""
+
+    title: str
+    said: list[str] = field(default_factory=list)
+    rows: list[Strip] = field(default_factory=list)
+    table: Table | None = None
+
+
+def html_of(value: object) -> str:
+    """The HTML that a notebook shows of a value; pictures are in it."""
+    found = display_of(value)
+    return filled("display.html.j2", {**vars(found), "side": SIDE})
+
+
+@singledispatch
+def display_of(value: object) -> Display:
+    """What is shown of a value, by its type."""
+    raise TypeError(f"there is no display of {type(value).__name__}")
+
+
+@display_of.register
+def _(codec: Codec) -> Display:
+    recipe = "wrapped nets" if codec.config is None else codec.config.model.recipe
+    size, colour = codec.geometry.size, "grey" if codec.geometry.channels == 1 else "colour"
+    said = [f"{recipe}: {size}x{size} {colour} pictures"]
+    if codec.training_codes is None:
+        return Display(codec.name, [*said, "no training codes: codec.fit(pictures) finds them"])
+    said[0] += f" in {codec.latent} numbers, {len(codec.codes):,} training codes"
+    some = codec.decode(real_codes(codec, PICTURES))
+    rows = [Strip([(picture, "") for picture in some], "decoded", "from training codes")]
+    return Display(codec.name, said, rows)
+
+
+@display_of.register
+def _(sheet: EditSheet) -> Display:
+    first = [(sheet.source, "what was given"), (sheet.reconstruction, "decoded from its code")]
+    edited = [(column.picture, column.label) for column in sheet.columns]
+    return Display("Edit", sheet.sentences(), [Strip([*first, *edited])])
+
+
+@display_of.register
+def _(table: DimensionTable) -> Display:
+    head = ["dimension", "levels for 1 sd", "share so far", "sd", "also"]
+    lines = [
+        [row_title(row), f"{row.effect:.1f}", _percent(row.share), f"{row.sd:.3g}", _also(row)] for row in table.rows
+    ]
+    said = [f"effects over {table.codes} real codes; the strongest {min(len(lines), PICTURES)} of {len(lines)}"]
+    rows = [] if table.codec is None else [_strip(table.codec, row) for row in table.rows[:ROWS]]
+    return Display("Dimensions", said, rows, Table(head, lines[:PICTURES]))
+
+
+@display_of.register
+def _(found: Directions) -> Display:
+    head = ["direction", "kind", "levels for 1 sd", "95% interval", "safe, sd", "for +1 sd"]
+    measured = [(one, one.effect) for one in found if one.effect is not None]
+    lines = [
+        [
+            one.title,
+            one.kind,
+            f"{effect.levels:.1f}",
+            f"{effect.low:.1f} to {effect.high:.1f}",
+            "" if one.safe is None else f"{one.safe[0]:+.1f} to {one.safe[1]:+.1f}",
+            ", ".join(one.reads()),
+        ]
+        for one, effect in measured
+    ]
+    where = [(_heat(effect.heat), one.title) for one, effect in measured[:PICTURES]]
+    return Display("Directions", ["where each acts"], [Strip(where)], Table(head, lines))
+
+
+@display_of.register
+def _(compared: Comparison) -> Display:
+    test = compared.test[:PICTURES]
+    rows = [Strip([(picture, "") for picture in test], "test pictures")]
+    for run in compared.runs:
+        again = run.codec.decode(run.codec.encode(test))
+        rows.append(Strip([(picture, "") for picture in again], run.name, f"{run.decibels.mean():.1f} dB"))
+    names, lines = compared.table()
+    said = [*compared.conclusion(), *compared.notes]
+    return Display("Comparison", said, rows, Table(["", *names], lines))
+
+
+@display_of.register
+def _(found: Evaluation) -> Display:
+    rows = [
+        Strip([(picture, "") for picture in pictures[:PICTURES]], name, "samples")
+        for name, pictures in found.samples.items()
+    ]
+    return Display(f"Evaluation of {found.run}", found.notes, rows, Table(*found.table()))
+
+
+def _strip(codec: Codec, row: Dimension) -> Strip:
+    pictures, reach = dimension_strip(codec, row, codec.codes.mean(0))
+    return Strip([(picture, "") for picture in pictures], row_title(row), f"mean ±{reach:.0f} sd, and where")
+
+
+def _also(row: Dimension) -> str:
+    kl = [] if row.kl is None else [f"KL {row.kl:.2f} nats"]
+    return ", ".join([*kl, *row.reads])
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.0%}"
+
+
+def _heat(levels: np.ndarray) -> np.ndarray:
+    return heat_map(np.zeros_like(levels)[..., None], levels[..., None])

@@ -1,0 +1,89 @@
+"""What notebooks show of values, and frames."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+import latentdial
+from latentdial.displays import display_of, html_of
+from latentdial.latent.direction import Direction, Directions, Effect
+
+
+def measured(name: str) -> Direction:
+    effect = Effect(4.0, 3.5, 4.5, 0.9, {1.0: 4.0}, np.full((16, 16), 32.0))
+    return Direction(name, "attribute", np.eye(6)[0], 0.0, 1.0, None, effect, (-2.0, 2.5), {"big": 0.8})
+
+
+@pytest.fixture(scope="module")
+def compared(tiny_runs, discs_file):
+    return latentdial.compare(list(tiny_runs.values()), None, data=str(discs_file))
+
+
+def test_a_codec_is_shown_with_pictures(codec):
+    html = codec._repr_html_()
+    assert "16x16 colour pictures in 6 numbers" in html
+    assert html.count("data:image/png") == 8
+    assert "codec.fit" in html_of(latentdial.wrap(codec.model.encoder, codec.model.decoder, size=16))
+
+
+def test_an_edit_is_shown_with_its_pictures_and_sentences(codec, discs):
+    sheet = latentdial.edit(codec, discs[0], "1*=2", "c0+=2")
+    html = sheet._repr_html_()
+    assert html.count("data:image/png") == 2 + len(sheet.columns)
+    assert sheet.columns[0].label in html
+    assert html.count('class="said"') == len(sheet.columns)
+    frame = sheet.to_frame()
+    assert list(frame.index) == [column.label for column in sheet.columns]
+    assert frame.loc["1*=2", "levels"] == sheet.columns[0].change.mean
+
+
+def test_dimensions_are_shown_at_work(codec):
+    table = latentdial.dimensions(codec)
+    shown = display_of(table)
+    for strip in shown.rows:  # a strip in which nothing changes is a fault
+        assert np.abs(strip.pictures[0][0].astype(int) - strip.pictures[-2][0]).max() > 8
+    assert table.to_frame()["effect"].is_monotonic_decreasing
+    assert "codec" not in repr(table)
+
+
+def test_directions_are_shown_by_where_they_act():
+    found = Directions([measured("big"), measured("<b>odd")])
+    html = found._repr_html_()
+    assert "-2.0 to +2.5" in html
+    assert "<b>odd" not in html
+    assert found.to_frame().loc["big", "side.big"] == 0.8
+
+
+def test_a_comparison_is_shown_with_reconstructions(compared):
+    html = compared._repr_html_()
+    assert all(run.name in html for run in compared.runs)
+    frame = compared.to_frame()
+    assert list(frame.index) == [run.name for run in compared.runs]
+    assert frame["psnr"].iloc[0] == pytest.approx(compared.runs[0].decibels.mean())
+
+
+def test_html_is_well_formed(codec, discs):
+    class Balanced(HTMLParser):
+        open_tags: list[str]
+
+        def handle_starttag(self, tag, attrs):
+            if tag != "img":
+                self.open_tags.append(tag)
+
+        def handle_endtag(self, tag):
+            assert self.open_tags.pop() == tag
+
+    for value in (codec, latentdial.dimensions(codec), latentdial.edit(codec, discs[0], "1*=2")):
+        parser = Balanced()
+        parser.open_tags = []
+        parser.feed(re.sub(r"data:image[^\"]*", "", html_of(value)))
+        assert not parser.open_tags
+
+
+def test_what_has_no_display_is_said():
+    with pytest.raises(TypeError, match="no display of int"):
+        html_of(3)
