@@ -284,3 +284,22 @@ def test_a_sample_that_weighs_nothing_gives_no_gradient_and_no_nan():
     term.counted(passed, Batch(passed.x)).backward()
     assert mean.grad.isfinite().all()
     assert mean.grad.abs().sum() > 0
+
+
+def test_what_is_inverted_comes_back_a_little_milder():
+    picture = torch.linspace(0, 1, 5).reshape(1, 1, 1, 5)
+    torch.testing.assert_close(Bernoulli().mean(Bernoulli().invert(picture)), 0.5 + 0.96 * (picture - 0.5))
+    torch.testing.assert_close(Gaussian().mean(Gaussian().invert(2 * picture - 1)), 0.96 * (2 * picture - 1))
+    plain = Gaussian(squash=False)
+    assert torch.equal(plain.mean(plain.invert(picture)), picture)
+
+
+def test_a_learned_sigma_starts_at_the_error_and_never_falls_below_a_level():
+    likelihood = Gaussian()
+    likelihood.start(0.04)
+    assert likelihood.log_sigma.exp().item() == pytest.approx(0.2)
+    likelihood.start(0.0)
+    assert likelihood.log_sigma.exp().item() == pytest.approx(1 / 255)
+    fixed = Gaussian(0.5)
+    fixed.start(0.04)
+    assert fixed.log_sigma.exp().item() == pytest.approx(0.5)

@@ -11,7 +11,7 @@ from torch import nn
 
 from latentdial import LatentdialError
 from latentdial.config import ModelSettings, TrainSettings
-from latentdial.parts.aggregate import decompose, dip, discrepancy, log_aggregate, multiquadratic, rbf
+from latentdial.parts.aggregate import decompose, dip, discrepancy, log_aggregate, mmd, multiquadratic, rbf
 from latentdial.parts.bottlenecks import TopK
 from latentdial.parts.bounds import importance
 from latentdial.parts.corruptions import Mask, Noise
@@ -287,3 +287,24 @@ def test_a_point_has_no_density():
     point = Point(torch.zeros(2, 3))
     assert point.log_prob(torch.zeros(1, 2, 3)) is None
     assert point.kl(StandardNormal(3)) is None
+
+
+def test_the_term_compares_all_codes_of_the_batch_with_as_many_of_the_prior():
+    z, prior = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(0)).chunk(2)
+    passed = Pass(torch.zeros(6, 1, 1, 1), z, torch.zeros(1, 6), {"z": Level(z, Point(z[0]))})
+    term = mmd(3, rbf(3), 5.0)
+    assert term.value(passed, Batch(passed.x, {"prior": prior})) == discrepancy(z[0], prior[0], rbf(3))
+    assert (term.weight, term.draws) == (5.0, {"prior": (3,)})
+
+
+def test_the_kernel_sums_over_its_scales():
+    apart = torch.tensor([[0.0, 0.0]]), torch.tensor([[6.0, 8.0]])
+    scales = [4 * s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10)]
+    assert multiquadratic(2)(*apart).item() == pytest.approx(sum(c / (c + 100) for c in scales))
+
+
+def test_of_one_picture_the_aggregate_is_its_posterior():
+    level = level_of(n=1)
+    joint, each = log_aggregate(level, pictures=1000)
+    torch.testing.assert_close(joint, level.log_qz)
+    torch.testing.assert_close(each.sum(-1), level.log_qz)

@@ -255,9 +255,8 @@ def _likelihood(budget: Budget, codec: Codec, show: Show) -> Figures:
     assert codec.config is not None  # noqa: S101 - it was trained just now
     test = open_parts(codec.config, show.advance).test.pixels[: budget.test]
     found = likelihood(codec, test, budget.samples, 0, show.advance)
-    return {
-        "nll": found.nll,
-        "standard error": found.error,
+    nll = {} if found.unlikely else {"nll": found.nll, "standard error": found.error}  # grey pixels have none
+    return nll | {
         "elbo": float(found.elbo.mean()),
         "rate": float(found.rate.mean()),
         "distortion": float(found.distortion.mean()),
