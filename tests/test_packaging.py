@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
+import zipfile
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -46,7 +49,7 @@ def modules_in(nodes: list[ast.AST]) -> set[str]:
             found |= {one.name.split(".")[0] for one in node.names}
         elif isinstance(node, ast.ImportFrom):
             found.add((node.module or "").split(".")[0])
-    return found - set(sys.stdlib_module_names) - {"latentdial"}
+    return found - set(sys.stdlib_module_names) - {"latentdial", "_typeshed"}
 
 
 def packages_of(modules: set[str], own: set[str]) -> Iterator[set[str]]:
@@ -104,6 +107,8 @@ sys.meta_path[sys.meta_path.index(PathFinder)] = Without
 """
 CORE_ALONE = """
 import sys, latentdial
+from latentdial.cli import main
+assert latentdial.__file__.startswith(sys.argv[1]), latentdial.__file__
 from latentdial.errors import LatentdialError
 codec = latentdial.train("fcn-ae", "discs.npy", "run", options={"latent": 4, "widths": [16]}, size=16, steps=20)
 edited = latentdial.edit(codec, codec.decode(codec.codes[:1]), "c0+=2")
@@ -121,20 +126,57 @@ for extra, act in {
         assert f"pip install 'latentdial[{extra}]'" in str(error), error
     else:
         raise AssertionError(f"{extra} was there")
+assert main(["report", "run", "--out", "report.html"]) == 0  # its templates are in the wheel
+assert main(["recipes"]) == 0
 print(edited[0].sentences()[0])
 """
 
 
-def test_the_core_trains_edits_and_measures_without_any_extra(discs, tmp_path):
-    blocked = {
-        module for module, names in packages_distributions().items() if {*map(canonicalize_name, names)} & EXTRAS
-    }
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> tuple[set[str], Path]:
+    """The files of a source distribution, and a folder with what the wheel that is built of it holds."""
+    folder = tmp_path_factory.mktemp("built")
+    shutil.copytree(ROOT, folder / "tree", ignore=left_out)
+    with tarfile.open(build("sdist", folder / "tree", folder)) as sdist:
+        sdist.extractall(folder / "unpacked", filter="data")
+    (unpacked,) = (folder / "unpacked").iterdir()
+    with zipfile.ZipFile(build("wheel", unpacked, folder)) as wheel:
+        wheel.extractall(folder / "installed")
+    names = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file()}
+    return names, folder / "installed"
+
+
+NOT_SHIPPED = {".git", ".venv", "build", "dist", "site", "demo", "runs"}  # at the top
+NEVER = shutil.ignore_patterns(".*_cache", ".hypothesis", "node_modules", "__pycache__", "*.egg-info")
+
+
+def left_out(folder: str, names: list[str]) -> set[str]:
+    """What a checkout holds besides its sources."""
+    return NEVER(folder, names) | (NOT_SHIPPED if Path(folder) == ROOT else set())
+
+
+def build(kind: str, tree: Path, out: Path) -> Path:
+    code = f"import setuptools.build_meta as b; print(b.build_{kind}({os.fspath(out)!r}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tree, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return out / done.stdout.split()[-1]
+
+
+def test_the_source_distribution_is_whole(built):
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("this is no checkout")
+    tracked = {name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()}
+    assert tracked - {".gitignore", ".gitattributes"} <= built[0]
+
+
+def test_the_wheel_trains_edits_and_measures_without_any_extra_and_without_its_sources(built, discs, tmp_path):
+    blocked = {module for module, names in PACKAGES.items() if {*map(canonicalize_name, names)} & EXTRAS}
     (tmp_path / "sitecustomize.py").write_text(WITHOUT.replace("{blocked}", repr(blocked)))
     np.save(tmp_path / "discs.npy", discs)
-    paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    paths = os.pathsep.join([str(tmp_path), str(built[1])])
     environment = {**os.environ, "PYTHONPATH": paths, "LATENTDIAL_CACHE": str(tmp_path / "cache")}
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", CORE_ALONE], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
+    argv = [sys.executable, "-W", "error", "-c", CORE_ALONE, str(built[1])]
+    done = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "c0" in done.stdout
