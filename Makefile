@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test check mutate clean tables web web-check
+.PHONY: demo test check mutate clean tables docs web web-check
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -39,6 +39,10 @@ tables:
 mutate: .venv/ready
 	$(BIN)/pip install -q -c constraints.txt -e '.[mutate]'
 	$(BIN)/python benchmarks/mutate.py
+
+# The documentation, into site/: it opens from disk. Exercises run the first time, which takes minutes.
+docs: .venv/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # The explorer's front end: its built files are committed, so only its authors need Node.
 web/node_modules/ready: web/package-lock.json

@@ -39,7 +39,8 @@ def names_of(requirements: list[str]) -> set[str]:
 
 
 CORE = names_of(PROJECT["dependencies"])
-EXTRAS = names_of(["latentdial[all,umap]"]) - CORE
+FOR_AUTHORS = {"dev", "docs"}
+EXTRAS = names_of([f"latentdial[{extra}]" for extra in PROJECT["optional-dependencies"].keys() - FOR_AUTHORS]) - CORE
 
 
 def modules_in(nodes: list[ast.AST]) -> set[str]:
@@ -80,7 +81,7 @@ def test_what_is_imported_is_declared():
 def test_what_developers_import_is_declared(folder):
     files = list((ROOT / folder).rglob("*.py"))
     modules = modules_in([node for path in files for node in ast.walk(ast.parse(path.read_text()))])
-    declared = CORE | names_of(["latentdial[dev]"]) | names_of(PEERS)
+    declared = CORE | EXTRAS | names_of(["latentdial[dev]"]) | names_of(PEERS)
     for packages in packages_of(modules, {path.stem for path in files} | {path.parent.name for path in files}):
         assert packages & declared, f"{folder} imports {packages}, which dev does not install"
 
