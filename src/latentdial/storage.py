@@ -102,6 +102,18 @@ def writing(path: Path, root: Path | None = None) -> Iterator[BinaryIO]:
         _sync_folder(folder)
 
 
+@contextmanager
+def updating(path: Path) -> Iterator[BinaryIO]:
+    """A file that is changed in place, made where it is missing: what is too large to be written anew each time."""
+    with explained(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.ENXIO, "")
+        with _closing(descriptor) as file:
+            yield file
+
+
 def append(path: Path, text: str) -> None:
     """Add text to the end of a file, all of it or nothing; errors as for `write`."""
     data = text.encode()

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
+from latentdial import outputs
 from latentdial.cli.shared import (
     check_source,
     checked,
@@ -41,7 +42,8 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> None:
-    from latentdial.explorer import make_content, write_page
+    from latentdial.explorer import make_content, page
+    from latentdial.explorer.page import size_sentence
     from latentdial.progress import show_progress
 
     codec = load_run(options.run)
@@ -52,13 +54,16 @@ def run(options: Namespace) -> None:
     if options.out is None:
         _serve(codec, content, options)
         return
-    write_page(content, options.out)
+    text = page(content)
+    if not options.json:
+        say(size_sentence(content, len(text)))
+    outputs.write(options.out, text)
     if options.json:
         keys = ("weights", "error", "fingerprint")
         about = {key: content.manifest[key] for key in keys}
         print_json({"run": options.run, "out": options.out, "bytes": Path(options.out).stat().st_size, **about})
     else:
-        say(f"wrote {options.out} ({Path(options.out).stat().st_size / 1e6:.1f} MB); it opens in any browser, offline")
+        say(f"wrote {options.out}; it opens in any browser, offline")
 
 
 def _serve(codec: Any, content: Any, options: Namespace) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from latentdial.errors import LatentdialError
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction
 from latentdial.latent.naming import make_direction
+from latentdial.storage import read_json
 
 FORMAT, VERSION = "latentdial-direction", 1
 MAX_BYTES = 4_000_000
@@ -30,20 +30,16 @@ def read_direction(path: str | Path, codec: Codec) -> Direction:
     Mean and sd along it are taken from the codec's own training codes.
     """
     try:
-        with Path(path).open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise ValueError("it is too large")
-        name, vector = _checked(json.loads(data), codec)
-    except (OSError, ValueError, RecursionError) as error:
+        name, vector = _checked(read_json(Path(path).resolve(), MAX_BYTES), codec)
+    except (OSError, ValueError, LatentdialError) as error:
         raise LatentdialError(
             f"{path} is no direction of {codec.name} ({error}): save one with Make a direction in its explorer"
         ) from None
     return make_direction(codec, name, "examples", vector)
 
 
-def _checked(found: Any, codec: Codec) -> tuple[str, np.ndarray]:
-    if not isinstance(found, dict) or (found.get("format"), found.get("version")) != (FORMAT, VERSION):
+def _checked(found: dict[str, Any], codec: Codec) -> tuple[str, np.ndarray]:
+    if (found.get("format"), found.get("version")) != (FORMAT, VERSION):
         raise ValueError(f"it is not {FORMAT} version {VERSION}")
     name, vector = found.get("name"), found.get("vector")
     if not isinstance(name, str) or name.isdigit():

@@ -16,6 +16,7 @@ from latentdial.explorer.content import Content
 
 BUILT = files("latentdial") / "explorer" / "built"
 RUNTIME = "runtime"  # onnxruntime-web's wasm, gzipped
+LARGE = 20_000_000  # bytes of a page, from which it is told what would make it smaller
 GZIP_BELOW = 16_000_000  # bytes: gzip saves a tenth of a net, and unpacking a large one would delay the page
 
 TEMPLATE = """<!doctype html>
@@ -79,6 +80,21 @@ def page(content: Content, inline: bool = True) -> str:
 def write_page(content: Content, out: str | Path) -> None:
     """Write the page as one self-contained HTML file."""
     outputs.write(out, page(content))
+
+
+def size_sentence(content: Content, size: int) -> str:
+    """How large the page of so many bytes is, what takes the room, and what would make a large one smaller."""
+    said = f"the page has {size / 1e6:.1f} MB"
+    if content.nets is None:
+        return said
+    encoder, decoder = (len(net) / 1e6 for net in (content.nets.encoder, content.nets.decoder))
+    said += f", most of them the weights, kept as {content.nets.weights}: {encoder:.1f} MB to encode, "
+    said += f"{decoder:.1f} to decode, a third more as text"
+    if size < LARGE:
+        return said
+    finer = not content.nets.weights.startswith("int8")
+    choice = "--weights int8 makes it smaller where pictures bear it; so does" if finer else "to make it smaller, train"
+    return f"{said}; {choice} a net with fewer weights, such as conv-vae, or smaller --set widths or --size"
 
 
 def _raw(text: str) -> str:

@@ -12,6 +12,7 @@ import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import IO, cast
 
 import numpy as np
@@ -21,6 +22,7 @@ from latentdial.errors import LatentdialError, needs
 from latentdial.images.cache import cache_folder
 from latentdial.images.pool import start_module
 from latentdial.progress import Steps, quiet
+from latentdial.storage import opened, writing
 
 DEFAULT_COUNT = 5_000
 VERSION = 1
@@ -54,13 +56,23 @@ def render(n: int, size: int, progress: Steps = quiet, seed: int = 0) -> tuple[n
     path = cache_folder() / f"avatars-v{VERSION}-{n}x{size}-seed{seed}.npy"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
-        if path.exists():
-            return np.load(path, mmap_mode="r", allow_pickle=False), factors
+        held = _kept(path, (n, size, size, 3))
+        if held is not None:
+            return held, factors
         pixels = draw_all(factors, size, progress)
-        unfinished = path.with_suffix(".part.npy")
-        np.save(unfinished, pixels)
-        unfinished.replace(path)
+        with writing(path) as file:
+            np.save(file, pixels)
     return pixels, factors
+
+
+def _kept(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The pictures of an earlier time; None where there are none, or no whole ones."""
+    try:
+        opened(path).close()
+        held = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (LatentdialError, OSError, ValueError, EOFError):
+        return None
+    return held if held.shape == shape and held.dtype == np.uint8 else None
 
 
 def draw_all(factors: dict[str, np.ndarray], size: int, progress: Steps = quiet) -> np.ndarray:

@@ -28,6 +28,7 @@ from latentdial.images.listing import Listing, Seen
 from latentdial.images.pictures import Pictures, hashes_of
 from latentdial.images.pool import decode_all
 from latentdial.progress import Progress
+from latentdial.storage import opened, read_json, updating, write_json, writing
 
 FORMAT = 2
 INDEX, PIXELS, MANIFEST = "index.npz", "pixels.u8", "manifest.json"
@@ -139,7 +140,7 @@ def streamed(
 def _store_blocks(folder: Path, index: Index, blocks: Iterator[np.ndarray], keep: bool, progress: Progress) -> None:
     (folder / PIXELS).unlink(missing_ok=True)
     done = 0
-    with (folder / PIXELS).open("wb") as file:
+    with updating(folder / PIXELS) as file:
         for block in blocks:
             if keep:
                 _need_room(folder, block.nbytes)
@@ -174,14 +175,14 @@ def locked(folder: Path, progress: Progress) -> Iterator[None]:
 def read_index(folder: Path, shape: tuple[int, ...]) -> Index:
     """The index of an entry; an empty one where there is none or where index and pixels do not fit each other."""
     try:
-        with (folder / INDEX).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        with opened(folder / INDEX) as file, np.load(file, allow_pickle=False) as arrays:
             table, names = arrays["table"], arrays["names"].tobytes()
             about = json.loads(arrays["about"].tobytes())
         index = Index(
             os.fsdecode(names).split("\0"), table, about["rows"], about["said"], _as_seen(about.get("seen", {}))
         )
         whole = (folder / PIXELS).stat().st_size >= index.rows * int(np.prod(shape))
-    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile):
+    except (LatentdialError, OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile):
         return Index([], np.zeros(0, TABLE))
     fits = table.dtype == TABLE and len(table) == len(index.names) and bool((table["row"] < index.rows).all())
     return index if whole and fits else Index([], np.zeros(0, TABLE))
@@ -247,7 +248,7 @@ def _note(index: Index, i: int, row: int, reply: dict[str, Any]) -> None:
 def make_room(folder: Path, size: int, more: int) -> None:
     """Give the pixel file its size, where the disk has room for what is to come."""
     _need_room(folder, more)
-    with (folder / PIXELS).open("ab") as file:
+    with updating(folder / PIXELS) as file:
         file.truncate(size)
 
 
@@ -261,7 +262,7 @@ def _need_room(folder: Path, more: int) -> None:
 
 def write_index(folder: Path, index: Index, source: str, geometry: Geometry) -> None:
     """Write index and manifest, each whole or not at all, after the pixels they speak of."""
-    with (folder / PIXELS).open("rb+") as pixels:
+    with updating(folder / PIXELS) as pixels:
         os.fsync(pixels.fileno())
     about = json.dumps({"rows": index.rows, "said": index.said, "seen": asdict(index.seen)}).encode()
     arrays: dict[str, Any] = {
@@ -269,12 +270,8 @@ def write_index(folder: Path, index: Index, source: str, geometry: Geometry) -> 
         "names": np.frombuffer(os.fsencode("\0".join(index.names)), np.uint8),
         "about": np.frombuffer(about, np.uint8),
     }
-    unfinished = folder / f".{INDEX}"
-    with unfinished.open("wb") as file:
+    with writing(folder / INDEX) as file:
         np.savez(file, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, folder / INDEX)
     write_manifest(folder, source, geometry, index)
 
 
@@ -288,9 +285,7 @@ def write_manifest(folder: Path, source: str, geometry: Geometry, index: Index) 
         "skipped": int((index.table["row"] == SKIPPED).sum()),
         "written": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
-    unfinished = folder / f".{MANIFEST}"
-    unfinished.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    os.replace(unfinished, folder / MANIFEST)
+    write_json(folder / MANIFEST, manifest)
 
 
 @dataclass(frozen=True)
@@ -312,7 +307,7 @@ def cache_entries() -> list[Entry]:
     found = []
     for path in (cache_folder() / "sets").glob(f"*/{MANIFEST}"):
         try:
-            held = json.loads(path.read_text(encoding="utf-8"))
+            held = read_json(path)
             geometry = held["geometry"]
             entry = Entry(
                 path.parent,
@@ -324,7 +319,7 @@ def cache_entries() -> list[Entry]:
                 sum(file.stat().st_blocks * 512 for file in path.parent.iterdir()),
                 held["written"],
             )
-        except (OSError, ValueError, KeyError, TypeError):
+        except (LatentdialError, OSError, ValueError, KeyError, TypeError):
             continue
         found.append(entry)
     return sorted(found, key=lambda entry: entry.written, reverse=True)

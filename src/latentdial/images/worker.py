@@ -14,10 +14,12 @@ import resource
 import signal
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from latentdial.config import Geometry
 from latentdial.images.geometry import Unreadable, decode
+from latentdial.storage import updating
 
 
 def main() -> None:
@@ -26,7 +28,7 @@ def main() -> None:
     geometry = Geometry(**json.loads(geometry_text))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _limit_memory(int(memory))
-    with open(target, "r+b", buffering=0) as pixels:
+    with updating(Path(target)) as pixels:
         _answer({"ready": True})
         for line in sys.stdin.buffer:
             job = json.loads(line)

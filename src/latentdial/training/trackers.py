@@ -18,6 +18,11 @@ from latentdial import storage
 from latentdial.config import RunConfig
 from latentdial.errors import LatentdialError
 
+PLACES = {  # what trackers write in a run; what wandb itself links to lies deeper
+    "tensorboard": ("tensorboard", "tensorboard/*"),
+    "wandb": ("wandb", "wandb/*run-*", "wandb/*run-*/*"),
+    "mlflow": ("mlflow.db*", "mlflow-artifacts", "mlflow-artifacts/**/*"),
+}
 IDS = "trackers.json"  # the ids under which a resumed run goes on
 PROJECT = "latentdial"
 
@@ -47,7 +52,15 @@ def open_trackers(names: Sequence[str], out: Path, config: RunConfig) -> list[Tr
     for name in names:
         if name not in TRACKERS:
             raise LatentdialError(f"there is no tracker {name!r}: use {', '.join(TRACKERS)}")
+        _refuse_links(name, out)
     return [Steady(name, _open(name, out, config)) for name in dict.fromkeys(names)]
+
+
+def _refuse_links(name: str, out: Path) -> None:
+    """A tracker writes where it is told to, also through a link that somebody else has put there."""
+    for path in (found for pattern in PLACES[name] for found in out.glob(pattern)):
+        if path.is_symlink():
+            raise LatentdialError(f"{path} is a link, through which nothing is written: remove it")
 
 
 def _open(name: str, out: Path, config: RunConfig) -> Tracker:
