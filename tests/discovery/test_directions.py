@@ -20,12 +20,14 @@ from latentdial.discovery.labelled import (
     attribute_directions,
     learn_attributes,
     make_attribute,
+    named,
     read_labels,
 )
 from latentdial.discovery.measuring import attribute_reading, explained_shares, measure, ordered, with_side_effects
+from latentdial.discovery.study import Request, study
 from latentdial.errors import LatentdialError
 from latentdial.latent.codec import Codec
-from latentdial.latent.direction import Direction, foremost
+from latentdial.latent.direction import NAME, Direction, foremost
 from latentdial.latent.editing import Edited, EditSheet, apply_edits, edit
 from latentdial.latent.effect import measure_effect, traversal
 from latentdial.latent.grammar import parse_edits
@@ -36,6 +38,7 @@ from latentdial.latent.steering import conditioned, steer
 from latentdial.latent.stored import Stored
 from latentdial.latent.support import fit_support
 from latentdial.measure.change import change
+from latentdial.progress import quiet
 from latentdial.report.figures import edit_sheet
 from latentdial.runs.loading import load, save_directions
 from latentdial.runs.pictures import run_pictures
@@ -694,3 +697,32 @@ def test_report_shows_directions_with_where_they_are_safe(tiny_runs, tmp_path):
     assert all(as_is)  # where a picture starts is never further out than where it starts
     assert main(["report", str(tiny_runs["fcn-vae"]), "--out", str(page)]) == 0
     assert "Directions, and how far they go" not in page.read_text()
+
+
+def test_names_that_edits_cannot_have_are_changed_and_said():
+    yes = np.array([0, 1, 0, 1])
+    given = [make_attribute(name, yes) for name in ("5_o_Clock_Shadow", "c0", "7", "Big Nose", "Big_Nose", "x" * 99)]
+    said: list[str] = []
+    names = [name for one in named(given, said.append) for name in one.columns]
+    assert names == ["_5_o_Clock_Shadow", "_c0", "_7", "Big_Nose", "Big_Nose_2", "x" * 50]
+    assert all(NAME.fullmatch(name) for name in names)
+    assert len(said) == 1
+    assert "5_o_Clock_Shadow is _5_o_Clock_Shadow, c0 is _c0" in said[0]
+    assert named([make_attribute("smile", yes)], said.append)[0].columns.keys() == {"smile"}
+    assert len(said) == 1
+
+
+def test_requests_are_looked_at_before_any_work(tiny_runs, tmp_path, monkeypatch):
+    monkeypatch.setattr("latentdial.discovery.study.measure", lambda *_: pytest.fail("it worked first"))
+    (tmp_path / "no.csv").write_text("file,smile\nelsewhere.png,1\n")
+    for request in (
+        Request(labels=str(tmp_path / "no.csv")),
+        Request(labels=str(tmp_path / "missing.csv")),
+        Request(labels="data"),
+        Request(name="smile"),
+        Request(these="gone", those="gone", name="smile"),
+        Request(these="gone", those="gone", name="c0"),
+        Request(without=["unknown"]),
+    ):
+        with pytest.raises(LatentdialError):
+            study(tiny_runs["fcn-ae"], request, True, quiet)

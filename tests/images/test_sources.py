@@ -23,7 +23,7 @@ from latentdial.config import DataSettings, Geometry
 from latentdial.errors import LatentdialError
 from latentdial.images import Check, Pictures, batch_order, open_at_once, open_images, read_picture, split_images
 from latentdial.images.avatars import render
-from latentdial.images.cache import cache_entries, clear_cache
+from latentdial.images.cache import cache_entries, cache_folder, clear_cache
 from latentdial.images.folder import list_folder
 from pictures import encoded, good_folder, photo, write_folder
 
@@ -491,3 +491,26 @@ def test_order_is_a_function_of_seed_and_epoch():
     assert (batch_order(50, 3, 2) == batch_order(50, 3, 2)).all()
     assert (batch_order(50, 3, 2) != batch_order(50, 3, 1)).any()
     assert sorted(batch_order(50, 0, 0)) == list(range(50))
+
+
+@pytest.mark.parametrize("name", ["pixels.u8", "index.npz", "manifest.json"])
+def test_the_cache_is_not_written_through_links(tmp_path, name, monkeypatch):
+    monkeypatch.setenv("LATENTDIAL_CACHE", str(tmp_path / "cache"))
+    root = good_folder(tmp_path)
+    opened(root)
+    (entry,) = (path.parent for path in (cache_folder() / "sets").glob("*/manifest.json"))
+    (tmp_path / "victim").write_bytes(b"kept")
+    (entry / name).unlink()
+    (entry / name).symlink_to(tmp_path / "victim")
+    (root / "new.jpg").write_bytes(encoded(photo(71)))
+    assert "new.jpg" in opened(root).names
+    assert (tmp_path / "victim").read_bytes() == b"kept"
+    assert not (entry / name).is_symlink()
+
+
+def test_cut_avatars_are_drawn_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("LATENTDIAL_CACHE", str(tmp_path))
+    before = np.array(open_images(DataSettings("avatars", limit=6), Geometry(16)).pixels[:])
+    path = next(cache_folder().glob("avatars-*6x16*.npy"))
+    path.write_bytes(path.read_bytes()[:-100])
+    assert np.array_equal(open_images(DataSettings("avatars", limit=6), Geometry(16)).pixels[:], before)

@@ -219,3 +219,15 @@ def test_a_trained_run_is_tracked_to_its_end(discs_file, tmp_path):
     assert logged == pytest.approx(expected, rel=1e-6)
     assert events.Scalars("summary/parameters")[-1].step == 40
     assert events.Images("samples")
+
+
+@pytest.mark.parametrize(("name", "link"), [("tensorboard", "tensorboard"), ("wandb", "wandb"), ("mlflow", "mlflow.db"),
+      ("mlflow", "mlflow-artifacts"), ("tensorboard", "tensorboard/events.out")])  # fmt: skip
+def test_nothing_is_tracked_through_a_link(tmp_path, name, link):
+    (tmp_path / "elsewhere").mkdir()
+    place = tmp_path / "run" / link
+    place.parent.mkdir(parents=True)
+    place.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(LatentdialError, match="is a link"):
+        open_trackers([name], tmp_path / "run", RunConfig())
+    assert not list((tmp_path / "elsewhere").iterdir())

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from latentdial.attributes.fitting import HELD_OUT, fit
+from latentdial.progress import Steps, quiet
 
 KINDS = ("classes", "yes", "number")
 WIDTH, EPOCHS, RATE = 256, 25, 3e-3
@@ -41,6 +42,7 @@ class Reader(nn.Module):
         self.parts = tuple(parts)
         self.columns = [column for part in parts for column in part.columns]
         self.sizes = [len(part.columns) for part in parts]
+        self.groups = _groups(self.parts)
         self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32))
         self.register_buffer("sd", torch.as_tensor(np.maximum(sd, 1e-6), dtype=torch.float32))
         self.register_buffer("trust", torch.zeros(len(self.columns)))
@@ -66,8 +68,8 @@ class Reader(nn.Module):
 
     def loss(self, codes: Tensor, truth: Tensor) -> Tensor:
         """How far the readings of codes (B, D) are from the truth (B, A), (B,), in nats."""
-        aims = truth.split(self.sizes, 1)
-        losses = [_loss(part, raw, aim) for (part, raw), aim in zip(self._raw(codes), aims, strict=True)]
+        raw = self.net((codes - self.mean) / self.sd)
+        losses = [_loss(kind, raw[:, columns], truth[:, columns]) for kind, columns in self.groups]
         return torch.stack(losses).sum(0)
 
     def _raw(self, codes: Tensor) -> list[tuple[Part, Tensor]]:
@@ -75,7 +77,9 @@ class Reader(nn.Module):
         return list(zip(self.parts, raw.split(self.sizes, 1), strict=True))
 
 
-def train_reader(parts: Sequence[Part], codes: np.ndarray, again: np.ndarray, truth: np.ndarray) -> Reader:
+def train_reader(
+    parts: Sequence[Part], codes: np.ndarray, again: np.ndarray, truth: np.ndarray, progress: Steps = quiet
+) -> Reader:
     """A reader fitted to the codes (N, D) of pictures with attributes (N, A), and to those of their reconstructions."""
     reader = Reader(parts, codes.mean(0), codes.std(0))
     held = np.arange(len(codes)) % HELD_OUT == 0
@@ -86,7 +90,7 @@ def train_reader(parts: Sequence[Part], codes: np.ndarray, again: np.ndarray, tr
         noise = NOISE * reader.sd * torch.randn(len(rows), codes.shape[1])
         return reader.loss(inputs[rows] + noise, wanted[rows]).mean()
 
-    fit(reader, loss, len(inputs), EPOCHS, RATE, DECAY)
+    fit(reader, loss, len(inputs), EPOCHS, RATE, DECAY, progress)
     real = torch.as_tensor(truth[held], dtype=torch.float32)
     wrong = (reader(torch.as_tensor(again[held], dtype=torch.float32)) - real).square().mean(0)
     reader.trust.copy_((1 - wrong / real.var(0, correction=0).clamp_min(1e-6)).clamp(0, 1))
@@ -119,9 +123,24 @@ def _decided(part: Part, raw: Tensor) -> Tensor:
     return (raw > 0).to(raw) if part.kind == "yes" else raw
 
 
-def _loss(part: Part, raw: Tensor, wanted: Tensor) -> Tensor:
-    if part.kind == "classes":
+def _groups(parts: Sequence[Part]) -> list[tuple[str, list[int]]]:
+    """Columns whose losses are computed at once: those of each categorical attribute, all yes or no, all numbers."""
+    found: list[tuple[str, list[int]]] = []
+    together: dict[str, list[int]] = {"yes": [], "number": []}
+    start = 0
+    for part in parts:
+        columns = list(range(start, start + len(part.columns)))
+        start += len(columns)
+        if part.kind == "classes":
+            found.append((part.kind, columns))
+        else:
+            together[part.kind] += columns
+    return found + [(kind, columns) for kind, columns in together.items() if columns]
+
+
+def _loss(kind: str, raw: Tensor, wanted: Tensor) -> Tensor:
+    if kind == "classes":
         return -(wanted * raw.log_softmax(1)).sum(1)
-    if part.kind == "yes":
+    if kind == "yes":
         return functional.binary_cross_entropy_with_logits(raw, wanted, reduction="none").sum(1)
     return NUMBER_WEIGHT * (raw - wanted).square().sum(1)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from latentdial.attributes.fitting import HELD_OUT, fit
+from latentdial.progress import Steps, quiet
 
 WIDTH, EPOCHS, RATE = 512, 40, 3e-3
 DECAY, DROPOUT = 0.05, 0.1
@@ -35,7 +36,7 @@ class Writer(nn.Module):
         return self.linear(attributes) + self.share * self.net(attributes)
 
 
-def train_writer(attributes: np.ndarray, codes: np.ndarray) -> Writer:
+def train_writer(attributes: np.ndarray, codes: np.ndarray, progress: Steps = quiet) -> Writer:
     """A writer fitted to the codes (N, D) of pictures with attributes (N, A).
 
     The linear map is that of least squares. The net counts as much as it is right about pictures held out of the fit,
@@ -55,7 +56,7 @@ def train_writer(attributes: np.ndarray, codes: np.ndarray) -> Writer:
     def loss(rows: Tensor) -> Tensor:
         return (writer.net(seen[rows]) - aims[rows]).square().mean()
 
-    fit(writer, loss, len(seen), EPOCHS, RATE, DECAY)
+    fit(writer, loss, len(seen), EPOCHS, RATE, DECAY, progress)
     guess = writer.net(inputs[held])
     right = (guess * rest[held]).sum() / (scale * guess.square().sum()).clamp_min(1e-12)
     writer.share.fill_(float(scale * right.clamp(0, 1)))

@@ -55,7 +55,7 @@ def run(options: Namespace) -> None:
         options.labels, options.data, options.method, options.these, options.those, options.name, options.without
     )
     with show_progress() as show:
-        stored = study(options.run, request, options.again, show.advance)
+        stored = study(options.run, request, options.again, show.advance, show.say)
     shown = _shown(stored.directions, options)
     if options.out:
         from latentdial.report.direction_sheet import direction_sheet

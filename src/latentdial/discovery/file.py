@@ -12,7 +12,7 @@ from latentdial.errors import LatentdialError
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction
 from latentdial.latent.naming import make_direction
-from latentdial.storage import read_json
+from latentdial.storage import parse_object, read_bytes
 
 FORMAT, VERSION = "latentdial-direction", 1
 MAX_BYTES = 4_000_000
@@ -30,7 +30,7 @@ def read_direction(path: str | Path, codec: Codec) -> Direction:
     Mean and sd along it are taken from the codec's own training codes.
     """
     try:
-        name, vector = _checked(read_json(Path(path).resolve(), MAX_BYTES), codec)
+        name, vector = _checked(parse_object(read_bytes(Path(path).resolve(), MAX_BYTES)), codec)
     except (OSError, ValueError, LatentdialError) as error:
         raise LatentdialError(
             f"{path} is no direction of {codec.name} ({error}): save one with Make a direction in its explorer"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +20,13 @@ from latentdial.discovery.finding import attribute_direction
 from latentdial.errors import LatentdialError
 from latentdial.images import ImageSet
 from latentdial.latent.codec import Codec
-from latentdial.latent.direction import Direction
+from latentdial.latent.direction import NAME, Direction
+from latentdial.latent.naming import CANONICAL, CHANNEL
+from latentdial.progress import Progress, quiet
 
 MAX_CATEGORIES = 24
+BLOCK = 512  # pictures between two signs of life
+LONGEST = 50  # letters of a name, which may get some more
 MIN_SHARE = 0.01  # of the pictures that must have a value for it to get a direction
 
 
@@ -93,6 +99,32 @@ def make_attribute(name: str, values: np.ndarray, words: Sequence[str] | None = 
     return Attribute(name, {titles[kind]: (values == kind).astype(np.float64) for kind in often})
 
 
+def named(attributes: Sequence[Attribute], say: Callable[[str], None] = quiet) -> list[Attribute]:
+    """The attributes with names that edits can have; what is called otherwise now is said."""
+    taken: set[str] = set()
+    found, renamed = [], {}
+    for attribute in attributes:
+        columns = {}
+        for name, values in attribute.columns.items():
+            fresh = _usable(name, taken)
+            taken.add(fresh)
+            columns[fresh] = values
+            if fresh != name:
+                renamed[name] = fresh
+        found.append(replace(attribute, columns=columns))
+    if renamed:
+        say("in edits these attributes are called otherwise: " + ", ".join(f"{a} is {b}" for a, b in renamed.items()))
+    return found
+
+
+def _usable(name: str, taken: Collection[str]) -> str:
+    """A name as a direction may have it, and no other direction has."""
+    word = _word(name)[:LONGEST] or "_"
+    if not NAME.fullmatch(word) or CANONICAL.fullmatch(word) or CHANNEL.fullmatch(word):
+        word = f"_{word}"
+    return word if word not in taken else next(f"{word}_{i}" for i in count(2) if f"{word}_{i}" not in taken)
+
+
 def attribute_directions(
     codec: Codec, codes: np.ndarray, attributes: list[Attribute], method: str = "mean"
 ) -> list[Direction]:
@@ -112,15 +144,26 @@ def attribute_directions(
 
 
 def learn_attributes(
-    codec: Codec, codes: np.ndarray, columns: Sequence[dict[str, np.ndarray]], seed: int = 0
+    codec: Codec,
+    codes: np.ndarray,
+    columns: Sequence[dict[str, np.ndarray]],
+    seed: int = 0,
+    progress: Progress = quiet,
 ) -> Attributes:
     """What the codes (N, D) of N pictures say of attributes, each given as its columns (N,) by name."""
     parts = [part_of(one) for one in columns]
     truth = np.concatenate([truth_of(part, one) for part, one in zip(parts, columns, strict=True)], axis=1)
-    again = codec.encode(codec.decode(codes))
+    blocks = range(0, len(codes), BLOCK)
+    parts_again = []
+    for start in blocks:
+        parts_again.append(codec.encode(codec.decode(codes[start : start + BLOCK])))
+        progress("reading labelled pictures", min(start + BLOCK, len(codes)), len(codes))
+    again = np.concatenate(parts_again)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Attributes(train_reader(parts, codes, again, truth), train_writer(truth, codes)).eval()
+        reader = train_reader(parts, codes, again, truth, partial(progress, "learning to read attributes"))
+        writer = train_writer(truth, codes, partial(progress, "learning to write attributes"))
+        return Attributes(reader, writer).eval()
 
 
 def _word(text: object) -> str:

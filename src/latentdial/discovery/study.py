@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,22 +12,24 @@ from latentdial.attributes.known import Attributes
 from latentdial.config import DataSettings
 from latentdial.discovery.finding import examples_direction, without
 from latentdial.discovery.labelled import (
+    BLOCK,
     Attribute,
     attribute_directions,
     attributes_of,
     learn_attributes,
+    named,
     read_labels,
 )
 from latentdial.discovery.measuring import TOP, explained_shares, measure, ordered, with_side_effects
 from latentdial.errors import LatentdialError
-from latentdial.images import open_images, spread
+from latentdial.images import ImageSet, open_images, spread
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction
-from latentdial.latent.naming import canonical_directions, direction_of
+from latentdial.latent.naming import canonical_directions, direction_of, make_direction
 from latentdial.latent.stored import Stored, merged
 from latentdial.latent.support import Support, fit_support
 from latentdial.measure.disentanglement import binned, scores
-from latentdial.progress import Progress, Show, showing
+from latentdial.progress import Progress, Show, quiet, showing
 from latentdial.runs.loading import load, read_directions, save_directions
 from latentdial.runs.pictures import run_pictures
 
@@ -66,15 +68,19 @@ def directions(
     """
     with showing(show) as shown:
         request = Request(labels, data, method, these, those, name)
-        return study(run, request, again, shown.advance).directions
+        return study(run, request, again, shown.advance, shown.say).directions
 
 
-def study(run: str | Path, request: Request, again: bool, progress: Progress) -> Stored:
+def study(
+    run: str | Path, request: Request, again: bool, progress: Progress, say: Callable[[str], None] = quiet
+) -> Stored:
     """The directions of a run with those asked for added; found and measured once, then kept in the run.
 
-    Raises LatentdialError for a run without codes, labels that name no pictures, or groups that do not differ.
+    Raises LatentdialError for a run without codes, labels that name no pictures, or groups that do not differ; what
+    is asked for is looked at before any work.
     """
     folder, codec = Path(run), load(run)
+    asked = _looked_at(codec, request, progress, say)
     codec = replace(codec, stored_canonical=codec.canonical)
     kept = None if again else read_directions(folder, codec.latent, codec.geometry)
     if kept is None:
@@ -85,7 +91,7 @@ def study(run: str | Path, request: Request, again: bool, progress: Progress) ->
         measured = measure(codec, found, lambda done, total: progress("measuring directions", done, total))
         kept = _ordered(codec, measured, progress)
         save_directions(folder, kept)
-    added, learnt = _asked_for(replace(codec, directions=kept.directions), request, progress)
+    added, learnt = _asked_for(replace(codec, directions=kept.directions), request, asked, progress)
     if added:
         measured = measure(codec, added, lambda done, total: progress("measuring new directions", done, total))
         before = [replace(one, side={}) for one in kept.directions] if learnt else kept.directions
@@ -141,32 +147,59 @@ def _support(codec: Codec, progress: Progress) -> Support:
     return fit_support(codec, codec.encode(held_out.pixels[:]))
 
 
-def _asked_for(codec: Codec, request: Request, progress: Progress) -> tuple[list[Direction], Attributes | None]:
+@dataclass(frozen=True)
+class Asked:
+    """What a request is about, found and checked: labelled pictures with their attributes, and two groups."""
+
+    labelled: ImageSet | None = None
+    attributes: Sequence[Attribute] = ()
+    groups: tuple[ImageSet, ...] = ()
+
+
+def _looked_at(codec: Codec, request: Request, progress: Progress, say: Callable[[str], None]) -> Asked:
+    """Open and check everything that is asked for, before anything is computed."""
+    examples = (request.these, request.those, request.name)
+    if any(examples) and not all(examples):
+        raise LatentdialError("a direction from examples needs all of --these DIR, --those DIR and --name NAME")
+    if request.name:
+        make_direction(codec, request.name, "examples", np.eye(1, codec.latent)[0])
+    for name in request.without:
+        direction_of(codec, name)
+    sides = [side for side in (request.these, request.those) if side]
+    asked = Asked(groups=tuple(open_images(DataSettings(side), codec.geometry, progress) for side in sides))
+    if request.labels is None:
+        return asked
+    images, _ = run_pictures(codec, request.data, progress)
+    if request.labels == "data":
+        return replace(asked, labelled=images, attributes=named(attributes_of(images), say))
+    index, attributes = read_labels(Path(request.labels), images.names)
+    return replace(asked, labelled=images.take(index), attributes=named(attributes, say))
+
+
+def _asked_for(
+    codec: Codec, request: Request, asked: Asked, progress: Progress
+) -> tuple[list[Direction], Attributes | None]:
     added: list[Direction] = []
     learnt = None
-    if request.labels is not None:
-        codes, attributes = _labelled(codec, request, progress)
-        added = attribute_directions(codec, codes, attributes, request.method)
-        learnt = learn_attributes(codec, codes, [one.columns for one in attributes if one.varies])
-    if request.these or request.those or request.name:
-        added.append(_from_examples(codec, request))
+    if asked.labelled is not None:
+        codes = _encoded(codec, asked.labelled, progress)
+        added = attribute_directions(codec, codes, list(asked.attributes), request.method)
+        varying = [one.columns for one in asked.attributes if one.varies]
+        learnt = learn_attributes(codec, codes, varying, progress=progress)
+    if asked.groups:
+        added.append(
+            examples_direction(codec, str(request.name), *(codec.encode(one.pixels[:]) for one in asked.groups))
+        )
     if request.without:
         others = [direction_of(codec, name) for name in request.without]
         added = [without(codec, direction, others) for direction in added]
     return added, learnt
 
 
-def _labelled(codec: Codec, request: Request, progress: Progress) -> tuple[np.ndarray, list[Attribute]]:
-    """Codes (N, D) of the labelled pictures, and their attributes."""
-    images, _ = run_pictures(codec, request.data, progress)
-    if request.labels == "data":
-        return codec.encode(images.pixels[:]), attributes_of(images)
-    index, attributes = read_labels(Path(request.labels or ""), images.names)
-    return codec.encode(images.pixels[index]), attributes
-
-
-def _from_examples(codec: Codec, request: Request) -> Direction:
-    if not (request.these and request.those and request.name):
-        raise LatentdialError("a direction from examples needs all of --these DIR, --those DIR and --name NAME")
-    groups = [open_images(DataSettings(side), codec.geometry).pixels[:] for side in (request.these, request.those)]
-    return examples_direction(codec, request.name, *(np.asarray(codec.encode(group)) for group in groups))
+def _encoded(codec: Codec, images: ImageSet, progress: Progress) -> np.ndarray:
+    """The codes (N, D) of pictures."""
+    found = []
+    for start in range(0, len(images), BLOCK):
+        found.append(codec.encode(images.pixels[start : start + BLOCK]))
+        progress("encoding labelled pictures", min(start + BLOCK, len(images)), len(images))
+    return np.concatenate(found)
