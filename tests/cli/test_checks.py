@@ -38,7 +38,7 @@ WRONG = [
     ([*EDIT, "--out", "x.pgn"], "ending in .png"),
     ([*EDIT, "--out", "taken.png"], "is a folder"),
     ([*EDIT, "--out", "file/x.png"], "is no folder"),
-    (["edit", "run", "pictures", "c0+=2", "--out", "file"], "it is no folder"),
+    (["edit", "run", "pictures", "c0+=2", "--out-dir", "file"], "it is no folder"),
     ([*EDIT[:2], "gone.png", "c0+=2"], "nothing at gone.png"),
     ([*EDIT, "--direction", "gone.json"], "nothing at gone.json"),
     (["dimensions", "run", "--out", "x.pgn"], "ending in .png"),
@@ -134,7 +134,7 @@ def test_all_commands_look_at_the_names_that_they_take(name):
     parser = make_parser([name])
     named = [action for action in parser.chosen._actions if action.dest in OUTS | INS]
     unlooked = [action.dest for action in named if not hasattr(action, "check")]
-    own = {"edit": ["out"], "explore": ["weights"]}  # decided by the pictures; no file
+    own = {"explore": ["weights"]}  # no file
     assert unlooked == own.get(name, [])
 
 
