@@ -20,6 +20,7 @@ demo: .venv/demo
 	$(BIN)/latentdial train pca avatars --out demo/pca --overwrite
 	$(BIN)/latentdial train fcn-ae avatars --out demo/ae --epochs 8 --overwrite
 	$(BIN)/latentdial train fcn-vae avatars --out demo/vae --epochs 8 --overwrite
+	$(BIN)/latentdial directions demo/vae --labels data --out demo/directions.png
 	$(BIN)/latentdial explore demo/vae --out demo/explorer.html
 	$(BIN)/latentdial report demo/pca demo/ae demo/vae --explorer explorer.html --out demo/index.html
 

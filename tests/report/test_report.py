@@ -111,3 +111,10 @@ def test_the_page_fits_a_phone_and_tables_reflow(page):
         assert one.evaluate(wide) == 0
         assert errors == []
         browser.close()
+
+
+def test_of_two_pictures_nothing_is_claimed(tiny_runs):
+    found = compare([tiny_runs["fcn-vae"]], None)
+    assert len(found.test) == 2
+    assert {claim.answer for claim in found.claims()} == {"cannot be said"}
+    assert found.odd is None

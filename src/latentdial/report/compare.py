@@ -34,6 +34,7 @@ MAX_TEST = 1_000
 MAX_TRAINING = 10_000  # pictures that PCA is found on
 CLASSIC_EDITS = ("1*=2", "0*=10", "c1*=2", "c0*=10")
 SHOWN = 24  # samples
+REPEATS = 25  # of the times of a picture
 LIKELY, DRAWN = 128, 16  # test pictures whose likelihood is found, and codes drawn for each
 TELLING = (
     0.5,
@@ -253,5 +254,5 @@ def _timed_together(runs: list[Measured], test: np.ndarray) -> list[Measured]:
     for i, run in enumerate(runs):
         calls[f"encode {i}"] = partial(run.codec.encode, test[:1])
         calls[f"decode {i}"] = partial(run.codec.decode, run.codec.encode(test[:1]))
-    times = {name: np.array(repeats) for name, repeats in milliseconds(calls).items()}
+    times = {name: np.array(repeats) for name, repeats in milliseconds(calls, REPEATS).items()}
     return [replace(run, encode_ms=times[f"encode {i}"], decode_ms=times[f"decode {i}"]) for i, run in enumerate(runs)]

@@ -22,28 +22,29 @@ STYLE: Any = {
 }
 
 
-def loss_curves(records: list[dict[str, Any]], name: str) -> str:
-    """SVG of every logged term over steps, training and validation; empty where nothing was logged."""
+def loss_curves(records: list[dict[str, Any]], name: str) -> list[str]:
+    """SVG of every logged term over steps, training and validation, one each; none where nothing was logged."""
+    return [_curve(records, term, name) for term in logged_terms(records)]
+
+
+def _curve(records: list[dict[str, Any]], term: str, name: str) -> str:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    terms = logged_terms(records)
-    if not terms:
-        return ""
     with rc_context(STYLE):
-        figure = Figure(figsize=(3.6 * len(terms), 2.6), layout="constrained")
-        for axes, term in zip(figure.subplots(1, len(terms), squeeze=False)[0], terms, strict=True):
-            for split, colour, width in (("train", "#030303", 1.2), ("validation", "#040404", 2.0)):
-                points = _points(records, split, term)
-                axes.plot(*zip(*points, strict=True), color=colour, lw=width, label=split) if points else None
-            axes.set_title(f"{term}, nats per picture", fontsize=11, loc="left")
-            axes.set_xlabel("step")
-            axes.set_ylim(*_limits(records, term))
-            axes.spines[["top", "right"]].set_visible(False)
-            axes.grid(alpha=0.15, color="#020202")
-            axes.patch.set_alpha(0)
+        figure = Figure(figsize=(3.6, 2.6), layout="constrained")
+        axes = figure.subplots()
+        for split, colour, width in (("train", "#030303", 1.2), ("validation", "#040404", 2.0)):
+            points = _points(records, split, term)
+            axes.plot(*zip(*points, strict=True), color=colour, lw=width, label=split) if points else None
+        axes.set_title(f"{term}, nats per picture", fontsize=11, loc="left")
+        axes.set_xlabel("step")
+        axes.set_ylim(*_limits(records, term))
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.15, color="#020202")
+        axes.patch.set_alpha(0)
         axes.legend(frameon=False)
-        return inline(figure, f"Loss curves of {name}")
+        return inline(figure, f"{term} of {name}")
 
 
 def logged_terms(records: list[dict[str, Any]]) -> list[str]:

@@ -84,7 +84,8 @@ def _fitted(codec: Codec, show: Show) -> Detector:
 def _cards(codec: Codec, found: Anomalies, test: ImageSet, chosen: np.ndarray) -> list[Odd]:
     pictures, reasons, places = test.pixels[chosen], found.reason, found.where
     heat = heat_of(codec, found.detector, pictures)
-    heats = [coloured(one / HEAT_FULL) for one in enlarged(heat, codec.geometry.size)] if heat.size else None
+    full = min(HEAT_FULL, max(float(heat.max()), 1e-6)) if heat.size else HEAT_FULL  # so that the oddest place shows
+    heats = [coloured(one / full) for one in enlarged(heat, codec.geometry.size)] if heat.size else None
     return [
         Odd(
             found.names[i],

@@ -15,7 +15,7 @@ from latentdial.latent.effect import effects
 from latentdial.latent.naming import canonical_directions, raw_directions
 from latentdial.latent.traversing import strip_of
 from latentdial.report.comparison import Comparison, Measured
-from latentdial.report.curves import logged_terms, loss_curves
+from latentdial.report.curves import loss_curves
 from latentdial.report.direction_sheet import SDS as TURNS
 from latentdial.report.direction_sheet import headings, turned
 from latentdial.report.figures import ENDS, HEAT_FULL, dimension_strip, heat_map
@@ -81,9 +81,8 @@ def _run_content(run: Measured, test: np.ndarray) -> dict[str, Any]:
         "name": run.name,
         "kind": run.kind,
         "about": _about(run),
-        "curves": Markup(loss_curves(run.records, run.name)),  # noqa: S704 - drawn from numbers
+        "curves": [Markup(svg) for svg in loss_curves(run.records, run.name)],  # noqa: S704 - drawn from numbers
         "records": len(run.records),
-        "terms": len(logged_terms(run.records)),
         "psnr": float(run.decibels.mean()),
         "reconstructions": run.codec.reconstruct(test[:ACROSS]),
         "asked": _asked(run.codec, run.edits.code),
