@@ -18,6 +18,7 @@ from nbclient import NotebookClient
 
 EXERCISES = Path(__file__).parent / "exercises"
 TAG = "parameters"
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def read(path: Path, **values: Any) -> Any:
@@ -64,6 +65,8 @@ def as_page(notebook: Any, name: str) -> tuple[str, dict[str, bytes]]:
         parts.append(f"```python\n{cell.source}\n```")
         for output in cell.get("outputs", []):
             data = output.get("data", {})
+            if WIDGET in data:  # a bar that has run its course
+                continue
             if "image/png" in data:
                 file = f"{name}-{len(pictures)}.png"
                 pictures[file] = base64.b64decode(data["image/png"])
