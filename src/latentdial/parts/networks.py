@@ -45,10 +45,12 @@ def conv(
     latent: int,
     channels: Sequence[int] = (32, 64, 128, 256),
     shortcut: bool = True,
+    outputs: int | None = None,
 ) -> Network:
     """Convolutional net: each entry of `channels` halves the picture with a 4x4 stride-2 convolution and ReLU.
 
-    A `shortcut` is a linear map beside each net, from which training can start.
+    A `shortcut` is a linear map beside each net, from which training can start. `outputs` is how many numbers the
+    likelihood needs of every pixel, where these are not its channels.
     Raises LatentdialError where the side of the picture is no multiple of 2**len(channels).
 
     >>> sorted(conv((3, 64, 64), 64, 32, shortcut=False).encoder.state_dict())[:2]
@@ -66,7 +68,7 @@ def conv(
     for before, after in zip([colours, *channels], channels, strict=False):
         down += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.ReLU()]
     up: list[nn.Module] = []
-    for before, after in zip(channels[::-1], [*channels[-2::-1], colours], strict=True):
+    for before, after in zip(channels[::-1], [*channels[-2::-1], outputs or colours], strict=True):
         up += [nn.ReLU(), nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)]
     unflatten = nn.Sequential(nn.Unflatten(1, inner), ChannelsLast())
     features_of = nn.Linear(prod(inner), features)
