@@ -207,6 +207,8 @@ class ModelSettings:
 
     recipe: str = "fcn-ae"
     options: Options = field(default_factory=dict)
+    labels: list[str] = field(default_factory=list)
+    """the labels that the model learns from, where its recipe does: those of the pictures"""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from latentdial.errors import LatentdialError
 from latentdial.layers import Network
+from latentdial.parts.conditions import LABELS, Condition
 from latentdial.parts.corruptions import Corruption
 from latentdial.pixels import Range, to_float
 from latentdial.posteriors import Bottleneck
@@ -44,6 +45,7 @@ class Model(nn.Module, ABC):
 
     code: Shape  # of what a person turns; `encode` and `decode` speak of it flat, (B, D)
     draws: Mapping[str, Shape]  # the standard normal noise that a pass needs, for every sample and image
+    labels = 0  # that it learns from
     likelihood: Likelihood
     prior: nn.Module | None
 
@@ -109,53 +111,69 @@ class Autoencoder(Model):
         likelihood: Likelihood,
         prior: nn.Module | None = None,
         corruption: Corruption | None = None,
+        condition: Condition | None = None,
     ):
         super().__init__()
         self.encoder, self.decoder = network.encoder, network.decoder
         self.bottleneck, self.likelihood, self.prior = bottleneck, likelihood, prior
         self.code: Shape = bottleneck.code
-        self.corruption = corruption
+        self.corruption, self.condition = corruption, condition
         self.draws: Mapping[str, Shape] = {"z": bottleneck.code} if bottleneck.random else {}
         self.draws = {**self.draws, **likelihood.draws}
         if corruption is not None:
             self.draws = {**self.draws, "x": corruption.image}
+        if condition is not None:
+            self.labels, self.draws = condition.labels, {**self.draws, LABELS: ()}
 
     def order(self) -> None:
         if len(self.code) != 1:
             super().order()
         self.draws = {**self.draws, KEPT: ()}
 
-    def posterior(self, x: Tensor) -> Posterior:
-        """q(z|x) for pictures (B, C, H, W)."""
+    def posterior(self, x: Tensor, rows: Tensor | None = None) -> Posterior:
+        """q(z|x) for pictures (B, C, H, W), given the rows (B,) of the condition; without them, of no label."""
+        if self.condition is not None:
+            x = self.condition.picture(x, self.condition.rows(None, x) if rows is None else rows)
         return self.bottleneck(self.encoder(x).float())
 
-    def encode(self, x: Tensor) -> Tensor:
-        return self.posterior(self.likelihood.target(x, {})).mean.flatten(1)
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.posterior(self.likelihood.target(x, {}), self._rows(x, y)).mean.flatten(1)
 
-    def decode(self, z: Tensor) -> Tensor:
-        return self.likelihood.mean(self._output(z.unflatten(1, self.code)))
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.likelihood.mean(self.output(z.unflatten(1, self.code), self._rows(z, y)))
 
-    def _output(self, z: Tensor) -> Tensor:
-        """Of the decoder for codes (B, ...)."""
-        return self.decoder(self.bottleneck.read(z)).float()
+    def output(self, z: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Of the decoder for codes (B, ...), given the rows (B,) of the condition; without them, of no label."""
+        seen = self.bottleneck.read(z)
+        if self.condition is not None:
+            seen = self.condition.code(seen, self.condition.rows(None, z) if rows is None else rows)
+        return self.decoder(seen).float()
+
+    def _rows(self, like: Tensor, y: Tensor | None, noise: Tensor | None = None) -> Tensor | None:
+        return None if self.condition is None else self.condition.rows(y, like, noise)
 
     def forward(self, batch: Batch, samples: int = 1) -> Pass:
         x = self.likelihood.target(batch.x, batch.noise)
         spoilt = self.corruption is not None and self.training
-        posterior = self.posterior(self.corruption(x, batch.noise["x"][0]) if spoilt else x)  # type: ignore[misc]
-        return self._decoded(x, posterior, batch.noise, samples)
+        rows = self._rows(x, batch.y, batch.noise[LABELS][0] if self.training and LABELS in batch.noise else None)
+        posterior = self.posterior(self.corruption(x, batch.noise["x"][0]) if spoilt else x, rows)  # type: ignore[misc]
+        return self._decoded(x, posterior, batch.noise, samples, rows)
 
     def passes(self, x: Tensor, generator: torch.Generator | None = None) -> Callable[[int], Pass]:
         x = self.likelihood.target(x, draw(self.likelihood.draws, 1, len(x), x.device, generator))
         posterior, drawn = self.posterior(x), {name: self.draws[name] for name in self.draws if name == "z"}
         return lambda samples: self._decoded(x, posterior, draw(drawn, samples, len(x), x.device, generator), samples)
 
-    def _decoded(self, x: Tensor, posterior: Posterior, noise: Mapping[str, Tensor], samples: int) -> Pass:
+    def _decoded(
+        self, x: Tensor, posterior: Posterior, noise: Mapping[str, Tensor], samples: int, rows: Tensor | None = None
+    ) -> Pass:
         """The pass that draws its codes from a posterior of the pictures (B, C, H, W)."""
         z = posterior.sample(noise.get("z"), samples)
         kept = noise.get(KEPT) if self.training else None
         seen = z if kept is None else z * prefix(kept, self.latent)
-        output = self._output(seen.flatten(0, 1)).unflatten(0, z.shape[:2])
+        output = self.output(seen.flatten(0, 1), None if rows is None else rows.repeat(samples)).unflatten(
+            0, z.shape[:2]
+        )
         log_px = self.likelihood.log_prob(output, x)
         return Pass(x, output, log_px, {"z": Level(z, posterior, self.prior)})  # type: ignore[arg-type]
 

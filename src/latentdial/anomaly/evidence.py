@@ -76,6 +76,6 @@ def _batch(model: Model, x: Tensor) -> Batch:
 def _bound(model: Autoencoder, x: Tensor, posterior: Diagonal) -> Tensor:
     """The evidence lower bound of pictures (B, C, H, W) in nats, (B,), for this posterior."""
     z = posterior.sample(_batch(model, x).noise["z"], SAMPLES)
-    output = model.decoder(z.flatten(0, 1)).float().unflatten(0, z.shape[:2])
+    output = model.output(z.flatten(0, 1)).unflatten(0, z.shape[:2])
     kl = cast(Tensor, Level(z, posterior, cast(Prior, model.prior)).kl)
     return model.likelihood.log_prob(output, x).mean(0) - kl.sum(1)

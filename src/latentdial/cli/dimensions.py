@@ -9,6 +9,7 @@ from jsonargparse import ArgumentParser, Namespace
 from latentdial.cli.shared import (
     check_exists,
     checked,
+    given_option,
     json_option,
     load_run,
     number_option,
@@ -24,6 +25,7 @@ from latentdial.cli.shared import (
 
 def add_options(parser: ArgumentParser) -> None:
     run_argument(parser)
+    given_option(parser)
     parser.add_argument("--raw", action="store_true", help="the net's own dimensions in place of c0, c1, ...")
     out_option(parser, "PNG with a traversal strip of the strongest")
     number_option(parser, "--top", 12, 1, 512, "rows in the table and the picture")
@@ -37,7 +39,7 @@ def run(options: Namespace) -> None:
     from latentdial.progress import show_progress
     from latentdial.report.figures import dimension_sheet, said_of
 
-    codec = load_run(options.run)
+    codec = load_run(options.run, options.given)
     with show_progress() as show:
         table = dimensions(codec, options.raw, lambda done, total: show.advance("measuring dimensions", done, total))
     if options.out:

@@ -14,6 +14,7 @@ from latentdial.cli.shared import (
     check_exists,
     check_pictures,
     checked,
+    given_option,
     json_option,
     load_run,
     out_option,
@@ -35,6 +36,7 @@ EXAMPLES = [
 
 def add_options(parser: ArgumentParser) -> None:
     run_argument(parser)
+    given_option(parser)
     about = "the picture to edit; or several, or sets of pictures such as folders"
     checked(parser.add_argument("picture", type=str, help=about), check_pictures)
     parser.add_argument("edits", type=str, nargs="+", help="such as c0+=2, 1*=2, 5=0 or 3+=2s; several joined by ;")
@@ -61,7 +63,7 @@ def run(options: Namespace) -> None:
     first = next((i for i, text in enumerate(given) if i and (is_edit(text) or not Path(text).exists())), len(given))
     files, edits = given[:first], given[first:]
     _check(options, files)
-    codec = load_run(options.run)
+    codec = load_run(options.run, options.given)
     made = [read_direction(path, codec) for path in options.direction]
     codec = replace(codec, directions=tuple(merged(codec.directions, made)))
     how = {"keep": options.keep, "preserve_detail": options.preserve_detail}

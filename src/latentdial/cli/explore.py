@@ -13,6 +13,7 @@ from latentdial import outputs
 from latentdial.cli.shared import (
     check_source,
     checked,
+    given_option,
     json_option,
     load_run,
     number_option,
@@ -27,6 +28,7 @@ from latentdial.outputs import PAGE
 
 def add_options(parser: ArgumentParser) -> None:
     run_argument(parser)
+    given_option(parser)
     out_option(parser, "write one HTML file in place of serving the page", PAGE)
     about = "pictures for the gallery; default: the run's own"
     checked(parser.add_argument("--data", type=str | None, default=None, help=about), check_source)
@@ -46,7 +48,7 @@ def run(options: Namespace) -> None:
     from latentdial.explorer.page import size_sentence
     from latentdial.progress import show_progress
 
-    codec = load_run(options.run)
+    codec = load_run(options.run, options.given)
     with show_progress() as show:
         content = make_content(
             codec, None, options.data, options.weights, need_nets=options.out is not None, progress=show.advance

@@ -12,6 +12,7 @@ from latentdial.cli.shared import (
     check_exists,
     check_pictures,
     checked,
+    given_option,
     json_option,
     load_run,
     number_option,
@@ -35,6 +36,7 @@ EXAMPLES = [
 
 def add_options(parser: ArgumentParser) -> None:
     run_argument(parser)
+    given_option(parser)
     about = "the picture file to start from; with --grid, labelled pictures"
     checked(parser.add_argument("first", type=str, help=about), check_pictures)
     about = "the picture file to end at"
@@ -68,7 +70,7 @@ def run(options: Namespace) -> None:
         return
     if options.last is None:
         raise LatentdialError("LAST is missing: the picture file to end at, or --grid same for pairs by label")
-    codec = load_run(options.run)
+    codec = load_run(options.run, options.given)
     ends = codec.encode([options.first, options.last])
     codes = interpolate(codec, ends[0], ends[1], options.n, options.path)
     out = codec.support.score(codec, codes).tolist()
@@ -95,7 +97,9 @@ def _grid(options: Namespace) -> None:
         raise LatentdialError(f"cannot write {options.out}: a grid is a .png")
     how = {"by": options.by, "rows": options.rows, "n": options.n, "path": options.path, "seed": options.seed}
     with show_progress() as show:
-        found = interpolation_grid(load_run(options.run), options.first, options.grid == "same", **how, show=show)
+        found = interpolation_grid(
+            load_run(options.run, options.given), options.first, options.grid == "same", **how, show=show
+        )
     save_picture(found.sheet(), options.out)
     if options.json:
         rows = [{"first": row.first, "last": row.last, "names": list(row.names)} for row in found.rows]

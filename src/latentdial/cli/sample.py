@@ -5,6 +5,7 @@ from __future__ import annotations
 from jsonargparse import ArgumentParser, Namespace
 
 from latentdial.cli.shared import (
+    given_option,
     json_option,
     load_run,
     number_option,
@@ -17,8 +18,9 @@ from latentdial.cli.shared import (
 )
 
 PRIOR = (
-    "what codes are drawn from: model, the model's own prior; gaussian, mixture or flow, fitted to the training codes "
-    "(see fit-prior); codes, training codes as they are; auto: the one under which held-out codes are likeliest"
+    "what codes are drawn from: model, the model's own prior; gaussian, mixture or flow, fitted to the training codes, "
+    "or words, to discrete ones (see fit-prior); codes, training codes as they are; auto: the one under which held-out "
+    "codes are likeliest"
 )
 
 
@@ -27,6 +29,7 @@ def add_options(parser: ArgumentParser) -> None:
     number_option(parser, "-n", 64, 1, 10_000, "how many pictures")
     out_option(parser, "PNG to write", default="samples.png")
     parser.add_argument("--prior", type=str, default="auto", help=PRIOR)
+    given_option(parser)
     number_option(parser, "--temperature", 1.0, 0, 100, "spread of the codes; 0 gives the mean picture")
     number_option(parser, "--seed", 0, 0, 2**31 - 1, "seed of the draw")
     json_option(parser)
@@ -38,7 +41,7 @@ def run(options: Namespace) -> None:
     from latentdial.latent.sampling import fit_of
     from latentdial.report.strips import sample_sheet
 
-    codec = load_run(options.run)
+    codec = load_run(options.run, options.given)
     pictures = codec.sample(options.n, options.seed, options.temperature, options.prior)
     fit = fit_of(codec, options.prior)
     save_picture(sample_sheet(pictures, codec.name, fit, options.temperature, options.seed), options.out)

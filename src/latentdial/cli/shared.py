@@ -120,10 +120,15 @@ def recipe_options(parser: ArgumentParser) -> None:
     parser.add_argument("--set", type=str, nargs="+", default=[], help="recipe options, such as beta=4 widths=2048,512")
 
 
-def load_run(run: str) -> Codec:
+def load_run(run: str, given: str | None = None) -> Codec:
+    """The codec of a run, given a label where one is named."""
     from latentdial.runs.loading import load
 
-    return load(run)
+    return load(run) if given is None else load(run).given(given)
+
+
+def given_option(parser: ArgumentParser) -> None:
+    parser.add_argument("--given", type=str | None, default=None, help="a label, for a model that learnt from labels")
 
 
 def save_picture(picture: Any, out: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -23,11 +23,12 @@ from latentdial.latent.direction import Direction
 from latentdial.latent.support import Support, fit_support
 from latentdial.pixels import Range, to_float, to_levels
 from latentdial.priors.fitted import KINDS, FittedPriors, gaussian_of
+from latentdial.priors.words import WordPrior
 from latentdial.shown import Shown
-from latentdial.texts import Brief
+from latentdial.texts import Brief, suggestion
 
 CHUNK = 128
-PRIORS = ("auto", *KINDS, "model", "codes")
+PRIORS = ("auto", *KINDS, "model", "words", "codes")
 
 Picture = str | Path | Image.Image | np.ndarray | Tensor
 
@@ -56,6 +57,7 @@ class Codec(Brief, Shown):
     stored_canonical: Canonical | None = None
     attributes: Attributes | None = None  # learnt from labels, for steering
     fitted: FittedPriors | None = None  # to the training codes, stored with the run
+    words: WordPrior | None = None  # the same for discrete codes
 
     @cached_property
     def support(self) -> Support:
@@ -141,10 +143,15 @@ class Codec(Brief, Shown):
     def sample_codes(self, n: int, seed: int = 0, temperature: float = 1.0, prior: str = "auto") -> np.ndarray:
         """Draw n codes (n, D), float32, that spread from the mean in proportion to `temperature`.
 
-        `prior`: "model" is the model's own; "gaussian", "mixture" and "flow" are fitted to the training codes;
-        "codes" takes training codes as they are; "auto" is what `prior_named` says. Others are a LatentdialError.
+        `prior`: "model" is the model's own; "gaussian", "mixture" and "flow" are fitted to the training codes, "words"
+        to discrete ones; "codes" takes training codes as they are; "auto" is what `prior_named` says. Others are a
+        LatentdialError.
         """
         kind = self.prior_named(prior)
+        if kind == "words" and self.words is not None:
+            numbers = self.words.net.sample(n, torch.Generator().manual_seed(seed), temperature)
+            with torch.inference_mode():
+                return cast(Any, self.model).bottleneck.code_of_rows(numbers.to(self.device)).cpu().numpy()
         if kind == "model" and self.prior is not None:
             drawn = self.prior(n, torch.Generator().manual_seed(seed))
             return (temperature * drawn).detach().cpu().numpy()
@@ -164,10 +171,14 @@ class Codec(Brief, Shown):
             raise LatentdialError(f"there is no prior {name!r}: use {', '.join(PRIORS)}")
         if name == "model" and self.prior is None:
             raise LatentdialError(f"{self.name} has no prior of its own to sample from: use auto or gaussian")
+        if name == "words" and self.words is None:
+            raise LatentdialError(f"{self.name} has no prior of words: fit-prior gives one to models of discrete codes")
         if name in ("mixture", "flow") and name not in self.priors.priors:
             raise LatentdialError(f"{self.name} has no {name} prior yet: run latentdial fit-prior {self.name}")
         if name != "auto":
             return name
+        if self.words is not None:
+            return "words"
         if self.fitted is None:
             return "gaussian" if self.prior is None else "model"
         return self.fitted.best if self.prior is not None or self.fitted.best != "model" else "gaussian"
@@ -177,9 +188,33 @@ class Codec(Brief, Shown):
         """The priors fitted to the training codes: as stored with the run, else a Gaussian."""
         return self.fitted or gaussian_of(self.codes)
 
+    def given(self, label: str | int) -> Codec:
+        """The codec of pictures with this label, for a model that learnt from labels; others are a LatentdialError.
+
+        Codes are those of pictures without a label: what a label says is not in them.
+        """
+        names = self.config.model.labels if self.config is not None else []
+        row = names.index(label) if label in names else label
+        if not names:
+            raise LatentdialError(
+                f"{self.name} has not learnt from labels: train conditional-vae on pictures with some"
+            )
+        if isinstance(row, str) or not 0 <= row < len(names):
+            raise LatentdialError(f"{self.name} knows no label {label!r}: {suggestion(str(label), names, 'it takes')}")
+        model, name = cast(Any, self.model), f"{self.name} given {names[row]}"
+
+        def labelled(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+            return lambda x: function(x, torch.full((len(x),), row, device=x.device))
+
+        encoder, decoder = labelled(model.encode), labelled(model.decode)
+        bare = replace(self, name=name, stored_canonical=None, stored_support=None, directions=())
+        return replace(bare, encoder=encoder, decoder=decoder)
+
     def fit(self, given: Picture | list[Picture]) -> Codec:
         """The same codec with the codes of these pictures as its training codes."""
-        return replace(self, training_codes=self.encode(given), stored_canonical=None, fitted=None, held_out=None)
+        return replace(
+            self, training_codes=self.encode(given), stored_canonical=None, fitted=None, words=None, held_out=None
+        )
 
     def _run(self, function: Callable[[Tensor], Tensor], batch: np.ndarray) -> np.ndarray:
         chunks = (torch.tensor(batch[i : i + CHUNK], device=self.device) for i in range(0, len(batch), CHUNK))

@@ -14,7 +14,9 @@ from latentdial.errors import LatentdialError
 from latentdial.images import open_parts
 from latentdial.latent.codec import Codec
 from latentdial.latent.effect import real_codes
+from latentdial.parts.quantisers import Quantiser
 from latentdial.priors.fitted import KINDS, FittedPriors, fit_priors
+from latentdial.priors.words import WordPrior, fit_words
 from latentdial.progress import Progress, quiet
 
 PICTURES = 128
@@ -63,6 +65,22 @@ def fit_prior(
     own = getattr(getattr(codec.model, "prior", None), "log_prob", None)
     judge = None if own is None else partial(_log_prob, own, codec)
     return fit_priors(codec.codes, held_out, kinds, seed, judge, progress)
+
+
+def quantiser_of(codec: Codec) -> Quantiser | None:
+    """The quantiser of a codec with discrete codes."""
+    bottleneck = getattr(codec.model, "bottleneck", None)
+    return bottleneck if isinstance(bottleneck, Quantiser) else None
+
+
+def fit_word_prior(codec: Codec, seed: int = 0, progress: Progress = quiet) -> WordPrior:
+    """Fit a prior to the discrete training codes of a codec; `replace(codec, words=...)` samples from it."""
+    quantiser = quantiser_of(codec)
+    if quantiser is None:
+        raise LatentdialError(f"{codec.name} has no discrete codes: fit a mixture or a flow")
+    with torch.inference_mode():
+        numbers = quantiser.rows(torch.tensor(codec.codes, device=codec.device)).cpu().numpy()
+    return fit_words(numbers, quantiser.vocabulary, seed, progress=progress)
 
 
 def validation_codes(codec: Codec, progress: Progress = quiet) -> np.ndarray | None:

@@ -35,6 +35,20 @@ class Quantiser(Bottleneck):
         """Whole numbers (B, depth, H, W) -> codes (B, C, H, W); `indices` gives them back."""
         raise NotImplementedError
 
+    @property
+    def tokens(self) -> int:
+        """Whole numbers of a code."""
+        return self.depth * prod(self.code[1:])
+
+    def rows(self, code: Tensor) -> Tensor:
+        """Codes (B, D) -> their numbers (B, T), place by place, all of a place together."""
+        return self.indices(code.unflatten(1, self.code)).movedim(1, -1).flatten(1)
+
+    def code_of_rows(self, numbers: Tensor) -> Tensor:
+        """Numbers (B, T) -> codes (B, D); `rows` gives them back."""
+        shape = (*self.code[1:], self.depth)
+        return self.code_of(numbers.unflatten(1, shape).movedim(-1, 1)).flatten(1)
+
 
 class Codebook(nn.Module):
     """Words (K, C), each the moving average of the vectors that it was nearest to (arXiv 1711.00937, appendix A.1).

@@ -17,9 +17,21 @@ from latentdial.recipes.registry import (
     options_of,
     parse_options,
     recipe,
+    takes_labels,
 )
 
 for _file in iter_modules(__path__):
     import_module(f"{__name__}.{_file.name}")
 
-__all__ = ["RECIPES", "Recipe", "build", "builder_of", "hints_of", "names", "options_of", "parse_options", "recipe"]
+__all__ = [
+    "RECIPES",
+    "Recipe",
+    "build",
+    "builder_of",
+    "hints_of",
+    "names",
+    "options_of",
+    "parse_options",
+    "recipe",
+    "takes_labels",
+]

@@ -23,6 +23,8 @@ GROUP = "latentdial.recipes"
 MAX_PARAMETERS = 2_000_000_000
 MAX_WIDTH = 131_072
 MAX_LAYERS = 16
+MAX_LABELS = 10_000
+LABELS = "labels"  # the parameter of a builder that takes their number
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def builder_of(name: str) -> Builder:
 
 def options_of(name: str) -> dict[str, Any]:
     """The options of a recipe with their defaults; an unknown name is a LatentdialError."""
-    parameters = list(inspect.signature(builder_of(name)).parameters.values())[1:]
+    parameters = [p for p in list(inspect.signature(builder_of(name)).parameters.values())[1:] if p.name != LABELS]
     own = {p.name: list(p.default) if isinstance(p.default, tuple) else p.default for p in parameters}
     return own | {name: default for name, default in COMMON.items() if name not in own}
 
@@ -89,6 +91,11 @@ def options_of(name: str) -> dict[str, Any]:
 def hints_of(name: str) -> dict[str, Any]:
     """The types of a recipe's options, by name."""
     return _hints(builder_of(name))
+
+
+def takes_labels(name: str) -> bool:
+    """Whether a recipe learns from labels."""
+    return LABELS in inspect.signature(builder_of(name)).parameters
 
 
 def build(settings: ModelSettings, image: ImageShape) -> Recipe:
@@ -100,21 +107,25 @@ def build(settings: ModelSettings, image: ImageShape) -> Recipe:
         if name not in defaults:
             raise LatentdialError(f"{settings.recipe} has no option {name!r}: {suggestion(name, defaults, 'it takes')}")
         options[name] = _checked(name, value, defaults[name], hints.get(name))
+    if len(settings.labels) > MAX_LABELS:
+        raise LatentdialError(f"{len(settings.labels):,} labels are more than {MAX_LABELS:,}: use fewer")
+    labels = len(settings.labels)
     with torch.device("meta"):
-        made = _make(builder, image, options)
+        made = _make(builder, image, options, labels)
         parameters = sum(p.numel() for net in _nets(made) for p in net.state_dict().values())
     if parameters > MAX_PARAMETERS:
         raise LatentdialError(
             f"{settings.recipe} would have {parameters:,} parameters, more than {MAX_PARAMETERS:,}: "
             "use fewer or smaller layers, or a smaller --size"
         )
-    return _make(builder, image, options)
+    return _make(builder, image, options, labels)
 
 
-def _make(builder: Builder, image: ImageShape, options: Options) -> Recipe:
+def _make(builder: Builder, image: ImageShape, options: Options, labels: int) -> Recipe:
     """What a builder makes of its own options, and of those of every recipe."""
     own = inspect.signature(builder).parameters
-    made = builder(image, **{name: value for name, value in options.items() if name in own})
+    given: dict[str, Any] = {LABELS: labels} if LABELS in own else {}
+    made = builder(image, **given, **{name: value for name, value in options.items() if name in own})
     if options.get("ordered") and "ordered" not in own:
         made.model.order()
     return made

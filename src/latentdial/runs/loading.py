@@ -19,8 +19,10 @@ from latentdial.latent.canonical import Canonical
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Directions
 from latentdial.latent.support import AXES
-from latentdial.model import Model
+from latentdial.model import Autoencoder, Model
+from latentdial.parts.quantisers import Quantiser
 from latentdial.priors.stored import read_priors
+from latentdial.priors.words import WordPrior, read_words
 from latentdial.recipes import build
 from latentdial.runs.hub import run_folder
 
@@ -97,7 +99,7 @@ def load(folder: str | Path, device: str = "cpu") -> Codec:
     codec = codec_of(model, config, folder.name, device, codes, arrays.get("kl"))
     codec = replace(codec, held_out=arrays.get("held_out"), stored_canonical=_read_canonical(folder, model.latent))
     if codes is not None:
-        codec = replace(codec, fitted=read_priors(folder, codes))
+        codec = replace(codec, fitted=read_priors(folder, codes), words=_read_words(folder, model, codes))
     kept = read_directions(folder, model.latent, config.geometry)
     if kept is None:
         return codec
@@ -184,6 +186,13 @@ def _read_codes(folder: Path, latent: int) -> dict[str, np.ndarray]:
         raise _broken(path, f"it must hold 1 to {MAX_CODES} codes")
     shapes = {"codes": (rows, latent), "kl": (latent,), "held_out": (held, latent)}
     return storage.read_tensors(path, {name: shapes[name] for name in found})
+
+
+def _read_words(folder: Path, model: Model, codes: np.ndarray) -> WordPrior | None:
+    quantiser = model.bottleneck if isinstance(model, Autoencoder) else None
+    if not isinstance(quantiser, Quantiser):
+        return None
+    return read_words(folder, codes, quantiser.tokens, quantiser.vocabulary)
 
 
 def _read_canonical(folder: Path, latent: int) -> Canonical | None:

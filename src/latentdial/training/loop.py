@@ -34,6 +34,7 @@ FIRST_PLAN = 10  # steps after which a time budget is first turned into a number
 UNPLANNED = 10**9
 
 Record = dict[str, float | int | str]
+Labels = tuple[Tensor, Tensor] | None  # (N,) of the training pictures and of the validation pictures
 
 
 class WentBad(LatentdialError):
@@ -67,6 +68,7 @@ class Loop:
     precision: str
     variation: AugmentSettings = field(default_factory=AugmentSettings)
     world: World = field(default_factory=World)
+    labels: Labels = None
     step: int = 0
     seconds: float = 0.0  # of training
     wall: float = 0.0  # of training, validation and all that was done in between
@@ -139,9 +141,12 @@ class Loop:
                     report(self._record("validation", self.evaluate(self.validation)))
             after_step()
 
-    def next_batch(self) -> tuple[Tensor, float]:
-        """This process's uint8 pictures of the coming step, a function of seed and step alone, and their weight."""
-        return self._ahead.batch(self.step), 1.0 if self.world.size == 1 else self._mine(self.step)[1]
+    def next_batch(self) -> tuple[Tensor, float, Tensor | None]:
+        """This process's uint8 pictures of the coming step, a function of seed and step alone, weight and labels."""
+        if self.world.size == 1 and self.labels is None:
+            return self._ahead.batch(self.step), 1.0, None
+        rows, weight = self._mine(self.step)
+        return self._ahead.batch(self.step), weight, None if self.labels is None else self.labels[0][rows]
 
     def _mine(self, step: int) -> tuple[Tensor, float]:
         """This process's rows of the pictures of a step, and their weight."""
@@ -149,12 +154,12 @@ class Loop:
         rows = self._order_of(epoch)[index * self.batch : (index + 1) * self.batch]
         return (rows, 1.0) if self.world.size == 1 else self.world.share(rows)
 
-    def train_step(self, pixels: Tensor, weight: float = 1.0) -> dict[str, Tensor]:
+    def train_step(self, pixels: Tensor, weight: float = 1.0, labels: Tensor | None = None) -> dict[str, Tensor]:
         """One optimizer step; returns the loss and its terms, still on the device."""
         lr, done, generator = self.lr_at(self.step), self.step / self.steps, self._noise(self.step)
         x = augment(self.recipe.model.scale(pixels), self.variation, self.recipe.model.likelihood.range, generator)
         noise = draw(self._draws, self.recipe.samples, len(x), self.device, generator)
-        losses, terms = self._losses(self.net, x, noise, done, self._kl(done))
+        losses, terms = self._losses(self.net, x, noise, done, self._kl(done), labels)
         for player, loss in zip(self.players, losses, strict=True):
             self._learn(player, loss if weight == 1 else loss * weight, lr)
         self.step += 1
@@ -164,10 +169,16 @@ class Loop:
         return values if weight == 1 else {name: value * weight for name, value in values.items()}
 
     def _losses_of(
-        self, net: nn.Module, x: Tensor, noise: Mapping[str, Tensor], done: float = 1.0, kl: float = 1.0
+        self,
+        net: nn.Module,
+        x: Tensor,
+        noise: Mapping[str, Tensor],
+        done: float = 1.0,
+        kl: float = 1.0,
+        labels: Tensor | None = None,
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """All players' losses and all terms, the weight of the KL times `kl`: what `compile` makes one graph of."""
-        batch = Batch(x, noise, None, self._pictures, done)
+        batch = Batch(x, noise, labels, self._pictures, done)
         with autocast(self.precision, self.device):
             run = net(batch, self.recipe.samples)
         loss, terms = total(self.recipe.objective, run, batch, kl)
@@ -205,7 +216,8 @@ class Loop:
                 rows = torch.arange(i * self.batch, min((i + 1) * self.batch, len(pixels)), device=self.device)
                 mine, weight = self.world.share(rows)
                 noise = draw(self._draws, self.recipe.samples, len(mine), self.device, self._noise(i))
-                losses, terms = self._losses_of(model, model.scale(pixels[mine]), noise)
+                labels = None if self.labels is None else self.labels[pixels is self.validation][mine]
+                losses, terms = self._losses_of(model, model.scale(pixels[mine]), noise, labels=labels)
                 for name, value in {"loss": losses[0], **terms}.items():
                     sums[name] = sums.get(name, 0) + value.double() * (weight * len(rows) / len(pixels))
         return {name: float(value) for name, value in self.world.mean(sums).items()}

@@ -16,7 +16,7 @@ from latentdial.machine.world import World
 from latentdial.progress import Steps, quiet
 from latentdial.recipes import Recipe, build
 from latentdial.training.feed import Feed, feed
-from latentdial.training.loop import Loop
+from latentdial.training.loop import Labels, Loop
 from latentdial.training.starting import components, start_at_pca
 from latentdial.types import Principal
 
@@ -32,6 +32,7 @@ class Material:
     precision: str
     world: World
     advance: Steps = quiet
+    labels: Labels = None
 
     @cached_property
     def principal(self) -> Principal:
@@ -55,7 +56,9 @@ class Material:
             weights, seconds = self.started
             recipe.model.load_state_dict(weights)
         world, variation = self.world, self.config.augment
-        loop = Loop(recipe, settings, self.pixels, self.validation, self.device, self.precision, variation, world)
+        loop = Loop(
+            recipe, settings, self.pixels, self.validation, self.device, self.precision, variation, world, self.labels
+        )
         loop.seconds = loop.wall = seconds
         return loop
 
@@ -73,4 +76,14 @@ def gather_material(
     train, validation = (
         feed(images.pixels.take(rows), device, config.train.memory) for rows in (parts.train, parts.validation)
     )
-    return Material(config, train, validation, device, choose_precision(config.train.precision, device), world, advance)
+    precision = choose_precision(config.train.precision, device)
+    return Material(
+        config, train, validation, device, precision, world, advance, _labels(config, images, parts, device)
+    )
+
+
+def _labels(config: RunConfig, images: ImageSet, parts: Split, device: str) -> Labels:
+    """The labels of training and validation pictures, where the model learns from them."""
+    if not config.model.labels or images.labels is None or images.label_names != config.model.labels:
+        return None
+    return tuple(torch.from_numpy(images.labels[rows]).long().to(device) for rows in (parts.train, parts.validation))  # type: ignore[return-value]

@@ -17,7 +17,7 @@ from latentdial.errors import LatentdialError
 from latentdial.images import Check, ImageSet, Split
 from latentdial.images.montage import montage, save_png
 from latentdial.latent.codec import Codec
-from latentdial.latent.sampling import MIN_HELD_OUT, fit_of, fit_prior
+from latentdial.latent.sampling import MIN_HELD_OUT, fit_of, fit_prior, quantiser_of
 from latentdial.latent.support import CALIBRATION, MIN_CODES
 from latentdial.measure.cost import peak_memory_mb
 from latentdial.model import Model
@@ -359,6 +359,9 @@ class Session:
     def _with_priors(self, codec: Codec) -> Codec:
         """Priors fitted to the codes and kept, where there are enough validation pictures to judge them on."""
         rows = self.parts.validation[:JUDGED]
+        if quantiser_of(codec) is not None:
+            self.show.say(f"to draw new pictures of its words: latentdial fit-prior {self.out}")
+            return codec
         if len(rows) < MIN_HELD_OUT or codec.latent > MAX_PRIOR:
             return codec
         fitted = fit_prior(codec, codec.encode(self.images.pixels[rows]), progress=self.show.advance)

@@ -16,7 +16,7 @@ from latentdial.latent.codec import Codec
 from latentdial.machine.precision import choose_device
 from latentdial.machine.world import World, join_world
 from latentdial.progress import Show, showing
-from latentdial.recipes import Recipe, build
+from latentdial.recipes import Recipe, build, takes_labels
 from latentdial.runs.loading import load, read_config, read_summary
 from latentdial.training.folder import Existing, check_folder, locked, nothing_left, start_folder
 from latentdial.training.material import Material, gather_material
@@ -130,7 +130,20 @@ def settled(config: RunConfig, show: Show) -> RunConfig:
     size = config.geometry.size
     if config.augment.crop >= size:
         raise LatentdialError(f"--crop {config.augment.crop} is not below the size {size}: use a few pixels")
+    if takes_labels(config.model.recipe):
+        config = replace(config, model=replace(config.model, labels=_labels(config, show)))
     return replace(config, train=_with_start(config.train, build(config.model, config.geometry.shape), show))
+
+
+def _labels(config: RunConfig, show: Show) -> list[str]:
+    """The labels of the pictures, which this recipe learns from."""
+    images = open_images(config.data, config.geometry, show.advance)
+    if images.labels is None or len(images.label_names) < 2:
+        raise LatentdialError(
+            f"{config.model.recipe} learns from labels, and {config.data.source} has none: give a folder with a "
+            "sub-folder for each, a table with a column label, or --label COLUMN"
+        )
+    return list(images.label_names)
 
 
 def _with_start(settings: TrainSettings, recipe: Recipe, show: Show) -> TrainSettings:

@@ -26,7 +26,11 @@ RIDGE = 1e-6
 
 def has_linear_start(model: Model) -> bool:
     """Whether `start_at_pca` can set the weights of this model."""
-    nets = (model.encoder, model.decoder) if isinstance(model, Autoencoder) and model.bottleneck.starts else (None,)
+    nets = (
+        (model.encoder, model.decoder)
+        if isinstance(model, Autoencoder) and model.bottleneck.starts and model.condition is None
+        else (None,)
+    )
     return all(isinstance(net, Startable) for net in nets)
 
 

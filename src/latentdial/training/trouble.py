@@ -18,12 +18,12 @@ def back_to_last_good(loop: Loop, until: int) -> Tensor | None:
     """
     before, batch = loop.state(), None
     while loop.step < until:
-        state, (pixels, weight) = {name: tensor.clone() for name, tensor in loop.state().items()}, loop.next_batch()
-        values = loop.train_step(pixels, weight)
+        state, given = {name: tensor.clone() for name, tensor in loop.state().items()}, loop.next_batch()
+        values = loop.train_step(*given)
         if not _all_finite(values.values()):
             loop.step -= 1
             break
-        before, batch = state, pixels
+        before, batch = state, given[0]
         if not _all_finite(loop.recipe.model.parameters()):
             break
     else:

@@ -1,0 +1,127 @@
+"""A conditional model obeys its labels, as a judge sees it who has seen real pictures only."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import latentdial
+from latentdial import LatentdialError
+from latentdial.cli import main
+from latentdial.config import ModelSettings
+from latentdial.recipes import build, options_of, takes_labels
+
+LABELS = ["blue", "green", "red"]
+
+
+def drawn(label: int, rng: np.random.Generator) -> np.ndarray:
+    """A disc or a square of about one colour, anywhere and of any size, on any grey."""
+    rows, columns = np.mgrid[:16, :16]
+    y, x, size = *rng.integers(4, 12, 2), rng.uniform(2.5, 4.5)
+    apart = np.stack([abs(rows - y), abs(columns - x)])
+    inside = (np.hypot(*apart) if rng.random() < 0.5 else apart.max(0)) < size
+    picture = np.full((16, 16, 3), rng.integers(100, 200), np.uint8)
+    picture[inside] = rng.integers(0, 60, 3) + 180 * (np.arange(3) == 2 - label)
+    return picture
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    folder, rng = tmp_path_factory.mktemp("data") / "shapes", np.random.default_rng(0)
+    for label, name in enumerate(LABELS):
+        (folder / name).mkdir(parents=True)
+        for i in range(80):
+            Image.fromarray(drawn(label, rng)).save(folder / name / f"{i}.png")
+    return folder
+
+
+SETTINGS = {"size": 16, "batch": 32, "lr": 3e-3}
+OPTIONS = {"latent": 4, "channels": [16, 32], "numbers": 8}
+
+
+@pytest.fixture(scope="module")
+def trained(shapes, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "conditional"
+    latentdial.train("conditional-vae", shapes, out, options=OPTIONS, steps=300, **SETTINGS)
+    return out
+
+
+@pytest.fixture(scope="module")
+def judge():
+    """A classifier that has seen other such pictures, and is right on yet others."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    rng = np.random.default_rng(1)
+    truth = np.repeat(np.arange(3), 300)
+    pictures = np.stack([drawn(label, rng) for label in truth])
+    forest = RandomForestClassifier(200, random_state=0).fit(seen(pictures), truth)
+    assert forest.score(seen(np.stack([drawn(label, rng) for label in truth])), truth) > 0.97
+    return forest
+
+
+def seen(pictures: np.ndarray) -> np.ndarray:
+    return pictures.reshape(len(pictures), -1)
+
+
+def test_what_is_drawn_is_what_the_label_says(trained, judge):
+    codec = latentdial.load(trained)
+    assert codec.config.model.labels == LABELS
+    obeyed = []
+    for label, name in enumerate(LABELS):
+        given = codec.given(name)
+        obeyed.append((judge.predict(seen(given.sample(60, seed=2))) == label).mean())
+        assert np.array_equal(given.decode(codec.codes[:3]), codec.given(label).decode(codec.codes[:3]))
+    assert min(obeyed) > 0.75, obeyed
+    same = [codec.given(name).decode(codec.codes[:1]) for name in LABELS]
+    assert not np.array_equal(same[0], same[1])
+
+
+def test_a_label_that_nobody_knows_is_refused(trained, codec):
+    run = latentdial.load(trained)
+    with pytest.raises(LatentdialError, match="knows no label 'gren': did you mean green"):
+        run.given("gren")
+    with pytest.raises(LatentdialError, match="knows no label 3"):
+        run.given(3)
+    with pytest.raises(LatentdialError, match="has not learnt from labels"):
+        codec.given("red")
+
+
+def test_pictures_without_labels_cannot_teach_it(discs_file, tmp_path):
+    with pytest.raises(LatentdialError, match=r"learns from labels, and .* has none"):
+        latentdial.train("conditional-vae", discs_file, tmp_path / "run", steps=1, **SETTINGS)
+    assert takes_labels("conditional-vae")
+    assert "labels" not in options_of("conditional-vae")
+    assert not takes_labels("conv-vae")
+
+
+def test_training_goes_on_with_the_same_labels(shapes, tmp_path):
+    settings = SETTINGS | {"schedule": "constant", "warmup": 2, "keep_checkpoint": True}
+    for out, steps in (("whole", [14]), ("parts", [6, 14])):
+        for n in steps:
+            resume = n == 14 > steps[0]
+            latentdial.train(
+                "conditional-vae", shapes, tmp_path / out, options=OPTIONS, steps=n, resume=resume, **settings
+            )
+    whole, parts = ((tmp_path / out / "model.safetensors").read_bytes() for out in ("whole", "parts"))
+    assert whole == parts
+
+
+def test_labels_are_left_out_in_training_alone():
+    torch.manual_seed(0)
+    model = build(ModelSettings("conditional-vae", OPTIONS | {"out": 0.25}, LABELS), (3, 16, 16)).model
+    rows = model.condition.rows(torch.full((8000,), 2), torch.zeros(8000), torch.randn(8000))
+    assert set(rows.tolist()) == {0, 3}
+    assert (rows == 0).float().mean().item() == pytest.approx(0.25, abs=0.02)
+    assert model.condition.rows(torch.tensor([2]), torch.zeros(1)).tolist() == [3]
+
+
+def test_the_command_draws_what_a_label_says(trained, tmp_path, capsys):
+    assert (
+        main(["sample", str(trained), "--given", "blue", "-n", "4", "--out", str(tmp_path / "blue.png"), "--json"]) == 0
+    )
+    assert json.loads(capsys.readouterr().out)["n"] == 4
+    assert (tmp_path / "blue.png").is_file()
