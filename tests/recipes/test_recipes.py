@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -131,6 +132,11 @@ def test_nets_can_be_traced_for_other_runtimes(name, discs):
     program = torch.export.export(pair, (levels, code), strict=False).module()
     for ours, theirs in zip(program(levels, code), pair(levels, code), strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+def test_every_recipe_is_in_the_table_of_its_papers():
+    told = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text()
+    assert [name for name in RECIPES if f"`{name}`" not in told] == []
 
 
 # finding and checking -------------------------------------------------------------------------------------------------

@@ -26,7 +26,13 @@ ACROSS, STRIPS, DIRECTIONS, FRAMES = 8, 8, 6, 9
 ACROSS_STRIP = 5  # pictures of the dimension asked about
 ASKED = 1  # the dimension that people find to do nothing
 LITTLE = 0.5  # of the effect of its canonical namesake, below which a raw dimension is said to do little
-TITLES = {"model": "its own prior", "gaussian": "a Gaussian", "mixture": "a mixture of Gaussians", "flow": "a flow"}
+TITLES = {
+    "model": "its own prior",
+    "gaussian": "a Gaussian",
+    "mixture": "a mixture of Gaussians",
+    "flow": "a flow",
+    "words": "a prior of words",
+}
 
 
 def write_report(comparison: Comparison, out: Path, explorer: str | None = None) -> None:
