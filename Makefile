@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test check mutate clean tables docs web web-check
+.PHONY: demo test check lock audit mutate clean tables docs web web-check
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -55,6 +55,22 @@ web: web/node_modules/ready
 
 web-check: web/node_modules/ready
 	cd web && node check.mjs
+
+# What authors install, locked with hashes; torch and setuptools are left to the machine.
+.venv/audit: pyproject.toml | .venv/bin/python
+	$(BIN)/pip install -q -c constraints.txt 'pip-audit>=2.9' 'pip-tools>=7.5'
+	touch $@
+
+lock: .venv/audit
+	$(BIN)/pip-compile -q --extra dev --generate-hashes --strip-extras --no-header --no-annotate --no-emit-index-url \
+	  --no-emit-find-links --no-emit-trusted-host --unsafe-package torch --unsafe-package setuptools \
+	  --unsafe-package latentdial -c constraints.txt -o requirements.lock pyproject.toml
+
+# Fails where a package has a known hole, and also where one cannot be looked up; torch under its public version.
+audit: .venv/audit .venv/ready
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements.lock
+	$(BIN)/python -c "import torch; print('torch==' + torch.__version__.split('+')[0])" > .venv/torch.txt
+	$(BIN)/pip-audit --strict --disable-pip --no-deps -r .venv/torch.txt
 
 clean:
 	rm -rf .venv demo
