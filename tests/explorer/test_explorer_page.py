@@ -23,6 +23,7 @@ from latentdial.cli import main
 from latentdial.explorer import address, make_server, write_page
 from latentdial.latent.effect import effect_of
 from latentdial.latent.naming import make_direction
+from latentdial.latent.novelty import losses
 
 pytest.importorskip("onnxruntime", reason="needs the extra: pip install 'latentdial[explorer]'")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'latentdial[dev]'")
@@ -250,6 +251,29 @@ def test_a_dropped_picture_is_encoded_as_torch_encodes_it(page, codec, discs, tm
     page.get_by_text("<b>mine</b>.png").wait_for()
     assert np.array_equal(pixels(page, "Source picture"), discs[40])
     assert np.abs(pixels(page) - codec.levels(codec.encode(discs[40:41]))[0]).max() <= 1.0
+
+
+def test_a_picture_unlike_the_training_pictures_is_told_so_as_an_edit_tells_it(visit, codec, discs, tmp_path):
+    lost = losses(discs, codec.levels(codec.encode(discs)))
+    known = replace(codec, held_out=codec.encode(discs), held_out_losses=lost)
+    latentdial.explore(known, discs, tmp_path / "known.html", "fp16")
+    one = visit((tmp_path / "known.html").as_uri())
+    sheets = latentdial.edit(known, list(discs[:3]), "c0+=1")
+    for i, sheet in enumerate(sheets):
+        one.get_by_role("button", name=f"Picture {i + 1}", exact=True).click()
+        one.wait_for_timeout(100)
+        assert float(one.locator(".ld").get_attribute("data-novelty")) == pytest.approx(sheet.novelty.percentile, abs=5)
+    assert one.locator(".unlike").count() == 0
+    noise = np.random.default_rng(1).integers(0, 255, (16, 16, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    drop(one, "noise.png", (tmp_path / "noise.png").read_bytes(), "image/png")
+    until(one, "document.querySelector('.unlike')?.textContent.includes('unlike the training pictures')")
+    said, told = one.locator(".unlike").text_content(), latentdial.edit(known, noise, "c0+=1").novelty
+    assert told.place in said
+    assert told.reason in said
+    assert f"its error is {told.lost:.1f}" in said
+    one.get_by_role("button", name="Random", exact=True).click()
+    until(one, "!document.querySelector('.unlike') || document.querySelector('.unlike').hidden")
 
 
 def test_a_picture_can_be_chosen_or_pasted_too(page, discs, tmp_path):

@@ -5,6 +5,7 @@ import { change, paint, paintDifference, readPicture } from "./draw.js";
 import { latestWins, makeEngine } from "./engine.js";
 import { applyEdit, parseEdits } from "./grammar.js";
 import { Dial, fromHash, History, makeDials, randomCode, toHash } from "./model.js";
+import { novelty } from "./novelty.js";
 import { dialRow, virtualList } from "./sliders.js";
 import { mapTab, mixTab } from "./tabs.js";
 import css from "./style.css";
@@ -331,6 +332,17 @@ class App {
     if (source) paint(this.source, source, size, channels);
     paint(this.reconstruction, this.before, size, channels);
     this.paintedBefore = this.before;
+    this.#tellNovelty(novelty(this.manifest, this.arrays, source, this.before, this.state.base));
+  }
+
+  #tellNovelty(found) {
+    this.novelty.hidden = !found;
+    if (!found) return;
+    this.novelty.className = found.unlike ? "unlike" : "soft";
+    this.novelty.textContent = found.unlike
+      ? `This picture is unlike the training pictures, ${found.place}: ${found.because}. What you see is the nearest that this codec can draw.`
+      : `As a picture, ${found.place}.`;
+    this.page.dataset.novelty = found.percentile;
   }
 
   #numbers() {
@@ -457,6 +469,7 @@ class App {
     this.sourceFigure = h("figure", {}, this.source, h("figcaption", {}, "Source"));
     this.caption = h("p.soft");
     this.warning = h("p.warning", { role: "status", hidden: true });
+    this.novelty = h("p.soft", { role: "status", hidden: true });
     const number = (unit) => h("dd", {}, "0", h("small", {}, unit));
     this.numbers = { levels: number(" of 255"), share: number("%"), moved: number(" sd") };
     const compare = h("button", { type: "button", title: "Hold C, or hold this", onpointerdown: () => this.#compare(true), onpointerup: () => this.#compare(false), onpointerleave: () => this.#compare(false),
@@ -465,6 +478,7 @@ class App {
       h("div.row-between", {}, this.caption, compare),
       h("div.pictures", {}, h("div.big", {}, this.canvas, this.badge),
         h("div.trio", {}, this.sourceFigure, h("figure", {}, this.reconstruction, h("figcaption", {}, "Before")), h("figure", {}, this.heat, h("figcaption.gain", {}, "Difference", this.#gain())))),
+      this.novelty,
       h("dl.numbers", {}, ...[["Mean change", "levels"], ["Pixels changed", "share"], ["Code moved", "moved"]].map(([title, key]) => h("div", {}, h("dt", {}, title), this.numbers[key]))),
       this.warning);
   }

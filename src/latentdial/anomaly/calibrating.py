@@ -1,21 +1,20 @@
 """From scores to one number with a known meaning: how surprising a picture is among held-out normal pictures.
 
-Each score becomes a tail probability among those pictures; their logarithms are averaged, scores that say the same
-counting less. The threshold is conformal: of new normal pictures at most the stated share is expected above it.
+Each score becomes a tail probability among those pictures. The combined score is minus the logarithm of their harmonic
+mean (Wilson, PNAS 2019), in which scores that say the same share their weight. The threshold is conformal: of new
+normal pictures the stated share is expected above it.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import beta, norm
 
 from latentdial.errors import LatentdialError
 
-FOLDS = 5
 MIN_NORMAL = 20
 BLIND = 0.1  # of the weight of a score that sees all shifted pictures, for one that sees none
 TAIL = 0.95  # quantile whose distance from the median is the unit beyond the largest normal score
@@ -40,8 +39,16 @@ class Tails:
         )
 
     def combined(self, scores: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The weighted mean surprise (N,)."""
-        return (self.surprise(scores) * self.weights).sum(1)
+        """Minus the logarithm of the weighted harmonic mean of the tail probabilities, nats, (N,).
+
+        It follows the most surprising of the scores, and needs no more of them than that they are not independent.
+        """
+        return np.logaddexp.reduce(self.shares(self.surprise(scores)), axis=1)
+
+    def shares(self, surprise: np.ndarray) -> np.ndarray:
+        """What each score adds to the combined one, on the scale of logarithms: of surprise (N, S), (N, S)."""
+        with np.errstate(divide="ignore"):
+            return surprise + np.log(self.weights)
 
 
 def fit_tails(scores: Mapping[str, np.ndarray], combined: Sequence[str], sees: Mapping[str, float]) -> Tails:
@@ -59,16 +66,31 @@ def fit_tails(scores: Mapping[str, np.ndarray], combined: Sequence[str], sees: M
 def threshold_for(combined: np.ndarray, false_alarms: float) -> float | None:
     """The conformal threshold of combined scores (n,) of held-out normal pictures; None where they are too few.
 
-    A new normal picture is above it with a probability of at most `false_alarms` (Vovk et al. 2005; Laxhammar and
-    Falkman 2010): it is the value of rank ceil((n + 1) (1 - false_alarms)).
+    A new normal picture is above the score of rank r with a probability of 1 - r / (n + 1), whatever the distribution
+    (Vovk et al. 2005; Laxhammar and Falkman 2010). Between two ranks scores are interpolated, which gives the stated
+    share where they are spread evenly there, and less where they thin out.
 
-    >>> threshold_for(np.arange(1.0, 100.0), 0.05)
-    95.0
+    >>> threshold_for(np.arange(1.0, 100.0), 0.05), threshold_for(np.arange(1.0, 100.0), 0.055)
+    (95.0, 94.5)
     """
     if not 0 < false_alarms < 1:
-        raise LatentdialError(f"--false_alarms {false_alarms:g} is out of range: use a share such as 1%")
-    rank = math.ceil((len(combined) + 1) * (1 - false_alarms) - 1e-9)
-    return None if rank > len(combined) else float(np.sort(combined)[rank - 1])
+        raise LatentdialError(f"--false-alarms {false_alarms:g} is out of range: use a share such as 1%")
+    n = len(combined)
+    rank = round((n + 1) * (1 - false_alarms), 9)
+    return None if rank > n else float(np.interp(rank, np.arange(1, n + 1), np.sort(combined)))
+
+
+def realised_range(n: int, false_alarms: float) -> tuple[float, float]:
+    """Between which shares the false alarms of a threshold from n normal pictures lie, for 95% of such pictures.
+
+    The share above the score of rank r is Beta(n + 1 - r, r) distributed (Vovk 2012, section 2).
+
+    >>> [round(share, 3) for share in realised_range(300, 0.05)]
+    [0.029, 0.077]
+    """
+    above = (n + 1) * false_alarms
+    low, high = beta.ppf([0.025, 0.975], above, n + 1 - above)
+    return float(low), float(high)
 
 
 def least_false_alarms(n: int) -> float:

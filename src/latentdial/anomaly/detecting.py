@@ -32,7 +32,7 @@ class Anomalies(Brief):
     """The scores of N pictures, higher for odder ones (scikit-learn's `decision_function` has the other sign)."""
 
     names: list[str]
-    score: np.ndarray  # (N,) mean surprise in nats: about 1 for normal pictures
+    score: np.ndarray  # (N,) surprise in nats: about 1 for normal pictures, 3 for one in twenty
     percentile: np.ndarray  # (N,) of held-out normal pictures that score no higher
     scores: dict[str, np.ndarray]  # every single score, (N,)
     surprise: dict[str, np.ndarray]  # -ln of its tail probability among normal pictures, nats, (N,)
@@ -56,10 +56,9 @@ class Anomalies(Brief):
     @property
     def reason(self) -> list[str]:
         """The single score that says most in the combined one, for each picture."""
-        weights = dict(zip(self.detector.tails.names, self.detector.tails.weights, strict=True))
-        names = self.detector.combined
-        shares = np.stack([weights[name] * self.surprise[name] for name in names], axis=1)
-        return [names[i] for i in shares.argmax(1)]
+        tails = self.detector.tails
+        shares = tails.shares(np.stack([self.surprise[name] for name in tails.names], axis=1))
+        return [tails.names[i] for i in shares.argmax(1)]
 
     @property
     def where(self) -> list[str]:
@@ -141,7 +140,7 @@ def anomalies(
         detector, notes = _fitted(held, normal, share, scores, show)
         if folder is not None:
             save_detector(folder, held, detector)
-    elif share is not None and share != detector.false_alarms:
+    elif share is not None:
         detector = replace(detector, false_alarms=share, corrected=None)
         if folder is not None:
             save_settings(folder, held, detector)

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from latentdial.anomaly.calibrating import (
-    FOLDS,
     MIN_NORMAL,
     Tails,
     fit_tails,
     least_false_alarms,
     percentiles,
+    realised_range,
     threshold_for,
 )
-from latentdial.anomaly.scoring import ABOUT, COMBINED, SLOW, Measured, Scorer, fit_scorer
-from latentdial.anomaly.shifted import shifted
+from latentdial.anomaly.scoring import ABOUT, COMBINED, SLOW, Measured, Scorer, fit_scorer, sums_of
+from latentdial.anomaly.shifted import PARTS, shifted
 from latentdial.errors import LatentdialError
 from latentdial.images import spread
 from latentdial.latent.codec import Codec
@@ -27,7 +27,9 @@ from latentdial.progress import Steps
 from latentdial.texts import Brief
 
 MOST_NORMAL = 2000  # held-out pictures used at most
-CHECKED = 200  # of them that are shifted for the check
+FOLDS = 10
+LEAST_FOLDS, MOST_SCORED = 5, 2000  # the latter are scores of pictures for all folds together
+CHECKED = 100  # of them that are shifted for the check, in every way
 TOLD_APART = 0.65  # AUROC of shifted pictures below which a score is said to see nothing
 ERRORS = ("squares", "error", "ssim")
 FALSE_ALARMS = 0.01
@@ -48,6 +50,13 @@ class Detector(Brief):
     def threshold(self) -> float | None:
         """The combined score above which a picture is called odd; None where it cannot be said."""
         return threshold_for(self.normal, self.false_alarms) if self.corrected is None else self.corrected
+
+    @property
+    def realised(self) -> tuple[float, float] | None:
+        """Between which shares of new normal pictures the false alarms lie, with 95% certainty; None if corrected."""
+        if self.threshold is None or self.corrected is not None:
+            return None
+        return realised_range(len(self.normal), self.false_alarms)
 
     @property
     def combined(self) -> list[str]:
@@ -82,7 +91,7 @@ class Detector(Brief):
             least = least_false_alarms(len(self.normal))
             said.append(
                 f"{len(self.normal)} held-out normal pictures cannot vouch for {self.false_alarms:.3g} false alarms: "
-                f"nothing is called odd; allow --false_alarms {100 * least:.2g}% or give more with --normal"
+                f"nothing is called odd; allow --false-alarms {100 * least:.2g}% or give more with --normal"
             )
         blind = [self.told_apart[name] for name in ERRORS if name in self.told_apart]
         if blind and max(blind) < TOLD_APART:
@@ -124,16 +133,20 @@ def fit_detector(
     combined = _chosen(scorer.available(codec), scores)
     names = [name for name in scorer.available(codec) if name in combined or name not in SLOW]
     measured = scorer.measure(codec, held_out, names, progress)
-    crossed = _crossed(scorer, measured, len(held_out))
-    final = scorer.with_normal(measured)
+    final, alone = scorer.with_normal(sums_of(measured)), crossed(scorer, measured)
     few = spread(len(held_out), CHECKED)
     quick = [name for name in names if name not in SLOW]
-    moved = final.scores(final.measure(codec, shifted(held_out[few]), quick))
-    told = {name: _apart(crossed[name][few], values) for name, values in moved.items()}
-    tails, normal = fit_tails(crossed, combined, told), _crossed_tails(crossed, combined, told)
-    if set(combined) <= moved.keys():
-        unseen = {name: crossed[name][few] for name in crossed if name not in moved}
-        told["combined"] = _apart(normal[few], tails.combined(unseen | moved))
+    moved = {kind: final.scores(final.measure(codec, made, quick)) for kind, made in shifted(held_out[few]).items()}
+    apart = {
+        kind: {name: _apart(alone[name][few], values) for name, values in scores.items()}
+        for kind, scores in moved.items()
+    }
+    told = {name: float(np.mean([apart[kind][name] for kind in PARTS])) for name in quick}
+    sees = {name: max(of[name] for of in apart.values()) for name in quick}
+    tails, normal = fit_tails(alone, combined, sees), new_to(scorer, measured, combined, sees)
+    if set(combined) <= set(quick):
+        unseen = {name: alone[name][few] for name in alone if name not in quick}
+        told["combined"] = float(np.mean([_apart(normal[few], tails.combined(unseen | moved[kind])) for kind in PARTS]))
     return Detector(final, tails, normal, false_alarms, told)
 
 
@@ -147,30 +160,35 @@ def _chosen(available: list[str], scores: Sequence[str] | None) -> list[str]:
     return list(scores)
 
 
-def _crossed(scorer: Scorer, measured: Measured, n: int) -> dict[str, np.ndarray]:
+def crossed(scorer: Scorer, measured: Measured) -> dict[str, np.ndarray]:
     """The scores of held-out pictures, each by what is normal among those of other folds."""
-    folds = np.arange(n) % FOLDS
+    folds, whole = np.arange(len(measured)) % FOLDS, sums_of(measured)
     found: dict[str, np.ndarray] = {}
-    for fold in range(FOLDS):
-        of_others = scorer.with_normal(_part(measured, folds != fold))
-        for name, values in of_others.scores(_part(measured, folds == fold)).items():
-            found.setdefault(name, np.empty(n))[folds == fold] = values
+    for fold in np.unique(folds):
+        part = _part(measured, folds == fold)
+        of_others = scorer.with_normal({name: whole[name] - sums for name, sums in sums_of(part).items()})
+        for name, values in of_others.scores(part).items():
+            found.setdefault(name, np.empty(len(measured)))[folds == fold] = values
+    return found
+
+
+def new_to(scorer: Scorer, measured: Measured, combined: list[str], sees: dict[str, float]) -> np.ndarray:
+    """The combined scores of held-out pictures, each by all that is fitted without its fold, (n,).
+
+    A picture that had a part in the maps of the others would make their scores smaller and look odder than a new one.
+    """
+    n = len(measured)
+    folds, found = np.arange(n) % min(n, max(LEAST_FOLDS, MOST_SCORED // n)), np.empty(n)
+    for fold in np.unique(folds):
+        others, part = _part(measured, folds != fold), _part(measured, folds == fold)
+        tails = fit_tails(crossed(scorer, others), combined, sees)
+        found[folds == fold] = tails.combined(scorer.with_normal(sums_of(others)).scores(part))
     return found
 
 
 def _part(measured: Measured, which: np.ndarray) -> Measured:
     flat, maps = ({name: values[which] for name, values in held.items()} for held in (measured.flat, measured.maps))
     return Measured(flat, maps)
-
-
-def _crossed_tails(crossed: dict[str, np.ndarray], combined: list[str], told: dict[str, float]) -> np.ndarray:
-    """The combined scores of held-out pictures, each by the tails of those of other folds, (n,)."""
-    folds = np.arange(len(next(iter(crossed.values())))) % FOLDS
-    found = np.empty(len(folds))
-    for fold in range(FOLDS):
-        others = fit_tails({name: values[folds != fold] for name, values in crossed.items()}, combined, told)
-        found[folds == fold] = others.combined({name: values[folds == fold] for name, values in crossed.items()})
-    return found
 
 
 def _apart(normal: np.ndarray, shifted: np.ndarray) -> float:

@@ -6,7 +6,7 @@ on; what is normal for a map at every place comes from held-out pictures, as new
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,6 +56,31 @@ class Measured:
 
     def __len__(self) -> int:
         return len(next(iter({**self.flat, **self.maps}.values())))
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """What the mean and sd of maps are made from, so that some pictures can be taken out again."""
+
+    count: int
+    values: np.ndarray  # (G, G)
+    squares: np.ndarray  # (G, G)
+
+    def __sub__(self, other: Sums) -> Sums:
+        return Sums(self.count - other.count, self.values - other.values, self.squares - other.squares)
+
+    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and sd of every place, with a floor under the sd."""
+        count = max(self.count, 1)
+        mean = self.values / count
+        sd = np.sqrt(np.maximum(self.squares / count - mean**2, 0))
+        return mean, sd + FLOOR * np.median(sd) + 1e-6
+
+
+def sums_of(measured: Measured) -> dict[str, Sums]:
+    """The sums of every kind of map."""
+    found = {name: maps.astype(np.float64) for name, maps in measured.maps.items()}
+    return {name: Sums(len(maps), maps.sum(0), np.square(maps).sum(0)) for name, maps in found.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,9 +144,9 @@ class Scorer:
         of_maps = {name: worst(self.regions(name, maps)) for name, maps in measured.maps.items()}
         return {name: (measured.flat | of_maps)[name] for name in ABOUT if name in measured.flat or name in of_maps}
 
-    def with_normal(self, measured: Measured) -> Scorer:
-        """The scorer for which these held-out pictures are what is normal at every place."""
-        return replace(self, normal={name: _moments(maps) for name, maps in measured.maps.items()})
+    def with_normal(self, sums: Mapping[str, Sums]) -> Scorer:
+        """The scorer for which the held-out pictures of these sums are what is normal at every place."""
+        return replace(self, normal={name: one.moments() for name, one in sums.items()})
 
 
 def fit_scorer(codec: Codec, training: Any, codes: np.ndarray | None = None, progress: Steps | None = None) -> Scorer:
@@ -148,8 +173,3 @@ def _at_most(maps: np.ndarray) -> np.ndarray:
     side = maps.shape[1] // block
     cut = maps[:, : side * block, : side * block].reshape(len(maps), side, block, side, block)
     return cut.mean((2, 4))
-
-
-def _moments(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    mean, sd = maps.mean(0, dtype=np.float64), maps.std(0, dtype=np.float64)
-    return mean, sd + FLOOR * np.median(sd) + 1e-6

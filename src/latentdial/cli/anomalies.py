@@ -127,6 +127,7 @@ def _summary(found: Any) -> dict[str, Any]:
     return {
         "threshold": found.threshold,
         "false_alarms": detector.false_alarms,
+        "false_alarms_between": detector.realised,
         "corrected": detector.corrected is not None,
         "normal_pictures": len(detector.normal),
         "combined": detector.combined,
@@ -156,6 +157,9 @@ def _say(found: Any, agrees: Any, options: Namespace) -> None:
     detector = found.detector
     if found.odd is not None:
         how = "corrected by labels" if detector.corrected is not None else f"{detector.false_alarms:.3g} false alarms"
+        if detector.realised is not None:
+            low, high = detector.realised
+            how += f", {low:.2g} to {high:.2g} with {len(detector.normal):,} normal pictures to say so"
         title = f"{found.odd.sum():,} of {len(found):,} pictures are odd (score above {found.threshold:.2f}, {how})"
     else:
         title = f"{len(found):,} pictures, oddest first"

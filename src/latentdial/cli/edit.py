@@ -120,7 +120,10 @@ def _said(found: list[tuple[str, Any]], options: Namespace) -> None:
     if options.save:
         save_picture(to_picture(found[0][1].columns[-1].picture), options.save)
     if options.json:
-        told = [{"picture": name, "edits": _record(sheet)} for name, sheet in found]
+        told = [
+            {"picture": name, "novelty": sheet.novelty and asdict(sheet.novelty), "edits": _record(sheet)}
+            for name, sheet in found
+        ]
         print_json({"run": options.run, **({"pictures": told} if several else told[0])})
         return
     for name, sheet in found:

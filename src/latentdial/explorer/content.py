@@ -13,6 +13,7 @@ from latentdial.explorer.nets import Nets, Weights, export_nets
 from latentdial.exporting.graphs import NotExportable
 from latentdial.latent.codec import Codec
 from latentdial.latent.effect import real_codes
+from latentdial.latent.novelty import FLAT
 from latentdial.latent.sampling import fit_of
 from latentdial.progress import Progress, quiet
 from latentdial.version import VERSION
@@ -72,6 +73,7 @@ def gather(
         "sampler": _sampler(codec),
         "drawn": codec.sample_codes(DRAWN),
         **_maps(codec, codes),
+        **_held_out(codec),
     }
     table, blob = _pack(arrays)
     manifest = _about(codec, nets) | {
@@ -106,6 +108,7 @@ def _about(codec: Codec, nets: Nets | None) -> dict[str, Any]:
         "background": geometry.background,
         "training_codes": len(codec.codes),
         "random": _random(codec),
+        "novelty": _novelty(codec),
         "weights": nets.weights if nets else None,
         "error": nets.error if nets else None,
     }
@@ -129,6 +132,18 @@ def _dial(dial: Dial) -> dict[str, Any]:
         "high": dial.high,
         "reads": dial.reads,
     }
+
+
+def _novelty(codec: Codec) -> dict[str, Any] | None:
+    """What tells in the page how unlike the training pictures one is; see `latent.novelty`."""
+    known = codec.novelty
+    if known is None:
+        return None
+    return {"middle": known.middle.tolist(), "spread": known.spread.tolist(), "limit": known.limit, "flat": FLAT}
+
+
+def _held_out(codec: Codec) -> dict[str, np.ndarray]:
+    return {} if codec.novelty is None else {"strange": codec.novelty.normal.astype(np.float32)}
 
 
 def _sampler(codec: Codec) -> np.ndarray:

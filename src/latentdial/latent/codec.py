@@ -20,6 +20,7 @@ from latentdial.images import fit_picture, read_picture
 from latentdial.images.geometry import fit_arrays
 from latentdial.latent.canonical import Canonical, find_canonical
 from latentdial.latent.direction import Direction
+from latentdial.latent.novelty import Novelty, fit_novelty
 from latentdial.latent.support import Support, fit_support
 from latentdial.pixels import Range, to_float, to_levels
 from latentdial.priors.fitted import KINDS, FittedPriors, gaussian_of
@@ -48,6 +49,7 @@ class Codec(Brief, Shown):
     device: str = "cpu"
     training_codes: np.ndarray | None = None  # (N, D)
     held_out: np.ndarray | None = None  # (M, D) codes of pictures that were kept from training
+    held_out_losses: np.ndarray | None = None  # (M, 2) what is lost of them; see `latent.novelty`
     kl: np.ndarray | None = None  # (D,) mean KL in nats per dimension over the training pictures
     prior: Callable[[int, torch.Generator], Tensor] | None = None
     config: RunConfig | None = None
@@ -63,6 +65,13 @@ class Codec(Brief, Shown):
     def support(self) -> Support:
         """Where in the code space the data lie: as stored with the run, else fitted to the training codes."""
         return self.stored_support or fit_support(self, self.held_out)
+
+    @cached_property
+    def novelty(self) -> Novelty | None:
+        """How unlike the training pictures others are; None where no held-out pictures say what is usual."""
+        if self.training_codes is None or self.held_out is None or self.held_out_losses is None:
+            return None
+        return fit_novelty(self.training_codes, self.held_out, self.held_out_losses)
 
     @cached_property
     def canonical(self) -> Canonical:
@@ -212,9 +221,8 @@ class Codec(Brief, Shown):
 
     def fit(self, given: Picture | list[Picture]) -> Codec:
         """The same codec with the codes of these pictures as its training codes."""
-        return replace(
-            self, training_codes=self.encode(given), stored_canonical=None, fitted=None, words=None, held_out=None
-        )
+        plain = replace(self, stored_canonical=None, fitted=None, words=None, held_out=None, held_out_losses=None)
+        return replace(plain, training_codes=self.encode(given))
 
     def _run(self, function: Callable[[Tensor], Tensor], batch: np.ndarray) -> np.ndarray:
         chunks = (torch.tensor(batch[i : i + CHUNK], device=self.device) for i in range(0, len(batch), CHUNK))

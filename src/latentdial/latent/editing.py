@@ -17,6 +17,7 @@ from latentdial.latent.detail import preserve
 from latentdial.latent.direction import Direction
 from latentdial.latent.grammar import FLOAT32_MAX, Edit, parse_edits
 from latentdial.latent.naming import direction_of
+from latentdial.latent.novelty import Unlike
 from latentdial.latent.safe_range import left, reach
 from latentdial.latent.steering import steer
 from latentdial.latent.support import MIN_CODES
@@ -126,6 +127,7 @@ class EditSheet(Brief, Shown):
     reconstruction: np.ndarray
     code: np.ndarray  # (D,)
     columns: list[Edited]
+    novelty: Unlike | None = None  # where the picture stands among held-out ones; None where it cannot be said
 
     def to_frame(self) -> DataFrame:
         """What changed in levels of 255, a row for each edit, and whether it left the range of real codes."""
@@ -142,7 +144,8 @@ class EditSheet(Brief, Shown):
         return frame(rows, "edit")
 
     def sentences(self) -> list[str]:
-        return [column.sentence() for column in self.columns]
+        first = [f"Note: {self.novelty.sentence()}."] if self.novelty is not None and self.novelty.unlike else []
+        return [*first, *(column.sentence() for column in self.columns)]
 
 
 class How(TypedDict, total=False):
@@ -195,6 +198,8 @@ def _edited(
     shown = [preserve(sources, levels[0], after) if preserve_detail else after for after in levels[1:]]
     outs = _outs(codec, every)
     reads = _reads(codec, levels, [moves for _, moves in results])
+    known = codec.novelty
+    novel = [None] * len(sources) if known is None else known.of(sources, levels[0], codes)
     sheets = []
     for n, source in enumerate(sources):
         before, columns = levels[0, n], []
@@ -203,7 +208,7 @@ def _edited(
             picture, decoded = (made.round().astype(np.uint8) for made in (shown[k][n], after))
             plain, seen = decoded if preserve_detail else None, change(before, after)
             columns.append(Edited(label, edited[n], picture, seen, moves[n], out, outs[n][0], plain, reads[k][n]))
-        sheets.append(EditSheet(source, before.round().astype(np.uint8), codes[n], columns))
+        sheets.append(EditSheet(source, before.round().astype(np.uint8), codes[n], columns, novel[n]))
     return sheets
 
 

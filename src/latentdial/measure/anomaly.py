@@ -30,6 +30,20 @@ def root_of_squares(pictures: np.ndarray, again: np.ndarray) -> np.ndarray:
     return np.sqrt(np.square(error).sum((1, 2, 3)))
 
 
+def outline_mismatch(pictures: np.ndarray, again: np.ndarray) -> np.ndarray:
+    """One minus the correlation of the slopes of pictures (N, H, W, C) and of their reconstructions, (N,): 0 to 2.
+
+    It asks whether edges are where the picture has them, however much contrast is lost; flat pictures have 1.
+
+    >>> ramp = np.arange(16.0).reshape(1, 4, 4, 1)
+    >>> outline_mismatch(ramp, 10 + ramp / 3).round(6).tolist(), outline_mismatch(ramp, -ramp).round(6).tolist()
+    ([0.0], [2.0])
+    """
+    one, other = _slopes(pictures), _slopes(again)
+    sizes = np.square(one).sum(1) * np.square(other).sum(1)
+    return 1 - (one * other).sum(1) / np.sqrt(sizes + 1e-9)
+
+
 def ssim_map(pictures: np.ndarray, again: np.ndarray) -> np.ndarray:
     """One minus the structural similarity at every pixel, (N, H, W), mean over channels (Wang et al. 2004, eq. 13).
 
@@ -135,6 +149,12 @@ def _logit_interval(area: float, spread: float) -> tuple[float, float]:
     middle, half = np.log(area / (1 - area)), CONFIDENCE * spread / (area * (1 - area))
     low, high = 1 / (1 + np.exp(-np.array([middle - half, middle + half])))
     return float(low), float(high)
+
+
+def _slopes(pictures: np.ndarray) -> np.ndarray:
+    """The differences of neighbouring pixels of pictures (N, H, W, C), (N, S)."""
+    x = np.asarray(pictures, np.float64)
+    return np.concatenate([np.diff(x, axis=axis).reshape(len(x), -1) for axis in (1, 2)], axis=1)
 
 
 def _blurred(values: np.ndarray, sd: float) -> np.ndarray:

@@ -20,7 +20,7 @@ from latentdial.progress import Show
 from latentdial.report.html import render
 
 ODDEST, BORDER, USUAL = 24, 6, 6
-HEAT_FULL = 3.0  # of the way from the oddest place of a usual picture to that of one in twenty
+HEAT_FULL = 3.0  # where heat maps end at most; 1 is the way from the oddest place of a usual picture to one in twenty
 COMPARED = 2000  # normal pictures among which the nearest is looked for
 BINS, WIDTH, HEIGHT = 48, 720, 200
 
@@ -45,10 +45,21 @@ def write_anomalies(found: Found, out: Path, show: Show | None = None) -> None:
 def _content(found: Found, show: Show) -> dict[str, Any]:
     result, detector = found.anomalies, found.anomalies.detector
     nearest = _Nearest(found, show)
+    shown = [(title, chosen, _heats(found, chosen)) for title, chosen in _groups(result)]
+    full = float(
+        np.clip(
+            max((heat.max() for *_, heats in shown if heats is not None for heat in heats), default=1), 1, HEAT_FULL
+        )
+    )
     groups: list[dict[str, Any]] = [
-        {"title": title, "cards": [_card(found, nearest, i, heat) for i, heat in zip(chosen, maps, strict=True)]}
-        for title, chosen in _groups(result)
-        for maps in [_heats(found, chosen)]
+        {
+            "title": title,
+            "cards": [
+                _card(found, nearest, i, None if heats is None else coloured(heats[k] / full))
+                for k, i in enumerate(chosen)
+            ],
+        }
+        for title, chosen, heats in shown
     ]
     notes = [*result.notes, *([nearest.missing] if nearest.missing else [])]
     first = groups[0]["cards"]
@@ -58,6 +69,7 @@ def _content(found: Found, show: Show) -> dict[str, Any]:
         "odd": None if result.odd is None else int(result.odd.sum()),
         "threshold": result.threshold,
         "false_alarms": detector.false_alarms,
+        "realised": detector.realised,
         "corrected": detector.corrected is not None,
         "normal": len(detector.normal),
         "agreement": found.agreement,
@@ -66,7 +78,7 @@ def _content(found: Found, show: Show) -> dict[str, Any]:
         "groups": groups,
         "histogram": Markup(_histogram(detector.normal, result)),  # noqa: S704 - drawn from numbers
         "scale": coloured(np.tile(np.linspace(0, 1, 128), (4, 1))),
-        "heat_full": HEAT_FULL,
+        "heat_full": full,
         "scores": _score_rows(found),
         "maps": first[0]["heat"] is not None,
     }
@@ -110,11 +122,10 @@ def _groups(result: Anomalies) -> list[tuple[str, np.ndarray]]:
     return [(title, chosen) for title, chosen in groups if len(chosen)]
 
 
-def _heats(found: Found, chosen: np.ndarray) -> list[np.ndarray | None]:
+def _heats(found: Found, chosen: np.ndarray) -> np.ndarray | None:
+    """How odd each place of the chosen pictures is, (K, side, side); None where no score has places."""
     heat = heat_of(found.codec, found.anomalies.detector, found.images.pixels[chosen])
-    if not heat.size:
-        return [None] * len(chosen)
-    return [coloured(one / HEAT_FULL) for one in enlarged(heat, found.codec.geometry.size)]
+    return enlarged(heat, found.codec.geometry.size) if heat.size else None
 
 
 def _card(found: Found, nearest: _Nearest, i: int, heat: np.ndarray | None) -> dict[str, Any]:
@@ -152,7 +163,7 @@ def _score_rows(found: Found) -> list[dict[str, Any]]:
         for name, weight in zip(detector.tails.names, detector.tails.weights, strict=True)
     ]
     rows.sort(key=lambda row: -row["weight"])
-    about = "the weighted mean of the above, each as the surprise it would be among normal pictures"
+    about = "the weighted harmonic mean of the above, each as its tail probability among normal pictures"
     told = detector.told_apart.get("combined")
     return [*rows, {"name": "combined", "about": about, "weight": 1.0, "told": told, "known": whole}]
 
@@ -197,10 +208,10 @@ def _histogram(normal: np.ndarray, result: Anomalies) -> str:
         anchor, at = ("end", x - 6) if x > WIDTH / 2 else ("start", x + 6)
         line = (
             f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{HEIGHT}" stroke="var(--ink)" stroke-dasharray="4 3"/>'
-            f'<text x="{at:.1f}" y="14" text-anchor="{anchor}" fill="var(--ink)" font-size="13">'
+            f'<text x="{at:.1f}" y="-8" text-anchor="{anchor}" fill="var(--ink)" font-size="13">'
             f"threshold {result.threshold:.2f}</text>"
         )
     return (
-        f'<svg viewBox="-20 -4 {WIDTH + 40} {HEIGHT + 30}" role="img" aria-label="histogram of scores" '
+        f'<svg viewBox="-20 -24 {WIDTH + 40} {HEIGHT + 50}" role="img" aria-label="histogram of scores" '
         f'style="max-width:none">{bars}{line}{marks}</svg>'
     )

@@ -95,7 +95,7 @@ class Sheet:
 def edit_sheet(sheet: EditSheet, side: int = 176) -> Image.Image:
     """Original, reconstruction, and a column for each edit with what changed below it; with and without its detail."""
     headings = ["original", "reconstruction"]
-    cells = [Cell(sheet.source, ["what was given"]), Cell(sheet.reconstruction, ["decoded from its code"])]
+    cells = [Cell(sheet.source, _given(sheet)), Cell(sheet.reconstruction, ["decoded from its code"])]
     for column in sheet.columns:
         moves = map(_move_line, column.moves)
         change = f"{column.change.mean:.2f} levels on average, {column.change.share:.0%} of pixels"
@@ -109,6 +109,13 @@ def edit_sheet(sheet: EditSheet, side: int = 176) -> Image.Image:
             cells.append(Cell(column.picture, ["with the detail of the original, moved along with the edit"]))
             headings.append("detail kept")
     return Sheet([Row(cells)], headings=headings).draw(side)
+
+
+def _given(sheet: EditSheet) -> list[str]:
+    """What is said of the original."""
+    if sheet.novelty is None:
+        return ["what was given"]
+    return [f"{'unlike the training pictures: ' if sheet.novelty.unlike else ''}{sheet.novelty.place}"]
 
 
 def _move_line(move: Move) -> str:

@@ -42,9 +42,15 @@ def save_model(folder: Path, model: nn.Module) -> None:
     storage.save_tensors(folder / MODEL, {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()})
 
 
-def save_codes(folder: Path, codes: np.ndarray, kl: np.ndarray | None, held_out: np.ndarray | None = None) -> None:
-    """Write the training codes (N, D), the mean KL of every dimension, and codes of held-out pictures (M, D)."""
-    arrays = {"codes": codes, "kl": kl, "held_out": held_out}
+def save_codes(
+    folder: Path,
+    codes: np.ndarray,
+    kl: np.ndarray | None,
+    held_out: np.ndarray | None = None,
+    losses: np.ndarray | None = None,
+) -> None:
+    """Write the training codes (N, D), the mean KL of every dimension, and codes (M, D) and losses (M, 2) held out."""
+    arrays = {"codes": codes, "kl": kl, "held_out": held_out, "held_out_losses": losses}
     storage.save_tensors(folder / CODES, {name: a.astype(np.float32) for name, a in arrays.items() if a is not None})
 
 
@@ -97,7 +103,8 @@ def load(folder: str | Path, device: str = "cpu") -> Codec:
     arrays = _read_codes(folder, model.latent)
     codes = arrays.get("codes")
     codec = codec_of(model, config, folder.name, device, codes, arrays.get("kl"))
-    codec = replace(codec, held_out=arrays.get("held_out"), stored_canonical=_read_canonical(folder, model.latent))
+    codec = replace(codec, held_out=arrays.get("held_out"), held_out_losses=arrays.get("held_out_losses"))
+    codec = replace(codec, stored_canonical=_read_canonical(folder, model.latent))
     if codes is not None:
         codec = replace(codec, fitted=read_priors(folder, codes), words=_read_words(folder, model, codes))
     kept = read_directions(folder, model.latent, config.geometry)
@@ -175,16 +182,16 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 
 def _read_codes(folder: Path, latent: int) -> dict[str, np.ndarray]:
-    """The arrays `codes`, and `kl` and `held_out` where the run has them; none of a run without codes."""
+    """The arrays `codes`, and `kl` and those held out where the run has them; none of a run without codes."""
     path = folder / CODES
     try:
         found = storage.tensor_shapes(path)
     except storage.Missing:
         return {}
     rows, held = ((*found.get(name, ()), 0)[0] for name in ("codes", "held_out"))
-    if not {"codes"} <= set(found) <= {"codes", "kl", "held_out"} or not 1 <= rows <= MAX_CODES or held > MAX_CODES:
+    shapes = {"codes": (rows, latent), "kl": (latent,), "held_out": (held, latent), "held_out_losses": (held, 2)}
+    if not {"codes"} <= set(found) <= set(shapes) or not 1 <= rows <= MAX_CODES or held > MAX_CODES:
         raise _broken(path, f"it must hold 1 to {MAX_CODES} codes")
-    shapes = {"codes": (rows, latent), "kl": (latent,), "held_out": (held, latent)}
     return storage.read_tensors(path, {name: shapes[name] for name in found})
 
 

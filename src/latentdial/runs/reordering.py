@@ -85,7 +85,7 @@ def _write(codec: Codec, folder: Path, out: Path, codes: np.ndarray, held_out: n
     axes = np.eye(count, latent)
     canonical = Canonical(np.zeros(latent), axes, axes, codec.canonical.levels)
     out.mkdir(parents=True, exist_ok=True)
-    save_codes(out, codes, None, held_out)
+    save_codes(out, codes, None, held_out, codec.held_out_losses)
     save_canonical(out, canonical)
     save_model(out, codec.model)
     for name in KEPT:

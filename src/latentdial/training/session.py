@@ -17,6 +17,7 @@ from latentdial.errors import LatentdialError
 from latentdial.images import Check, ImageSet, Split
 from latentdial.images.montage import montage, save_png
 from latentdial.latent.codec import Codec
+from latentdial.latent.novelty import losses
 from latentdial.latent.sampling import MIN_HELD_OUT, fit_of, fit_prior, quantiser_of
 from latentdial.latent.support import CALIBRATION, MIN_CODES
 from latentdial.measure.cost import peak_memory_mb
@@ -331,30 +332,38 @@ class Session:
         model.eval()
         summary = self._summary(bool(stopped)) | {"published_step": step} | self._verdict(model)
         codes, kl = _codes_and_kl(model, self.loop.pixels)
-        held_out = self._held_out(model) if self.world.leads else None
+        held_out, lost = self._held_out(model) if self.world.leads else (None, None)
         if self.world.leads:
             if np.isfinite(codes).all():
-                save_codes(self.out, codes, kl, held_out)
+                save_codes(self.out, codes, kl, held_out, lost)
             save_model(self.out, model)
             storage.write(self.out / CARD, card(self.config, summary, self.out.name, str(self.out)))
             storage.write_json(self.out / SUMMARY, summary)
             for tracker in self.trackers:
                 tracker.finish(summary)
         codec = codec_of(model.requires_grad_(False), self.config, self.out.name, self.loop.device, codes, kl)
-        codec = replace(codec, held_out=held_out)
+        codec = replace(codec, held_out=held_out, held_out_losses=lost)
         if self.world.leads and np.isfinite(codes).all():
             save_canonical(self.out, codec.canonical)
             codec = codec if stopped else self._with_priors(codec)
         return Finished(summary, codec, stopped, self.world.leads)
 
-    def _held_out(self, model: Model) -> np.ndarray | None:
-        """Codes of validation pictures, by which the safe range is set; None where they are too few or not finite."""
+    def _held_out(self, model: Model) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Codes and losses of held-out pictures, by which it is said what is safe and what is unlike.
+
+        They are validation pictures, with those of the test where they are too few; None where these are too, or are
+        not finite.
+        """
         rows = self.parts.validation[:CALIBRATION]
         if len(rows) < MIN_CODES:
-            return None
+            rows = np.concatenate([rows, self.parts.test])
+        if len(rows) < MIN_CODES:
+            return None, None
         codec = codec_of(model, self.config, self.out.name, self.loop.device)
-        codes = codec.encode(self.images.pixels[rows])
-        return codes if np.isfinite(codes).all() else None
+        pixels = self.images.pixels[rows]
+        codes = codec.encode(pixels)
+        lost = losses(pixels, codec.levels(codes))
+        return (codes, lost) if np.isfinite(codes).all() and np.isfinite(lost).all() else (None, None)
 
     def _with_priors(self, codec: Codec) -> Codec:
         """Priors fitted to the codes and kept, where there are enough validation pictures to judge them on."""

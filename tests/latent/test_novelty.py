@@ -1,0 +1,124 @@
+"""Pictures unlike the training pictures are told so, with the place they have among held-out ones."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import chi2
+
+import latentdial
+from latentdial.cli import main
+from latentdial.latent.novelty import LIMIT, fit_novelty
+from latentdial.measure.anomaly import outline_mismatch, root_of_squares
+from latentdial.report.figures import edit_sheet
+
+
+def normal(n: int, seed: int) -> np.ndarray:
+    """Codes (n, 3) with axes of different lengths, turned."""
+    turn = np.linalg.qr(np.random.default_rng(9).normal(size=(3, 3)))[0]
+    return np.random.default_rng(seed).normal(size=(n, 3)) * [3.0, 1.0, 0.5] @ turn + [1, 2, 3]
+
+
+def lost(n: int, seed: int) -> np.ndarray:
+    """Losses (n, 2) of usual pictures."""
+    return np.random.default_rng(seed).uniform([1, 0.2], [2, 0.4], (n, 2))
+
+
+@pytest.fixture(scope="module")
+def known():
+    return fit_novelty(normal(2000, 0), normal(600, 1), lost(600, 2))
+
+
+def test_the_distance_of_a_code_is_that_of_its_gaussian(known):
+    distances = known.figures(np.zeros((4000, 2)), normal(4000, 3))[:, 2]
+    for share in (0.5, 0.95):
+        assert np.quantile(distances, share) ** 2 == pytest.approx(chi2.ppf(share, 3), rel=0.06)
+
+
+def test_axes_along_which_codes_do_not_vary_are_not_looked_at():
+    codes = np.pad(normal(300, 0), ((0, 0), (0, 2)))
+    found = fit_novelty(codes, codes[:50], np.ones((50, 2)))
+    assert found.axes.shape == (5, 3)
+
+
+def test_new_normal_pictures_are_seldom_unlike(known):
+    told = known.told(known.figures(lost(4000, 5), normal(4000, 4)))
+    assert np.mean([one.unlike for one in told]) == pytest.approx(1 - LIMIT, abs=0.008)
+    places = np.array([one.percentile for one in told])
+    assert np.quantile(places, [0.25, 0.5, 0.75]) == pytest.approx([25, 50, 75], abs=5)
+
+
+def test_the_reason_is_the_figure_that_is_furthest_out(known):
+    codes = np.array([[1.0, 2, 3]] * 3 + [[40, 2, 3]])
+    rows = known.figures(np.array([[1.5, 0.3], [30, 0.3], [1.5, 0.9], [1.5, 0.3]]), codes)
+    usual, faint, other, away = known.told(rows)
+    assert [one.unlike for one in (usual, faint, other, away)] == [False, True, True, True]
+    assert "keeps so little" in faint.sentence()
+    assert faint.lost == pytest.approx(20, rel=0.05)
+    assert "other outlines" in other.sentence()
+    assert other.astray == pytest.approx(3, rel=0.05)
+    assert "lies so far" in away.sentence()
+    assert faint.percentile == 100
+    assert "all 600" in faint.place
+
+
+def test_outlines_are_compared_whatever_the_contrast():
+    x, y = np.random.default_rng(0).integers(0, 255, (2, 3, 6, 7, 3))
+    slopes = [np.concatenate([np.diff(p, axis=k).ravel() for k in (0, 1)]) for p in (x[0], y[0])]
+    direct = 1 - slopes[0] @ slopes[1] / np.prod([np.linalg.norm(s) for s in slopes])
+    assert outline_mismatch(x, y)[0] == pytest.approx(direct)
+    assert outline_mismatch(x, 0.2 * x + 30) == pytest.approx(np.zeros(3), abs=1e-9)
+    assert outline_mismatch(np.full_like(x, 9), x) == pytest.approx(np.ones(3))
+
+
+@pytest.fixture(scope="module")
+def run(discs, tmp_path_factory):
+    """A run of 240 discs, 24 of them held out."""
+    folder = tmp_path_factory.mktemp("novelty")
+    rng = np.random.default_rng(0)
+    many = np.concatenate([np.roll(discs, rng.integers(-2, 3, 2), (1, 2)) for _ in range(5)])
+    np.save(folder / "discs.npy", many)
+    latentdial.train("pca", folder / "discs.npy", folder / "run", options={"latent": 12}, size=16, holdout=0.2)
+    return folder / "run"
+
+
+def noise() -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 255, (16, 16, 3), np.uint8)
+
+
+def test_a_run_keeps_what_is_usual_and_an_edit_tells_what_is_not(run, discs):
+    codec = latentdial.load(run)
+    held = codec.held_out
+    assert len(held) == len(codec.held_out_losses) == 24
+    usual, odd = latentdial.edit(codec, [discs[0], noise()], "c0+=1")
+    assert not usual.novelty.unlike
+    assert len(usual.sentences()) == 1
+    assert odd.novelty.unlike
+    assert odd.sentences()[0].startswith("Note: this picture is unlike the training pictures, stranger than all 24")
+    again = codec.levels(codec.encode(noise()))
+    ratio = root_of_squares(noise()[None], again)[0] / np.median(codec.held_out_losses[:, 0])
+    assert odd.novelty.lost == pytest.approx(ratio, rel=1e-4)
+    assert edit_sheet(odd).tobytes() != edit_sheet(replace(odd, novelty=None)).tobytes()
+
+
+def test_the_command_tells_it_in_words_and_in_json(run, tmp_path, capsys):
+    from PIL import Image
+
+    picture = str(tmp_path / "noise.png")
+    Image.fromarray(noise()).save(picture)
+    assert main(["edit", str(run), picture, "c0+=1"]) == 0
+    assert "unlike the training pictures" in capsys.readouterr().out
+    assert main(["edit", str(run), picture, "c0+=1", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)["novelty"]
+    assert said["unlike"]
+    assert said["percentile"] == 100
+
+
+def test_nothing_is_said_where_too_few_pictures_were_held_out(tiny_runs, discs):
+    codec = latentdial.load(tiny_runs["fcn-ae"])
+    assert codec.novelty is None
+    assert latentdial.edit(codec, discs[0], "c0+=1").novelty is None
+    assert codec.fit(discs).novelty is None
