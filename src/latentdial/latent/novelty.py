@@ -88,8 +88,8 @@ class Novelty:
         ratios = figures / np.maximum(self.middle, 1e-9)
         rows = zip(scores.tolist(), below.tolist(), ratios.tolist(), which.tolist(), strict=True)
         return [
-            Unlike(100 * share, len(self.normal), score > self.limit, *ratio, REASONS[k])
-            for score, share, ratio, k in rows
+            Unlike(100 * share, len(self.normal), score > self.limit, lost, astray, away, REASONS[k])
+            for score, share, (lost, astray, away), k in rows
         ]
 
 
