@@ -218,22 +218,20 @@ class Judges:
 
 
 def run(options: argparse.Namespace) -> None:
-    done = {(r["set"], r["row"], r["seed"]) for r in records(options.out)}
+    """All rows that the file of results has not yet; it is read again before each, so that several can work at once."""
+    sets = {"avatars": avatars, "photographs": lambda: photographs(options.utk)}
     with tempfile.TemporaryDirectory() as room:
-        for seed in options.seeds:
-            for data in (avatars(), photographs(options.utk)):
-                rows = [row for row in options.rows if (data.name, row, seed) not in done]
-                seen = Judges(data) if rows else None
-                for row in rows:
-                    figures = {
-                        "set": data.name,
-                        "row": row,
-                        "seed": seed,
-                        **one(row, data, seed, seen, options, Path(room)),
-                    }
-                    print(json.dumps(figures), flush=True)
-                    with options.out.open("a") as file:
-                        file.write(json.dumps(figures) + "\n")
+        for name in options.sets:
+            data = sets[name]()
+            seen = Judges(data)
+            for seed, row in itertools.product(options.seeds, options.rows):
+                if any((r["set"], r["row"], r["seed"]) == (name, row, seed) for r in records(options.out)):
+                    continue
+                figures = one(row, data, seed, seen, options, Path(room))
+                line = json.dumps({"set": name, "row": row, "seed": seed, **figures})
+                print(line, flush=True)
+                with options.out.open("a") as file:
+                    file.write(line + "\n")
 
 
 def one(row: str, data: Data, seed: int, seen: Judges, options: argparse.Namespace, room: Path) -> dict[str, float]:
@@ -323,6 +321,7 @@ def main() -> None:
     running = commands.add_parser("run")
     running.add_argument("--utk", required=True, help="folder of UTKFace crops")
     running.add_argument("--pythae", default=sys.executable, help="a Python with pythae 0.1.2")
+    running.add_argument("--sets", nargs="+", default=["avatars", "photographs"])
     running.add_argument("--rows", nargs="+", default=ROWS)
     running.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     tabling = commands.add_parser("table")

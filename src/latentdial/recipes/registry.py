@@ -38,7 +38,7 @@ class Recipe:
     objective: Sequence[Term]
     samples: int = 1
     rivals: Sequence[Rival] = ()
-    lr: float = 2e-4
+    lr: float = 5e-4
     steps: bool = True
 
     @property
