@@ -298,6 +298,7 @@ def pca_of(row: str) -> str:
 
 def result(columns: list[str], rows: list[list]) -> dict:
     return {
+        "topic": "Codecs",
         "question": "How good are codecs at what they cost, beside PCA, a notebook's loop and pythae?",
         "command": "python benchmarks/quality.py run --utk FOLDER --pythae PYTHON, then table",
         "date": date.today().isoformat(),
