@@ -332,7 +332,12 @@ def summarised(rows: list[dict]) -> dict:
     seeds = sorted({row["seed"] for row in rows})
     table = []
     for name in [name for name in SHOWN if len(of(rows, name))]:
-        by_seed = [np.mean([of(rows, name, kind, seed).mean() for kind in sets if kind != OWN]) for seed in seeds]
+        by_seed = [
+            np.mean(
+                [of(rows, name, kind, seed).mean() for kind in sets if kind != OWN and len(of(rows, name, kind, seed))]
+            )
+            for seed in seeds
+        ]
         spread = float(np.std(by_seed, ddof=1)) if len(seeds) > 1 else None
         seconds = of(rows, f"{name.removesuffix(' default')} core-seconds")
         cost = float(seconds.mean()) if len(seconds) else None
@@ -340,6 +345,7 @@ def summarised(rows: list[dict]) -> dict:
             [name, *(float(of(rows, name, kind).mean()) for kind in sets), float(np.mean(by_seed)), spread, cost]
         )
     return {
+        "topic": "Anomalies",
         "question": "Which pictures do not belong? AUROC of scores with one setting for all sets",
         "command": "python benchmarks/anomalies.py --pyod PYTHON --utk FACES --mnist DIR --fashion DIR --classes 2",
         "date": date.today().isoformat(),
