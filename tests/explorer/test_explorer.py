@@ -45,7 +45,7 @@ from latentdial.explorer.page import built_file
 from latentdial.explorer.rounding import large_weights, round_weights
 from latentdial.explorer.sources import gallery_of
 from latentdial.exporting.graphs import largest_difference, run_net, trace
-from latentdial.images import open_images, split_images
+from latentdial.images import open_parts
 from latentdial.latent import effect as effect_room
 from latentdial.latent.effect import real_codes
 from latentdial.latent.naming import axis_directions, canonical_directions, make_direction
@@ -216,12 +216,10 @@ def test_what_the_run_has_measured_is_not_measured_again(codec, monkeypatch):
 
 def test_the_gallery_holds_held_out_pictures_with_their_names(codec):
     pictures, labels, title = gallery_of(codec, None, lambda *_: None)
-    images = open_images(codec.config.data, codec.geometry)
-    parts = split_images(images, codec.config.data.holdout, codec.config.train.seed)
-    part = np.concatenate([parts.test, parts.validation])
-    assert np.array_equal(pictures, images.pixels[part])
-    assert not set(labels) & {images.names[i] for i in parts.train}
-    assert labels == [images.names[i] for i in part]
+    parts = open_parts(codec.config)
+    assert np.array_equal(pictures, parts.held_out.pixels[:])
+    assert not set(labels) & set(parts.training.names)
+    assert labels == parts.held_out.names
     assert "held out" in title
 
 
