@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from latentdial.errors import LatentdialError
+from latentdial.shown import Shown
 from latentdial.version import VERSION as __version__
 
 if TYPE_CHECKING:
@@ -118,3 +119,12 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     """The public names, and nothing else."""
     return sorted(__all__)
+
+
+def _html_of(value: object) -> str:
+    from latentdial.displays import html_of
+
+    return html_of(value)
+
+
+Shown.html_of = staticmethod(_html_of)

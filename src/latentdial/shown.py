@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from latentdial.errors import needs
 
@@ -13,11 +12,12 @@ if TYPE_CHECKING:
 
 
 class Shown:
-    """A value that notebooks show with pictures. How is known above all that is shown: `latentdial.displays`."""
+    """A value that notebooks show with pictures; the package's root says how, which stands above all that is shown."""
+
+    html_of: ClassVar[Callable[[object], str]]
 
     def _repr_html_(self) -> str:
-        shown: str = import_module("latentdial.displays").html_of(self)
-        return shown
+        return Shown.html_of(self)
 
 
 def frame(rows: Sequence[Mapping[str, Any]], index: str) -> DataFrame:
