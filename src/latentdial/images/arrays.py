@@ -81,7 +81,9 @@ def open_array(path: Path, data: DataSettings, geometry: Geometry, progress: Pro
         pixels, index = streamed(listing, geometry, lambda: _fitted(file, count, geometry), progress, in_place)
     except DAMAGED as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise LatentdialError(f"{path} is no array of pictures ({reason}): save uint8 (N, H, W, C)") from None
+        raise LatentdialError(
+            f"{path} is no array of pictures ({reason}): give a folder of pictures, or uint8 (N, H, W, C)"
+        ) from None
     return ImageSet(pixels, listing.names, index.table["hash"], geometry, listing.columns)
 
 
