@@ -14,11 +14,11 @@ from scipy.linalg import solve_triangular
 from latentdial.images.splits import spread
 from latentdial.texts import Brief
 
-COMPONENTS = (1, 2, 4, 8, 16, 32, 64)
+COMPONENTS = (1, 2, 4, 8, 16)
 CODES_EACH = 10  # a component needs so many
-STRENGTHS = (3.0, 12.0, 48.0, 192.0)  # codes that the covariance of all components counts as, in that of one
-FEW = 8  # components, with which strengths are compared
-ROUNDS, PATIENCE = 30, 2  # of expectation maximisation; rounds without gain before the end
+STRENGTHS = (12.0, 48.0)  # codes that the covariance of all components counts as, in that of one
+FEW = 4  # components, with which strengths are compared
+ROUNDS, PATIENCE = 15, 2  # of expectation maximisation; rounds without gain before the end
 MOST_CODES, MOST_WORK = 10_000, 2e10  # codes that are used, and multiplications a round
 
 
