@@ -14,7 +14,7 @@ from latentdial.latent.editing import EditSheet
 from latentdial.latent.effect import Dimension, DimensionTable, real_codes
 from latentdial.report.comparison import Comparison
 from latentdial.report.evaluation import Evaluation
-from latentdial.report.figures import dimension_strip, heat_map, row_title
+from latentdial.report.figures import acts_map, dimension_strip, row_title
 from latentdial.report.html import filled
 
 PICTURES, ROWS, SIDE = 8, 6, 96
@@ -105,7 +105,7 @@ def _(found: Directions) -> Display:
         ]
         for one, effect in measured
     ]
-    where = [(_heat(effect.heat), one.title) for one, effect in measured[:PICTURES]]
+    where = [(acts_map(effect), one.title) for one, effect in measured[:PICTURES]]
     return Display("Directions", ["where each acts"], [Strip(where)], Table(head, lines))
 
 
@@ -142,7 +142,3 @@ def _also(row: Dimension) -> str:
 
 def _percent(share: float | None) -> str:
     return "" if share is None else f"{share:.0%}"
-
-
-def _heat(levels: np.ndarray) -> np.ndarray:
-    return heat_map(np.zeros_like(levels)[..., None], levels[..., None])

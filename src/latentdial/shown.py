@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from latentdial.errors import needs
@@ -20,8 +20,9 @@ class Shown:
         return Shown.html_of(self)
 
 
-def frame(rows: Sequence[Mapping[str, Any]], index: str) -> DataFrame:
-    """Rows as a pandas frame with one of their fields as its index; needs the extra `frames`."""
-    with needs("frames", "a frame"):
+def frame(rows: Iterable[Mapping[str, Any]], index: str | None = None, instead: str = "") -> DataFrame:
+    """Rows as a pandas frame, one of their fields as its index where it is named; needs the extra `frames`."""
+    with needs("frames", "a frame", instead):
         from pandas import DataFrame
-    return DataFrame([*rows]).set_index(index)
+    found = DataFrame([*rows])
+    return found if index is None else found.set_index(index)

@@ -14,7 +14,7 @@ from latentdial.anomaly.detector import FALSE_ALARMS, Detector, fit_detector
 from latentdial.anomaly.stored import read_detector, save_detector, save_settings
 from latentdial.anomaly.truth import truth_of
 from latentdial.config import DataSettings
-from latentdial.errors import LatentdialError, needs
+from latentdial.errors import LatentdialError
 from latentdial.images import ImageSet, open_images
 from latentdial.images.geometry import SUFFIXES
 from latentdial.latent.codec import Codec, Picture
@@ -22,6 +22,7 @@ from latentdial.measure.change import COLUMNS, ROWS
 from latentdial.progress import Show
 from latentdial.runs.loading import load
 from latentdial.runs.pictures import run_pictures
+from latentdial.shown import frame
 from latentdial.texts import Brief
 
 BLOCK = 256  # pictures whose maps are held at a time
@@ -88,9 +89,7 @@ class Anomalies(Brief):
 
     def frame(self) -> Any:
         """The rows as a pandas DataFrame; needs pandas."""
-        with needs("frames", "a frame", "use rows()"):
-            from pandas import DataFrame
-        return DataFrame(list(self.rows()))
+        return frame(self.rows(), instead="use rows()")
 
     def with_false_alarms(self, share: float | str) -> Anomalies:
         """The same scores with another threshold: that of so many false alarms, such as 0.02 or "2%"."""
@@ -137,7 +136,7 @@ def anomalies(
     if folder is not None and normal is None and scores is None and not again:
         detector = read_detector(folder, held)
     if detector is None:
-        detector, notes = _fitted(held, normal, share, scores, show)
+        detector, notes = fitted_detector(held, normal, share, scores, show)
         if folder is not None:
             save_detector(folder, held, detector)
     elif share is not None:
@@ -188,9 +187,10 @@ def parse_share(text: float | str) -> float:
     return share
 
 
-def _fitted(
+def fitted_detector(
     codec: Codec, normal: Any, share: float | None, scores: Sequence[str] | None, show: Show
 ) -> tuple[Detector, list[str]]:
+    """A detector fitted to normal pictures, the run's own where none are given, and what is to be said of them."""
     training, held_out, notes = normal_pictures(codec, normal, show)
     progress = lambda done, total: show.advance("looking at normal pictures", done, total)  # noqa: E731
     wanted = share or FALSE_ALARMS

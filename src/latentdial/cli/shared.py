@@ -18,6 +18,7 @@ from latentdial.outputs import PICTURE
 from latentdial.texts import printable
 
 if TYPE_CHECKING:
+    from latentdial.config import RunConfig
     from latentdial.latent.codec import Codec
 
 FAILED, MISUSED, PREEMPTED, INTERRUPTED = 1, 2, 75, 130
@@ -118,6 +119,15 @@ def json_option(parser: ArgumentParser) -> None:
 def recipe_options(parser: ArgumentParser) -> None:
     parser.add_argument("--latent", type=int | None, default=None, help="latent dimensions; the recipe has a default")
     parser.add_argument("--set", type=str, nargs="+", default=[], help="recipe options, such as beta=4 widths=2048,512")
+
+
+def config_of(options: Namespace) -> RunConfig:
+    """The configuration that the options of a training command say; a recipe that there is not is said first."""
+    from latentdial.config import make_config
+    from latentdial.recipes import options_of, parse_options
+
+    options_of(options.recipe)
+    return make_config(options.recipe, options.data, parse_options(options.set, options.latent), vars(options))
 
 
 def load_run(run: str, given: str | None = None) -> Codec:

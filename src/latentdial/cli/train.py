@@ -14,13 +14,14 @@ from latentdial.cli.shared import (
     cache_option,
     check_source,
     checked,
+    config_of,
     json_option,
     out_folder,
     print_json,
     recipe_options,
     say,
 )
-from latentdial.config import AugmentSettings, DataSettings, Geometry, TrainSettings, make_config
+from latentdial.config import AugmentSettings, DataSettings, Geometry, TrainSettings
 
 FIRST = ["out", "latent", "set", "size", "colour", "limit", "epochs", "time_budget", "batch", "lr", "device"]
 FIRST += ["track", "resume", "overwrite", "json"]
@@ -49,11 +50,9 @@ def add_options(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     from latentdial.progress import show_progress
-    from latentdial.recipes import options_of, parse_options
     from latentdial.training.start import existing, train_run
 
-    options_of(options.recipe)
-    config = make_config(options.recipe, options.data, parse_options(options.set, options.latent), vars(options))
+    config = config_of(options)
     with show_progress() as show:
         finished = train_run(config, Path(options.out), existing(options.resume, options.overwrite), show)
     if finished.leads:

@@ -10,6 +10,7 @@ from latentdial.cli.shared import (
     cache_option,
     check_source,
     checked,
+    config_of,
     json_option,
     number_option,
     out_folder,
@@ -18,7 +19,7 @@ from latentdial.cli.shared import (
     recipe_options,
     say,
 )
-from latentdial.config import DataSettings, Geometry, TrainSettings, make_config
+from latentdial.config import DataSettings, Geometry, TrainSettings
 
 SEARCHED = {"lr", "batch", "weight_decay", "patience", "time_budget", "track", "shard", "checkpoint", "keep_checkpoint"}
 
@@ -45,11 +46,9 @@ def add_options(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     from latentdial.progress import show_progress
-    from latentdial.recipes import options_of, parse_options
     from latentdial.tuning.searching import tune
 
-    options_of(options.recipe)
-    config = make_config(options.recipe, options.data, parse_options(options.set, options.latent), vars(options))
+    config = config_of(options)
     with show_progress() as show:
         found = tune(
             config,

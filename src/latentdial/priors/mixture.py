@@ -80,10 +80,11 @@ def choose_mixture(white: np.ndarray, seed: int = 0) -> Mixture:
     work = len(white) * white.shape[1] ** 2
     counts = [k for k in COMPONENTS if (~apart).sum() >= CODES_EACH * k and k * work <= MOST_WORK] or [1]
     few = min(FEW, counts[-1])
-    strength = max((_tried(white, apart, few, strength, seed) for strength in STRENGTHS), key=_Tried.mean).strength
-    best = _tried(white, apart, counts[0], strength, seed)
+    strongest = max((_tried(white, apart, few, strength, seed) for strength in STRENGTHS), key=_Tried.mean)
+    strength, known = strongest.strength, {few: strongest}
+    best = known.get(counts[0]) or _tried(white, apart, counts[0], strength, seed)
     for count in counts[1:]:
-        one = _tried(white, apart, count, strength, seed)
+        one = known.get(count) or _tried(white, apart, count, strength, seed)
         if one.better_than(best):
             best = one
         elif count > 2 * best.components:

@@ -12,7 +12,7 @@ from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction, Effect
 from latentdial.latent.effect import real_codes
 from latentdial.latent.safe_range import left
-from latentdial.report.figures import Cell, Row, Sheet, heat_map
+from latentdial.report.figures import Cell, Row, Sheet, acts_map
 
 SDS = np.array([-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0])
 FACES = 3
@@ -31,8 +31,7 @@ class Turned:
     @property
     def where(self) -> np.ndarray:
         """The heat map, uint8 (H, W, 3)."""
-        heat = self.effect.heat[..., None]
-        return heat_map(np.zeros_like(heat), heat)
+        return acts_map(self.effect)
 
     @property
     def safe(self) -> str:

@@ -80,4 +80,4 @@ class Evaluation(Brief, Shown):
     def to_frame(self) -> DataFrame:
         """The table as a pandas frame, figures by columns."""
         rows = [{"figure": row.key} | {name: row.values.get(name) for name in self.columns} for row in self.rows]
-        return frame(rows, "figure").astype(float)
+        return frame(rows, "figure", "use to_csv()").astype(float)

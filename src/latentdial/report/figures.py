@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from latentdial.latent.codec import Codec
+from latentdial.latent.direction import Effect
 from latentdial.latent.editing import EditSheet, Move
 from latentdial.latent.effect import Dimension, DimensionTable, active_units, strip_reach, traversal
 from latentdial.latent.naming import direction_of
@@ -170,6 +171,12 @@ def heat_map(before: np.ndarray, after: np.ndarray, full: float = HEAT_FULL) -> 
 
     difference = np.abs(after.astype(float) - before.astype(float)).max(-1)
     return (colormaps["inferno"](np.clip(difference / full, 0, 1))[..., :3] * 255).round().astype(np.uint8)
+
+
+def acts_map(effect: Effect) -> np.ndarray:
+    """Where a direction acts, by the mean change that it makes: uint8 (H, W, 3), as `heat_map` draws it."""
+    heat = effect.heat[..., None]
+    return heat_map(np.zeros_like(heat), heat)
 
 
 def moving_picture(pictures: np.ndarray, side: int = 192) -> list[Image.Image]:

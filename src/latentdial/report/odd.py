@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from latentdial.anomaly.detecting import Anomalies, heat_of, normal_pictures, scored
-from latentdial.anomaly.detector import Detector, enlarged, fit_detector
+from latentdial.anomaly.detecting import Anomalies, fitted_detector, heat_of, scored
+from latentdial.anomaly.detector import enlarged
 from latentdial.anomaly.stored import RECORD, read_detector
 from latentdial.errors import LatentdialError
 from latentdial.images import ImageSet
@@ -65,20 +65,13 @@ def oddest(codec: Codec, folder: Path, test: ImageSet, show: Show | None = None)
     """The oddest of test pictures by the detector of a run, fitted where it has none; None where there are too few."""
     show = show or Show()
     try:
-        detector = read_detector(folder, codec) or _fitted(codec, show)
+        detector = read_detector(folder, codec) or fitted_detector(codec, None, None, None, show)[0]
     except LatentdialError:
         return None
     found = scored(codec, detector, test.names, test.pixels, show)
     first = found.order[:SHOWN]
     called = None if found.odd is None else int(found.odd.sum())
     return Oddest(codec.name, len(test), _cards(codec, found, test, first), called, detector.false_alarms)
-
-
-def _fitted(codec: Codec, show: Show) -> Detector:
-    training, held_out, _ = normal_pictures(codec, None, show)
-    return fit_detector(
-        codec, training, held_out, progress=lambda done, total: show.advance("looking at normal pictures", done, total)
-    )
 
 
 def _cards(codec: Codec, found: Anomalies, test: ImageSet, chosen: np.ndarray) -> list[Odd]:
