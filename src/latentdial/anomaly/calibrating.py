@@ -86,7 +86,7 @@ def realised_range(n: int, false_alarms: float) -> tuple[float, float]:
     The share above the score of rank r is Beta(n + 1 - r, r) distributed (Vovk 2012, section 2).
 
     >>> [round(share, 3) for share in realised_range(300, 0.05)]
-    [0.029, 0.077]
+    [0.028, 0.077]
     """
     above = (n + 1) * false_alarms
     low, high = beta.ppf([0.025, 0.975], above, n + 1 - above)
