@@ -253,7 +253,7 @@ def test_shares_of_another_number_of_processes_are_refused(tmp_path):
 
 def test_other_settings_and_other_pictures_are_refused_with_the_difference(discs_file, half, discs, tmp_path):
     """Rows 52 and 53."""
-    with pytest.raises(LatentdialError, match=r"lr was 0\.0002 and is now 0\.01"):
+    with pytest.raises(LatentdialError, match=r"lr was 0\.0005 and is now 0\.01"):
         go_on(discs_file, half, 10, lr=0.01)
     config = json.loads((half / "config.json").read_text())
     other = tmp_path / "other.npy"
