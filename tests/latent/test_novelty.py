@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.stats import chi2
 
 import latentdial
 from latentdial.cli import main
-from latentdial.latent.novelty import LIMIT, fit_novelty
+from latentdial.latent.novelty import LIMIT, Novelty, fit_novelty
 from latentdial.measure.anomaly import outline_mismatch, root_of_squares
 from latentdial.report.figures import edit_sheet
+from latentdial.runs.loading import save_codes
 
 
 def normal(n: int, seed: int) -> np.ndarray:
@@ -27,9 +30,13 @@ def lost(n: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).uniform([1, 0.2], [2, 0.4], (n, 2))
 
 
+def fitted(codes: np.ndarray, held_out: np.ndarray, losses: np.ndarray) -> Novelty:
+    return fit_novelty(codes.mean(0), np.cov(codes.T, bias=True), held_out, losses)
+
+
 @pytest.fixture(scope="module")
 def known():
-    return fit_novelty(normal(2000, 0), normal(600, 1), lost(600, 2))
+    return fitted(normal(2000, 0), normal(600, 1), lost(600, 2))
 
 
 def test_the_distance_of_a_code_is_that_of_its_gaussian(known):
@@ -40,7 +47,7 @@ def test_the_distance_of_a_code_is_that_of_its_gaussian(known):
 
 def test_axes_along_which_codes_do_not_vary_are_not_looked_at():
     codes = np.pad(normal(300, 0), ((0, 0), (0, 2)))
-    found = fit_novelty(codes, codes[:50], np.ones((50, 2)))
+    found = fitted(codes, codes[:50], np.ones((50, 2)))
     assert found.axes.shape == (5, 3)
 
 
@@ -105,8 +112,6 @@ def test_a_run_keeps_what_is_usual_and_an_edit_tells_what_is_not(run, discs):
 
 
 def test_the_command_tells_it_in_words_and_in_json(run, tmp_path, capsys):
-    from PIL import Image
-
     picture = str(tmp_path / "noise.png")
     Image.fromarray(noise()).save(picture)
     assert main(["edit", str(run), picture, "c0+=1"]) == 0
@@ -122,3 +127,22 @@ def test_nothing_is_said_where_too_few_pictures_were_held_out(tiny_runs, discs):
     assert codec.novelty is None
     assert latentdial.edit(codec, discs[0], "c0+=1").novelty is None
     assert codec.fit(discs).novelty is None
+
+
+def test_a_run_from_before_finds_it_at_the_first_edit_or_says_why_not(run, discs, tmp_path, capsys):
+    picture = tmp_path / "noise.png"
+    Image.fromarray(noise()).save(picture)
+    old, (pictures,) = shutil.copytree(run, tmp_path / "old"), run.parent.glob("*.npy")
+    codec = latentdial.load(run)
+    save_codes(old, codec.codes, codec.kl, codec.held_out)
+    away = pictures.rename(pictures.with_suffix(".away"))
+    try:
+        assert main(["edit", str(old), str(picture), "c0+=1"]) == 0
+    finally:
+        away.rename(pictures)
+    said = capsys.readouterr()
+    assert "does not say which pictures are unlike" in said.err
+    assert "unlike" not in said.out
+    assert main(["edit", str(old), str(picture), "c0+=1"]) == 0
+    assert "unlike the training pictures" in capsys.readouterr().out
+    assert (latentdial.load(old).held_out_losses == codec.held_out_losses).all()

@@ -87,7 +87,7 @@ class Anomalies(Brief):
                 **{name: float(values[i]) for name, values in self.scores.items()},
             }
 
-    def frame(self) -> Any:
+    def to_frame(self) -> Any:
         """The rows as a pandas DataFrame; needs pandas."""
         return frame(self.rows(), instead="use rows()")
 

@@ -63,11 +63,11 @@ def run(options: Namespace) -> None:
     first = next((i for i, text in enumerate(given) if i and (is_edit(text) or not Path(text).exists())), len(given))
     files, edits = given[:first], given[first:]
     _check(options, files)
-    codec = load_run(options.run, options.given)
-    made = [read_direction(path, codec) for path in options.direction]
-    codec = replace(codec, directions=tuple(merged(codec.directions, made)))
     how = {"keep": options.keep, "preserve_detail": options.preserve_detail}
     with show_progress() as show:
+        codec = load_run(options.run, options.given, show)
+        made = [read_direction(path, codec) for path in options.direction]
+        codec = replace(codec, directions=tuple(merged(codec.directions, made)))
         if options.out_dir:
             _into_folder(codec, files, edits, how, options, show)
         else:

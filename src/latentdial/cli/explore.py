@@ -48,8 +48,8 @@ def run(options: Namespace) -> None:
     from latentdial.explorer.page import size_sentence
     from latentdial.progress import show_progress
 
-    codec = load_run(options.run, options.given)
     with show_progress() as show:
+        codec = load_run(options.run, options.given, show)
         content = make_content(
             codec, None, options.data, options.weights, need_nets=options.out is not None, progress=show.advance
         )

@@ -20,6 +20,7 @@ from latentdial.texts import printable
 if TYPE_CHECKING:
     from latentdial.config import RunConfig
     from latentdial.latent.codec import Codec
+    from latentdial.progress import Show
 
 FAILED, MISUSED, PREEMPTED, INTERRUPTED = 1, 2, 75, 130
 DATA = "a folder of pictures, an array (.npy, .npz, IDX), a table of paths (.csv, .parquet), hf:NAME, or: avatars, lfw"
@@ -130,11 +131,16 @@ def config_of(options: Namespace) -> RunConfig:
     return make_config(options.recipe, options.data, parse_options(options.set, options.latent), vars(options))
 
 
-def load_run(run: str, given: str | None = None) -> Codec:
-    """The codec of a run, given a label where one is named."""
+def load_run(run: str, given: str | None = None, show: Show | None = None) -> Codec:
+    """The codec of a run, given a label where one is named; with `show`, one that tells which pictures are unlike."""
     from latentdial.runs.loading import load
 
-    return load(run) if given is None else load(run).given(given)
+    codec = load(run)
+    if show is not None:
+        from latentdial.runs.unseen import with_losses
+
+        codec = with_losses(codec, Path(run), show)
+    return codec if given is None else codec.given(given)
 
 
 def given_option(parser: ArgumentParser) -> None:

@@ -71,7 +71,8 @@ class Codec(Brief, Shown):
         """How unlike the training pictures others are; None where no held-out pictures say what is usual."""
         if self.training_codes is None or self.held_out is None or self.held_out_losses is None:
             return None
-        return fit_novelty(self.training_codes, self.held_out, self.held_out_losses)
+        mean = self.training_codes.mean(0, dtype=np.float64)
+        return fit_novelty(mean, self.covariance, self.held_out, self.held_out_losses)
 
     @cached_property
     def canonical(self) -> Canonical:

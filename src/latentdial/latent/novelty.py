@@ -8,7 +8,7 @@ draws as a pale face has a small error and a usual code: its outlines tell.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
@@ -98,14 +98,13 @@ def losses(pictures: np.ndarray, again: np.ndarray) -> np.ndarray:
     return np.stack([root_of_squares(pictures, again), outline_mismatch(pictures, again)], axis=1)
 
 
-def fit_novelty(codes: np.ndarray, held_out: np.ndarray, lost: np.ndarray) -> Novelty:
-    """From training codes (N, D), and the codes (n, D) and losses (n, 2) of held-out pictures."""
-    mean = codes.mean(0, dtype=np.float64)
-    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(codes.T.astype(np.float64), bias=True)))
+def fit_novelty(mean: np.ndarray, covariance: np.ndarray, held_out: np.ndarray, lost: np.ndarray) -> Novelty:
+    """From the mean (D,) and covariance (D, D) of training codes, and codes (n, D) and losses (n, 2) of held-out pictures."""
+    values, vectors = np.linalg.eigh(covariance)
     kept = values > FLAT * values.mean() + 1e-12
     start = Novelty(mean, vectors[:, kept] / np.sqrt(values[kept]), np.zeros(3), np.ones(3), np.zeros(0))
     figures = start.figures(lost, held_out)
     middle = np.median(figures, axis=0)
     spread = np.maximum(np.quantile(figures, SIDE, axis=0) - middle, 1e-9)
-    there = Novelty(mean, start.axes, middle, spread, np.zeros(0))
-    return Novelty(mean, start.axes, middle, spread, np.sort(there.score(figures)))
+    there = replace(start, middle=middle, spread=spread)
+    return replace(there, normal=np.sort(there.score(figures)))

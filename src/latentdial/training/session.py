@@ -17,9 +17,7 @@ from latentdial.errors import LatentdialError
 from latentdial.images import Check, ImageSet, Split
 from latentdial.images.montage import montage, save_png
 from latentdial.latent.codec import Codec
-from latentdial.latent.novelty import losses
 from latentdial.latent.sampling import MIN_HELD_OUT, fit_of, fit_prior, quantiser_of
-from latentdial.latent.support import CALIBRATION, MIN_CODES
 from latentdial.measure.cost import peak_memory_mb
 from latentdial.model import Model
 from latentdial.pixels import to_float, to_levels
@@ -28,6 +26,7 @@ from latentdial.progress import Show
 from latentdial.recipes import build
 from latentdial.runs.card import card
 from latentdial.runs.loading import CARD, MAX_CODES, MODEL, SUMMARY, codec_of, save_canonical, save_codes, save_model
+from latentdial.runs.unseen import unseen
 from latentdial.training.best import Best
 from latentdial.training.checkpoint import Checkpoint, Checkpoints, State
 from latentdial.training.feed import Feed
@@ -332,7 +331,8 @@ class Session:
         model.eval()
         summary = self._summary(bool(stopped)) | {"published_step": step} | self._verdict(model)
         codes, kl = _codes_and_kl(model, self.loop.pixels)
-        held_out, lost = self._held_out(model) if self.world.leads else (None, None)
+        plain = codec_of(model, self.config, self.out.name, self.loop.device)
+        held_out, lost = unseen(plain, self.images, self.parts) if self.world.leads else (None, None)
         if self.world.leads:
             if np.isfinite(codes).all():
                 save_codes(self.out, codes, kl, held_out, lost)
@@ -347,23 +347,6 @@ class Session:
             save_canonical(self.out, codec.canonical)
             codec = codec if stopped else self._with_priors(codec)
         return Finished(summary, codec, stopped, self.world.leads)
-
-    def _held_out(self, model: Model) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Codes and losses of held-out pictures, by which it is said what is safe and what is unlike.
-
-        They are validation pictures, with those of the test where they are too few; None where these are too, or are
-        not finite.
-        """
-        rows = self.parts.validation[:CALIBRATION]
-        if len(rows) < MIN_CODES:
-            rows = np.concatenate([rows, self.parts.test])
-        if len(rows) < MIN_CODES:
-            return None, None
-        codec = codec_of(model, self.config, self.out.name, self.loop.device)
-        pixels = self.images.pixels[rows]
-        codes = codec.encode(pixels)
-        lost = losses(pixels, codec.levels(codes))
-        return (codes, lost) if np.isfinite(codes).all() and np.isfinite(lost).all() else (None, None)
 
     def _with_priors(self, codec: Codec) -> Codec:
         """Priors fitted to the codes and kept, where there are enough validation pictures to judge them on."""
