@@ -99,7 +99,7 @@ def losses(pictures: np.ndarray, again: np.ndarray) -> np.ndarray:
 
 
 def fit_novelty(mean: np.ndarray, covariance: np.ndarray, held_out: np.ndarray, lost: np.ndarray) -> Novelty:
-    """From the mean (D,) and covariance (D, D) of training codes, and codes (n, D) and losses (n, 2) of held-out pictures."""
+    """From mean (D,) and covariance (D, D) of training codes, codes (n, D) and losses (n, 2) of held-out pictures."""
     values, vectors = np.linalg.eigh(covariance)
     kept = values > FLAT * values.mean() + 1e-12
     start = Novelty(mean, vectors[:, kept] / np.sqrt(values[kept]), np.zeros(3), np.ones(3), np.zeros(0))

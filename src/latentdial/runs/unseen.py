@@ -1,4 +1,4 @@
-"""What pictures that a run was not trained on come to: by their codes it is said what is safe, by both what is unlike."""
+"""Codes and losses of pictures that a run was not trained on, by which it is said what is safe and what is unlike."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def unseen(codec: Codec, images: ImageSet, split: Split) -> tuple[np.ndarray | N
 
 
 def with_losses(codec: Codec, folder: Path, show: Show) -> Codec:
-    """The codec of a run; one trained before runs kept losses gets them from its own pictures, and the run keeps them."""
+    """The codec of a run; where the run is of before losses were kept, its pictures give them, and it keeps them."""
     if codec.held_out is None or codec.held_out_losses is not None or codec.config is None or not folder.is_dir():
         return codec
     try:
