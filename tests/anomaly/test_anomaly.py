@@ -261,7 +261,7 @@ def test_scratches_are_found_where_they_are(run):
     assert found.where.count("top left") > 30
     assert pixel_auroc(heat_of(latentdial.load(run), found.detector, bad), masks) > 0.9
     assert "elbo" in found.scores
-    assert found.to_frame().shape == (40, 17)
+    assert found.to_frame().shape == (40, 19)
 
 
 def test_scores_repeat_to_the_bit_in_any_company(run):

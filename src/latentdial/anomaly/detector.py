@@ -17,7 +17,7 @@ from latentdial.anomaly.calibrating import (
     realised_range,
     threshold_for,
 )
-from latentdial.anomaly.scoring import ABOUT, COMBINED, SLOW, Measured, Scorer, fit_scorer, sums_of
+from latentdial.anomaly.scoring import ABOUT, COMBINED, MAP_OF, SLOW, Measured, Scorer, fit_scorer, sums_of
 from latentdial.anomaly.shifted import PARTS, shifted
 from latentdial.errors import LatentdialError
 from latentdial.images import spread
@@ -69,16 +69,23 @@ class Detector(Brief):
         0 and 1 are as odd as the oddest place of a half, and of a twentieth, of the normal pictures. It is the mean
         over the maps that count, each weighted as in the combined score.
         """
-        found, total = [], 0.0
-        for name, column, weight in zip(self.tails.names, self.tails.columns.T, self.tails.weights, strict=True):
-            if name in measured.maps and weight > 0:
-                middle, high = np.median(column), np.quantile(column, 0.95)
-                found.append(
-                    weight * (self.scorer.regions(name, measured.maps[name]) - middle) / max(high - middle, 1e-9)
-                )
-                total += weight
+        columns = dict(zip(self.tails.names, self.tails.columns.T, strict=True))
+        found = []
+        for name, share in self.map_shares.items():
+            middle, high = np.median(columns[name]), np.quantile(columns[name], 0.95)
+            odd = self.scorer.regions(name, measured.maps[name]) - middle
+            found.append(share * odd / max(high - middle, 1e-9))
         side = max((maps.shape[1] for maps in found), default=0)
-        return sum((enlarged(maps, side) for maps in found), np.zeros(())) / total if found else np.zeros((0, 1, 1))
+        return sum((enlarged(maps, side) for maps in found), np.zeros(())) if found else np.zeros((0, 1, 1))
+
+    @property
+    def map_shares(self) -> dict[str, float]:
+        """What each kind of map counts in heat maps: the weights of the scores that are made from it, one together."""
+        counts: dict[str, float] = {}
+        for name, weight in zip(self.tails.names, self.tails.weights, strict=True):
+            if name in MAP_OF and weight > 0:
+                counts[MAP_OF[name]] = counts.get(MAP_OF[name], 0.0) + float(weight)
+        return {name: count / sum(counts.values()) for name, count in counts.items()}
 
     def percentiles(self, combined: np.ndarray) -> np.ndarray:
         """The share of normal pictures that score no higher, in percent, for combined scores (N,)."""

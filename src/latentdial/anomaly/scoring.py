@@ -19,7 +19,7 @@ from latentdial.anomaly.views import View, in_chunks, look
 from latentdial.errors import LatentdialError
 from latentdial.images import spread
 from latentdial.latent.codec import Codec
-from latentdial.measure.anomaly import regions, root_of_squares, ssim_map, worst
+from latentdial.measure.anomaly import outline_mismatch, regions, root_of_squares, ssim_map, worst
 from latentdial.progress import Steps
 
 MAPS = {
@@ -32,6 +32,8 @@ ABOUT = {
     "error": "error at each pixel against its own distribution, worst region",
     "ssim": "structural similarity against its own distribution, worst region",
     "colours": "colours and errors at each place against their joint distribution there, worst region",
+    "overall": "the same over the whole picture, too usual as well as too odd",
+    "outlines": "mismatch of the outlines of picture and reconstruction, whatever the contrast",
     "layers": "layers of the encoder at each place against their joint distribution there, worst region",
     "neighbours": "distance of the code to the nearest codes of training pictures",
     "squares": "root of the summed squared error",
@@ -40,7 +42,8 @@ ABOUT = {
     "elbo": "negative evidence lower bound, nats",
     "regret": "likelihood regret: what the bound gains by a posterior of the picture's own, nats (arXiv 2003.02977)",
 }
-COMBINED = ("error", "ssim", "colours", "layers", "neighbours")
+COMBINED = ("colours", "overall", "outlines", "layers")
+MAP_OF = {**dict(zip(MAPS, MAPS, strict=True)), "overall": "colours"}  # the map that a score is made from
 SLOW = ("regret",)
 MAP_SIDE = 64  # at most
 FLOOR = 0.2  # of the median sd: what varies less from picture to picture counts as varying so much
@@ -110,8 +113,10 @@ class Scorer:
         self, codec: Codec, chunk: np.ndarray, wanted: set[str]
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         view = look(codec, chunk)
+        maps = {MAP_OF.get(name) for name in wanted}
         flat: dict[str, Callable[[], np.ndarray]] = {
             "squares": lambda: root_of_squares(view.pictures, view.again),
+            "outlines": lambda: outline_mismatch(view.pictures, view.again),
             "code": lambda: self.density.mahalanobis(view.codes),
             "mixture": lambda: self.density.surprise(view.codes),
             "neighbours": lambda: self.density.to_neighbours(view.codes),
@@ -126,7 +131,7 @@ class Scorer:
         }
         return (
             {name: make() for name, make in flat.items() if name in wanted},
-            {name: make().astype(np.float32) for name, make in places.items() if name in wanted},
+            {name: make().astype(np.float32) for name, make in places.items() if name in maps},
         )
 
     def available(self, codec: Codec) -> list[str]:
@@ -134,15 +139,24 @@ class Scorer:
         there = {"layers": self.layers is not None, "elbo": has_evidence(codec), "regret": has_regret(codec)}
         return [name for name in ABOUT if there.get(name, True)]
 
-    def regions(self, name: str, maps: np.ndarray) -> np.ndarray:
-        """Maps (N, G, G) of one kind in standard deviations of their places, blurred over regions."""
+    def apart(self, name: str, maps: np.ndarray) -> np.ndarray:
+        """How far maps (N, G, G) of one kind are from usual, either way, in standard deviations of their places.
+
+        A part that is missing is drawn too well, and is as odd as one that is drawn badly.
+        """
         mean, sd = self.normal[name]
-        return regions((maps - mean) / sd, MAPS[name])
+        return np.abs(maps - mean) / sd
+
+    def regions(self, name: str, maps: np.ndarray) -> np.ndarray:
+        """The same blurred over regions."""
+        return regions(self.apart(name, maps), MAPS[name])
 
     def scores(self, measured: Measured) -> dict[str, np.ndarray]:
         """Every score of measured pictures, each (N,)."""
-        of_maps = {name: worst(self.regions(name, maps)) for name, maps in measured.maps.items()}
-        return {name: (measured.flat | of_maps)[name] for name in ABOUT if name in measured.flat or name in of_maps}
+        found = measured.flat | {name: worst(self.regions(name, maps)) for name, maps in measured.maps.items()}
+        if "colours" in measured.maps:
+            found["overall"] = self.apart("colours", measured.maps["colours"]).mean((1, 2))
+        return {name: found[name] for name in ABOUT if name in found}
 
     def with_normal(self, sums: Mapping[str, Sums]) -> Scorer:
         """The scorer for which the held-out pictures of these sums are what is normal at every place."""

@@ -21,6 +21,8 @@ WORDS = {
     "error": "it is drawn badly",
     "ssim": "its structure is lost",
     "colours": "unusual colours",
+    "overall": "its colours are unusual as a whole",
+    "outlines": "it is drawn with other outlines",
     "layers": "parts that the net has not met",
     "neighbours": "no training picture has a code like it",
 }
