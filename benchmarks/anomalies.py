@@ -460,7 +460,7 @@ def trained(rows: list[dict]) -> dict:
     tasks = ", ".join(f"{kind} {len({row['task'] for row in rows if row['task'].startswith(kind)})}" for kind in kinds)
     return {
         "topic": "Anomalies",
-        "question": "Does training otherwise tell odd pictures better? AUROC of the default score on sets of development",
+        "question": "Does training otherwise tell odd pictures better? AUROC on the sets of development",
         "command": "python benchmarks/anomalies.py --training --utk FACES",
         "date": date.today().isoformat(),
         "machine": "2 virtual cores, Intel Xeon with AMX, shared; one thread",

@@ -87,3 +87,15 @@ def test_html_is_well_formed(codec, discs):
 def test_what_has_no_display_is_said():
     with pytest.raises(TypeError, match="no display of int"):
         html_of(3)
+
+
+def test_anomalies_are_shown_with_the_oddest_and_where(codec, discs):
+    odd = np.random.default_rng(1).integers(0, 255, (1, 16, 16, 3), np.uint8)
+    found = latentdial.anomalies(codec, np.concatenate([discs[:12], odd]), normal=discs, false_alarms="5%")
+    assert (found.pictures[0] == odd[0]).all()
+    assert found.heat[0].max() > 3 > found.heat[-1].mean()
+    shown = display_of(found)
+    assert shown.said[0] == found.sentence()
+    assert shown.rows[0].pictures[0][1].endswith(" 12")
+    assert found._repr_html_().count("data:image/png") == 16
+    assert "oddest" in display_of(found.with_false_alarms("10%")).rows[0].name

@@ -13,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from latentdial.sklearn import LatentDetector, LatentTransformer
@@ -55,6 +56,19 @@ def test_pipeline_and_grid_search(rows):
     search = GridSearchCV(pipeline, {"latenttransformer__latent": [1, 4]}, cv=2).fit(rows, labels)
     assert search.best_score_ > 0.5
     assert clone(search.best_estimator_[0]).latent in (1, 4)
+
+
+def test_a_detector_in_a_pipeline_and_a_search(rows):
+    labels = np.repeat([1, -1], [48, 12])
+    every = np.concatenate([rows, 255 - rows[:12]])
+    detector = LatentDetector(latent=4, shape=(16, 16, 3), levels=(0, 255), false_alarms=0.2)
+    pipeline = make_pipeline(FunctionTransformer(), detector).fit(rows)
+    assert (pipeline.predict(255 - rows[:12]) == -1).all()
+    folds = [(np.arange(48), np.arange(60))] * 2
+    search = GridSearchCV(pipeline, {"latentdetector__latent": [2, 4]}, cv=folds, scoring="roc_auc", refit=False)
+    assert search.fit(every, labels).best_score_ > 0.9
+    assert clone(pipeline[-1]).get_params() == detector.get_params()
+    assert not hasattr(clone(pipeline[-1]), "run_")
 
 
 def test_a_pickle_holds_the_path_alone_and_says_when_it_is_gone(rows, tmp_path):

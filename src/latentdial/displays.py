@@ -1,4 +1,4 @@
-"""How notebooks show codecs, edits, dimensions, directions, comparisons and evaluations: with pictures."""
+"""How notebooks show codecs, edits, dimensions, directions, anomalies and the like: with pictures."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from functools import singledispatch
 
 import numpy as np
 
+from latentdial.anomaly.detecting import Anomalies
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Directions
 from latentdial.latent.editing import EditSheet
 from latentdial.latent.effect import Dimension, DimensionTable, real_codes
+from latentdial.report.anomalies import coloured, heat_scale
 from latentdial.report.comparison import Comparison
 from latentdial.report.evaluation import Evaluation
 from latentdial.report.figures import acts_map, dimension_strip, row_title
@@ -128,6 +130,24 @@ def _(found: Evaluation) -> Display:
         for name, pictures in found.samples.items()
     ]
     return Display(f"Evaluation of {found.run}", found.notes, rows, Table(*found.table()))
+
+
+@display_of.register
+def _(found: Anomalies) -> Display:
+    first = found.order[:PICTURES]
+    captions = [f"{found.score[i]:.1f} {found.names[i]}" for i in first]
+    rows = []
+    if found.pictures is not None:
+        rows.append(Strip(list(zip(found.pictures, captions, strict=True)), "oddest", "score and name"))
+    if found.heat is not None and found.heat.size:
+        full = heat_scale(found.heat)
+        rows.append(Strip([(coloured(one / full), "") for one in found.heat], "where", f"0 to {full:.2g}"))
+    lines = [
+        [found.names[i], f"{found.score[i]:.2f}", f"{found.percentile[i]:.1f}", found.reason[i], found.where[i]]
+        for i in first
+    ]
+    said = [found.sentence(), *found.notes]
+    return Display("Anomalies", said, rows, Table(["picture", "score", "percentile", "by", "where"], lines))
 
 
 def _strip(codec: Codec, row: Dimension) -> Strip:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -143,6 +144,16 @@ def test_a_region_counts_more_than_a_pixel():
 
 
 # densities ------------------------------------------------------------------------------------------------------------
+
+
+def test_regions_are_odd_either_way_and_the_whole_is_the_mean_of_places():
+    usual = np.zeros((1, 8, 8)), np.ones((1, 8, 8))
+    scorer = Scorer(None, None, None, {"colours": (usual[0][0], usual[1][0])})  # type: ignore[arg-type]
+    maps = np.zeros((3, 8, 8))
+    maps[1, 2, 5], maps[2, 2, 5] = 4.0, -4.0
+    found = scorer.scores(Measured({}, {"colours": maps}))
+    assert found["colours"][1] == found["colours"][2] > found["colours"][0] == 0
+    assert found["overall"] == pytest.approx([0, 4 / 64, 4 / 64])
 
 
 def test_densities_against_closed_forms():
@@ -372,6 +383,20 @@ def test_shifted_pictures_differ_and_repeat():
     for kind, changed in made.items():
         assert (changed == again[kind]).all()
         assert ((changed != pictures).any((1, 2, 3))).sum() >= 3
+
+
+def test_the_example_of_the_page_runs(run, tmp_path, monkeypatch):
+    text = (Path(__file__).parents[2] / "docs/anomalies.md").read_text()
+    example = text.partition("```python\n")[2].partition("```")[0]
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(run, "run")
+    Path("PICTURES").mkdir()
+    for name, picture in zip("ab", [many_discs(1, 8)[0], scratched(many_discs(1, 9))[0][0]], strict=True):
+        Image.fromarray(picture).save(f"PICTURES/{name}.jpg")
+    made: dict = {}
+    exec(compile(example, "docs/anomalies.md", "exec"), made)
+    assert made["later"].threshold < made["found"].detector.normal.max()
+    assert made["moved"].odd.tolist() == [False, True]
 
 
 # the command ----------------------------------------------------------------------------------------------------------

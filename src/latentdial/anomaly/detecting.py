@@ -22,14 +22,15 @@ from latentdial.measure.change import COLUMNS, ROWS
 from latentdial.progress import Show
 from latentdial.runs.loading import load
 from latentdial.runs.pictures import run_pictures
-from latentdial.shown import frame
+from latentdial.shown import Shown, frame
 from latentdial.texts import Brief
 
 BLOCK = 256  # pictures whose maps are held at a time
+SHOWN = 8  # of the oddest are kept to be looked at
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Anomalies(Brief):
+class Anomalies(Brief, Shown):
     """The scores of N pictures, higher for odder ones (scikit-learn's `decision_function` has the other sign)."""
 
     names: list[str]
@@ -40,6 +41,8 @@ class Anomalies(Brief):
     peak: np.ndarray  # (N, 2) row and column of the oddest place, as shares of the side; nan without maps
     detector: Detector
     notes: list[str] = field(default_factory=list)
+    pictures: np.ndarray | None = None  # the oddest, uint8 (K, H, W, C), oddest first
+    heat: np.ndarray | None = None  # how odd their places are, (K, G, G); see `Detector.heat`
 
     def __len__(self) -> int:
         return len(self.names)
@@ -65,6 +68,17 @@ class Anomalies(Brief):
     def where(self) -> list[str]:
         """The ninth of each picture that holds its oddest place, in words; empty without maps."""
         return ["" if np.isnan(place).any() else _ninth(*(3 * place).astype(int).clip(0, 2)) for place in self.peak]
+
+    def sentence(self) -> str:
+        """How many pictures are odd, and how sure the threshold is."""
+        if self.odd is None:
+            return f"{len(self):,} pictures, oddest first"
+        detector = self.detector
+        how = "corrected by labels" if detector.corrected is not None else f"{detector.false_alarms:.3g} false alarms"
+        if detector.realised is not None:
+            low, high = detector.realised
+            how += f", {low:.2g} to {high:.2g} with {len(detector.normal):,} normal pictures to say so"
+        return f"{self.odd.sum():,} of {len(self):,} pictures are odd (score above {self.threshold:.2f}, {how})"
 
     @property
     def order(self) -> np.ndarray:
@@ -162,7 +176,9 @@ def scored(
     each = dict(zip(detector.tails.names, detector.tails.surprise(scores).T, strict=True))
     peak = np.concatenate([place for _, place in parts])
     said = [*notes, *detector.notes()]
-    return Anomalies(names, combined, detector.percentiles(combined), scores, each, peak, detector, said)
+    found = Anomalies(names, combined, detector.percentiles(combined), scores, each, peak, detector, said)
+    first = pixels[found.order[:SHOWN]]
+    return replace(found, pictures=first, heat=heat_of(codec, detector, first))
 
 
 def heat_of(codec: Codec, detector: Detector, pixels: Any) -> np.ndarray:

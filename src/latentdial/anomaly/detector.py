@@ -184,6 +184,9 @@ def new_to(scorer: Scorer, measured: Measured, combined: list[str], sees: dict[s
 
     A picture that had a part in the maps of the others would make their scores smaller and look odder than a new one.
     """
+    flat = {name: values for name, values in measured.flat.items() if name in combined}
+    needed = {MAP_OF.get(name) for name in combined}
+    measured = Measured(flat, {name: maps for name, maps in measured.maps.items() if name in needed})
     n = len(measured)
     folds, found = np.arange(n) % min(n, max(LEAST_FOLDS, MOST_SCORED // n)), np.empty(n)
     for fold in np.unique(folds):

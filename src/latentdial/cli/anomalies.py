@@ -154,15 +154,6 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
 
 def _say(found: Any, agrees: Any, options: Namespace) -> None:
-    detector = found.detector
-    if found.odd is not None:
-        how = "corrected by labels" if detector.corrected is not None else f"{detector.false_alarms:.3g} false alarms"
-        if detector.realised is not None:
-            low, high = detector.realised
-            how += f", {low:.2g} to {high:.2g} with {len(detector.normal):,} normal pictures to say so"
-        title = f"{found.odd.sum():,} of {len(found):,} pictures are odd (score above {found.threshold:.2f}, {how})"
-    else:
-        title = f"{len(found):,} pictures, oddest first"
     rows = [
         [
             found.names[i],
@@ -174,7 +165,7 @@ def _say(found: Any, agrees: Any, options: Namespace) -> None:
         ]
         for i in found.order[: options.top]
     ]
-    print_table(title, ["picture", "score", "percentile", "verdict", "by", "where"], rows)
+    print_table(found.sentence(), ["picture", "score", "percentile", "verdict", "by", "where"], rows)
     for sentence in [] if agrees is None else agrees.sentences():
         say(sentence)
     for note in found.notes:

@@ -46,11 +46,7 @@ def _content(found: Found, show: Show) -> dict[str, Any]:
     result, detector = found.anomalies, found.anomalies.detector
     nearest = _Nearest(found, show)
     shown = [(title, chosen, _heats(found, chosen)) for title, chosen in _groups(result)]
-    full = float(
-        np.clip(
-            max((heat.max() for *_, heats in shown if heats is not None for heat in heats), default=1), 1, HEAT_FULL
-        )
-    )
+    full = heat_scale(*(heats for *_, heats in shown if heats is not None))
     groups: list[dict[str, Any]] = [
         {
             "title": title,
@@ -166,6 +162,11 @@ def _score_rows(found: Found) -> list[dict[str, Any]]:
     about = "the weighted harmonic mean of the above, each as its tail probability among normal pictures"
     told = detector.told_apart.get("combined")
     return [*rows, {"name": "combined", "about": about, "weight": 1.0, "told": told, "known": whole}]
+
+
+def heat_scale(*heats: np.ndarray) -> float:
+    """Where the colours of these heat maps end, so that the oddest place shows and few lie beyond."""
+    return float(np.clip(max((heat.max() for heat in heats), default=1.0), 1.0, HEAT_FULL))
 
 
 def coloured(values: np.ndarray) -> np.ndarray:

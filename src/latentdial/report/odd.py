@@ -14,7 +14,7 @@ from latentdial.errors import LatentdialError
 from latentdial.images import ImageSet
 from latentdial.latent.codec import Codec
 from latentdial.progress import Show
-from latentdial.report.anomalies import HEAT_FULL, coloured
+from latentdial.report.anomalies import coloured, heat_scale
 
 SHOWN = 6
 WORDS = {
@@ -79,8 +79,9 @@ def oddest(codec: Codec, folder: Path, test: ImageSet, show: Show | None = None)
 def _cards(codec: Codec, found: Anomalies, test: ImageSet, chosen: np.ndarray) -> list[Odd]:
     pictures, reasons, places = test.pixels[chosen], found.reason, found.where
     heat = heat_of(codec, found.detector, pictures)
-    full = min(HEAT_FULL, max(float(heat.max()), 1e-6)) if heat.size else HEAT_FULL  # so that the oddest place shows
-    heats = [coloured(one / full) for one in enlarged(heat, codec.geometry.size)] if heat.size else None
+    heats = None
+    if heat.size:
+        heats = [coloured(one / heat_scale(heat)) for one in enlarged(heat, codec.geometry.size)]
     return [
         Odd(
             found.names[i],
