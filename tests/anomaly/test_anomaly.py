@@ -370,6 +370,19 @@ def test_a_codec_that_reconstructs_everything_says_so():
     assert any("reconstructs" in note for note in found.notes)
 
 
+def test_a_codec_of_too_many_dimensions_says_so_and_one_of_few_does_not(tmp_path):
+    from sklearn.datasets import load_digits
+
+    np.save(tmp_path / "digits.npy", (load_digits().images[:600] * 15.9).astype(np.uint8)[..., None])
+    told = {}
+    for latent in (8, 64):  # of 64 pixels
+        settings = {"size": 8, "colour": "grey", "holdout": 0.3}
+        latentdial.train("pca", tmp_path / "digits.npy", tmp_path / str(latent), options={"latent": latent}, **settings)
+        found = anomalies(tmp_path / str(latent), np.zeros((1, 8, 8, 1), np.uint8))
+        told[latent] = any("train with fewer latent dimensions" in note for note in found.notes)
+    assert told == {8: False, 64: True}
+
+
 def test_one_normal_picture_is_too_few():
     codec = latentdial.wrap(nn.Linear(48, 3), nn.Linear(3, 48), size=4)
     with pytest.raises(LatentdialError, match="at least 20"):
