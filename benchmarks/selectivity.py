@@ -54,8 +54,8 @@ from latentdial.latent.steering import by_attributes, conditioned, refined
 from latentdial.runs.loading import load
 from latentdial.runs.pictures import run_pictures
 
-AVATARS = ["skin.614335", "hair.bob", "hair_colour.c93305", "glasses.sunglasses", "beard.beardMedium"]
-AVATARS += ["clothes.ff5c5c", "background.ffd5dc", "x"]
+AVATARS = ["skin.dark", "hair.bob", "hair_colour.red", "glasses.sunglasses", "beard.full"]
+AVATARS += ["clothes.red", "background.pink", "x"]
 AMOUNTS = np.array([0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.5, 3, 4, 6, 8])  # sd of the codes along a direction
 PICTURES = 48
 CARRIED, FAR, FAR_SD = 0.8, 0.8, 3.0
@@ -178,7 +178,7 @@ def drawn(known: Setting, picks: np.ndarray, title: str) -> np.ndarray:
     """The same avatars with one factor changed."""
     name, _, category = title.partition(".")
     people = {key: values[picks].copy() for key, values in known.held_out.factors.items()}
-    words = [word.removeprefix("#") for word in CHOICES.get(name, ())]
+    words = CHOICES.get(name, ())
     people[name][:] = words.index(category) if words else RANGES[name][1]
     return draw_all(people, known.codec.geometry.size)
 

@@ -41,7 +41,7 @@ print(*names[:12], sep=", ")
 
 # %%
 face = np.asarray(run_pictures(codec)[1].pixels[np.arange(1)][0])
-concepts = ["glasses.prescription02", "beard.beardMedium", "hair.bob"]
+concepts = ["glasses.clear", "beard.full", "hair.bob"]
 held = [name for name in names if name.startswith("skin")][:1]
 sheet = latentdial.edit(codec, face, *(f"{name}+=3s" for name in concepts), keep=held)
 print(*sheet.sentences(), sep="\n")

@@ -13,10 +13,12 @@ from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Directions
 from latentdial.latent.editing import EditSheet
 from latentdial.latent.effect import Dimension, DimensionTable, real_codes
+from latentdial.latent.naming import direction_of
+from latentdial.latent.traversing import strip_of
 from latentdial.report.anomalies import coloured, heat_scale
 from latentdial.report.comparison import Comparison
 from latentdial.report.evaluation import Evaluation
-from latentdial.report.figures import acts_map, dimension_strip, row_title
+from latentdial.report.figures import ACROSS, acts_map, row_title, with_ends
 from latentdial.report.html import filled
 
 PICTURES, ROWS, SIDE = 8, 6, 96
@@ -151,8 +153,8 @@ def _(found: Anomalies) -> Display:
 
 
 def _strip(codec: Codec, row: Dimension) -> Strip:
-    pictures, reach = dimension_strip(codec, row, codec.codes.mean(0))
-    return Strip([(picture, "") for picture in pictures], row_title(row), f"mean ±{reach:.0f} sd, and where")
+    strip = strip_of(codec, codec.codes.mean(0), direction_of(codec, row.name), ACROSS)
+    return Strip([(one, "") for one in with_ends(strip)], row_title(row), f"mean ±{strip.reach:g} sd, and where")
 
 
 def _also(row: Dimension) -> str:

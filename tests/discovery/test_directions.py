@@ -29,7 +29,7 @@ from latentdial.errors import LatentdialError
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import NAME, Direction, foremost
 from latentdial.latent.editing import Edited, EditSheet, apply_edits, edit
-from latentdial.latent.effect import measure_effect, traversal
+from latentdial.latent.effect import measure_effect
 from latentdial.latent.grammar import parse_edits
 from latentdial.latent.naming import axis_directions, canonical_directions, direction_of, make_direction
 from latentdial.latent.paths import analogy, interpolate, slerp
@@ -276,11 +276,6 @@ def test_safe_range_ends_where_the_training_codes_end(linear):
     start = linear.codes.mean(0, keepdims=True).astype(float)
     ends = start[0, 4] + safe_ranges(blind, start, [direction])[0, 0] * direction.sd
     assert ends == pytest.approx(np.quantile(linear.codes[:, 4], [0.0005, 0.9995]), abs=1e-4)
-
-
-def test_traversal_takes_dimensions_and_directions(linear):
-    by_number = traversal(linear, linear.codes[0], 1, np.array([-1.0, 1.0]))
-    assert (by_number == traversal(linear, linear.codes[0], direction_of(linear, "1"), np.array([-1.0, 1.0]))).all()
 
 
 def test_sheet_shows_an_edit_without_and_with_the_detail(linear):
@@ -692,7 +687,7 @@ def test_report_shows_directions_with_where_they_are_safe(tiny_runs, tmp_path):
     assert f'alt="where {first.title} acts"' in text
     assert f"safe {first.safe[0]:+.1f} to {first.safe[1]:+.1f} sd" in text
     turns = re.findall(r'alt="picture (\d) at ([^"]+?) along [^"]+"( class="inside")?', text)
-    assert len(turns) == min(6, len(load(run).directions)) * 3 * 7
+    assert len(turns) == min(4, len(load(run).directions)) * 3 * 7
     as_is = [inside for _, at, inside in turns if at == "as is"]
     assert all(as_is)  # where a picture starts is never further out than where it starts
     assert main(["report", str(tiny_runs["fcn-vae"]), "--out", str(page)]) == 0

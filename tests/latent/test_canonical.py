@@ -14,9 +14,10 @@ from latentdial.explorer import find_dials
 from latentdial.latent.canonical import find_canonical, whitening
 from latentdial.latent.codec import Codec
 from latentdial.latent.editing import apply_edits, edit
-from latentdial.latent.effect import dimensions, real_codes, traversal
+from latentdial.latent.effect import dimensions, real_codes
 from latentdial.latent.grammar import parse_edits
 from latentdial.latent.naming import canonical_directions, direction_of
+from latentdial.latent.traversing import strip_of
 from latentdial.runs.loading import CANONICAL, load
 
 PIXELS, LATENT = 30, 4
@@ -145,11 +146,11 @@ def test_a_coordinate_that_is_kept_stays_while_a_raw_dimension_moves(codec):
     assert moved[1] < 0.5 * moved[0]
 
 
-def test_traversals_pass_through_the_mean(codec):
-    code = codec.codes[3]
-    pictures = traversal(codec, code, direction_of(codec, "c0"), np.array([-2.0, 0.0, 2.0]))
-    middle = code - codec.canonical.coordinates(code)[0] * codec.canonical.steps[0]
-    assert np.array_equal(pictures[1], codec.decode(middle)[0])
+def test_strips_pass_through_the_picture_itself(codec):
+    code = codec.codes[3].astype(float)
+    strip = strip_of(codec, code, direction_of(codec, "c0"), 3, 2.0)
+    assert np.array_equal(strip.pictures[1], codec.decode(code[None])[0])
+    assert np.array_equal(strip.pictures[2], codec.decode((code + 2 * codec.canonical.steps[0])[None])[0])
 
 
 def test_effects_are_one_measurement_wherever_they_are_shown(codec):

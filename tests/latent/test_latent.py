@@ -8,7 +8,6 @@ import torch
 
 import latentdial
 from latentdial import LatentdialError
-from latentdial.latent.effect import traversal
 
 SIDE, LATENT = 4, 3
 PIXELS = SIDE * SIDE * 3
@@ -69,16 +68,6 @@ def test_many_pictures_are_edited_together_as_each_alone(tiny_runs, discs):
     assert len(latentdial.edit(codec, [discs[0]], "c0+=1")) == 1
     with pytest.raises(LatentdialError, match="at least one"):
         latentdial.edit(codec, discs[:0], "c0+=1")
-
-
-def test_traversal_passes_through_the_mean(linear):
-    codec, _ = linear
-    code = codec.codes[0]
-    pictures = traversal(codec, code, 1, np.array([-2.0, 0.0, 2.0]))
-    middle = code.copy()
-    middle[1] = codec.moments[0][1]
-    assert np.array_equal(pictures[1], codec.decode(middle)[0])
-    assert not np.array_equal(pictures[0], pictures[2])
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,9 @@ def test_only_differences_beyond_noise_are_called_differences(page):
             low, high = claim.difference.low, claim.difference.high
             assert claim.holds is (True if low > 0 else False if high < 0 else None)
     same = replace(found, runs=[found.runs[1], replace(found.runs[1], codec=found.runs[2].codec)])
-    assert same.conclusion()[0] == "To store pictures, fcn-ae and fcn-vae are equally good."
+    value = f"{found.runs[1].decibels.mean():.2f}"
+    assert same.conclusion()[0] == f"To store pictures, fcn-ae and fcn-vae are equally good: {value} and {value} dB."
+    assert same.short().startswith("To store pictures: either.")
 
 
 def test_the_oddest_is_the_one_that_does_not_belong(runs):

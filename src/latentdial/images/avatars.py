@@ -27,18 +27,36 @@ from latentdial.storage import opened, writing
 DEFAULT_COUNT = 5_000
 VERSION = 1
 
-CHOICES: dict[str, list[str]] = {
-    "skin": ["#ffdbb4", "#edb98a", "#d08b5b", "#ae5d29", "#614335"],
-    "hair": ["shortFlat", "shortRound", "theCaesar", "shortCurly", "bob", "straight01", "bigHair", "bun"],
-    "hair_colour": ["#2c1b18", "#724133", "#a55728", "#d6b370", "#c93305", "#e8e1e1"],
-    "mouth": ["smile", "default", "sad", "screamOpen"],
-    "eyes": ["default", "happy", "closed", "surprised"],
-    "eyebrows": ["default", "raisedExcited", "angry", "sadConcerned"],
-    "glasses": ["none", "prescription02", "sunglasses"],
-    "beard": ["none", "beardMedium"],
-    "clothes": ["#25557c", "#ff5c5c", "#a7ffc4", "#ffffb1"],
-    "background": ["#b6e3f4", "#d1d4f9", "#ffd5dc", "#e8f0d8"],
+# What DiceBear draws, by the words that attributes have here.
+DRAWN: dict[str, dict[str, str]] = {
+    "skin": {"pale": "#ffdbb4", "light": "#edb98a", "tan": "#d08b5b", "brown": "#ae5d29", "dark": "#614335"},
+    "hair": {
+        "flat": "shortFlat",
+        "round": "shortRound",
+        "caesar": "theCaesar",
+        "curly": "shortCurly",
+        "bob": "bob",
+        "straight": "straight01",
+        "big": "bigHair",
+        "bun": "bun",
+    },
+    "hair_colour": {
+        "black": "#2c1b18",
+        "brown": "#724133",
+        "auburn": "#a55728",
+        "blonde": "#d6b370",
+        "red": "#c93305",
+        "silver": "#e8e1e1",
+    },
+    "mouth": {"smile": "smile", "open": "default", "sad": "sad", "scream": "screamOpen"},
+    "eyes": {"plain": "default", "happy": "happy", "closed": "closed", "surprised": "surprised"},
+    "eyebrows": {"plain": "default", "raised": "raisedExcited", "angry": "angry", "worried": "sadConcerned"},
+    "glasses": {"none": "none", "clear": "prescription02", "sunglasses": "sunglasses"},
+    "beard": {"none": "none", "full": "beardMedium"},
+    "clothes": {"navy": "#25557c", "red": "#ff5c5c", "mint": "#a7ffc4", "yellow": "#ffffb1"},
+    "background": {"blue": "#b6e3f4", "lavender": "#d1d4f9", "pink": "#ffd5dc", "green": "#e8f0d8"},
 }
+CHOICES: dict[str, list[str]] = {name: list(words) for name, words in DRAWN.items()}
 RANGES: dict[str, tuple[float, float]] = {"x": (-4.0, 4.0), "y": (-3.0, 3.0), "scale": (0.94, 1.06)}
 SHARES = {"glasses": [0.7, 0.2, 0.1], "beard": [0.75, 0.25]}
 

@@ -13,7 +13,7 @@ from dicebear import Avatar, Style
 from PIL import Image
 from resvg_py import svg_to_bytes
 
-from latentdial.images.avatars import CHOICES
+from latentdial.images.avatars import DRAWN
 
 SCALE, DOWN = 1.3, 7.0
 
@@ -34,7 +34,7 @@ def _draw(person: dict[str, float], size: int) -> np.ndarray:
 
 
 def _options(person: dict[str, float]) -> dict[str, object]:
-    chosen = {name: values[int(person[name])] for name, values in CHOICES.items()}
+    chosen = {name: list(words.values())[int(person[name])] for name, words in DRAWN.items()}
     glasses, beard = chosen["glasses"], chosen["beard"]
     return {
         "skinColor": [chosen["skin"]],

@@ -10,7 +10,7 @@ import numpy as np
 
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction, Effect
-from latentdial.latent.naming import axis_direction, canonical_directions, code_shape, raw_directions
+from latentdial.latent.naming import canonical_directions, code_shape, raw_directions
 from latentdial.measure.codes import ACTIVE_VARIANCE
 from latentdial.measure.codes import active_units as count_active
 from latentdial.progress import Steps, quiet
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 CODES = 24  # real codes that every effect is averaged over, wherever it is shown
 CURVE = (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0)  # sd
 NORMAL_95 = 1.96
-REACHES, VISIBLE = (2.0, 3.0, 4.0), 24.0  # sd of a strip; levels of 255 by which its ends should differ
 
 
 @dataclass(frozen=True)
@@ -122,11 +121,6 @@ def effect_of(codec: Codec, start: np.ndarray, before: np.ndarray, step: np.ndar
     return float(np.abs(after - np.concatenate([before, before])).mean())
 
 
-def strip_reach(effect: float) -> float:
-    """How many sd a strip goes either way so that its change can be seen, for an effect of 1 sd in levels."""
-    return next((sds for sds in REACHES if 2 * sds * effect >= VISIBLE), REACHES[-1])
-
-
 def measure_effect(codec: Codec, direction: Direction, start: np.ndarray, before: np.ndarray) -> Effect:
     """The effect of a direction on codes `start` (N, D), whose pictures are `before` (N, H, W, C) in levels."""
     path = start[None] + np.array(CURVE)[:, None, None] * direction.step
@@ -152,11 +146,3 @@ def _linearity(change: np.ndarray) -> float:
 def real_codes(codec: Codec, n: int) -> np.ndarray:
     """At most n training codes, spread evenly over all of them."""
     return codec.codes[np.linspace(0, len(codec.codes) - 1, min(n, len(codec.codes))).astype(int)]
-
-
-def traversal(codec: Codec, code: np.ndarray, direction: Direction | int, sds: np.ndarray) -> np.ndarray:
-    """Pictures (len(sds), H, W, C) of a code set to the training mean plus `sds` sd along a direction or dimension."""
-    if isinstance(direction, int | np.integer):
-        direction = axis_direction(codec, int(direction))
-    offsets = direction.mean + np.asarray(sds) * direction.sd - direction.along(code)
-    return codec.decode(code + offsets[:, None] * direction.vector)

@@ -13,8 +13,8 @@ from latentdial.latent.naming import direction_of
 from latentdial.latent.safe_range import left
 from latentdial.latent.support import MIN_CODES
 
-REACHES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)  # sd, of which the first that can be seen is taken
-VISIBLE, PART = 64.0, 0.1  # levels of 255 by which this part of the picture, that changes most, should differ
+REACHES = (2.0, 3.0, 4.0, 6.0, 8.0)  # sd, of which the first that can be seen is taken
+VISIBLE, PART = 96.0, 0.1  # levels of 255 by which this part of the picture, that changes most, should differ
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,7 +23,8 @@ from latentdial.texts import Brief
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-Kind = Literal["PCA", "AE", "VAE"]
+Kind = Literal["PCA", "AE", "VAE", "other"]
+"""A plain autoencoder has no prior, a VAE has one and draws its codes; others are drawn to a prior by other means."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -72,7 +74,9 @@ class Measured(Brief):
     def kind(self) -> Kind:
         if self.codec.config is not None and self.codec.config.model.recipe == "pca":
             return "PCA"
-        return "AE" if self.codec.prior is None else "VAE"
+        if self.codec.prior is None:
+            return "AE"
+        return "VAE" if self.codec.model is None or "z" in getattr(self.codec.model, "draws", {}) else "other"
 
     @property
     def decibels(self) -> np.ndarray:
@@ -163,6 +167,29 @@ class Claim:
         return f"{mean} {self.unit}".strip(), f"{low} to {high}"
 
 
+@dataclass(frozen=True)
+class Advice:
+    """Which of two runs to take for a purpose, by a claim for the first, with the value of each."""
+
+    purpose: str
+    claim: Claim
+    runs: Sequence[str]
+    values: Sequence[str]
+    style: str
+
+    def sentence(self) -> str:
+        if self.claim.holds is None:
+            values = self.style.format(" and ".join(self.values))
+            return f"{self.purpose}, {' and '.join(self.runs)} are equally good: {values}."
+        best, rest = (0, 1) if self.claim.holds else (1, 0)
+        values = self.style.format(f"{self.values[best]} against {self.values[rest]}")
+        return f"{self.purpose}, take {self.runs[best]}: {values}."
+
+    def short(self) -> str:
+        best = {True: self.runs[0], False: self.runs[1], None: "either"}[self.claim.holds]
+        return f"{self.purpose}: {best}."
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison(Brief, Shown):
     """Runs measured on the same test pictures, with PCA of as many numbers where none of them is one."""
@@ -240,26 +267,65 @@ class Comparison(Brief, Shown):
         ]
 
     def _ranked(self) -> list[Claim]:
-        nets = sorted((run for run in self.runs if run.kind != "PCA"), key=lambda run: run.errors.mean())
+        """The net that compresses best beside every other, and the one whose samples are best."""
+        nets = [run for run in self.runs if run.kind != "PCA"]
+        store = sorted(nets, key=lambda run: run.errors.mean())
+        draw = sorted(nets, key=lambda run: run.samples[0].distance)
         return [
-            Claim(
-                f"{nets[0].name} compresses better than {run.name}", paired_difference(nets[0].decibels, run.decibels)
-            )
-            for run in nets[1:]
+            *(
+                Claim(
+                    f"{store[0].name} compresses better than {run.name}",
+                    paired_difference(store[0].decibels, run.decibels),
+                )
+                for run in store[1:]
+            ),
+            *(
+                Claim(
+                    f"{draw[0].name} generates better than {run.name}",
+                    paired_difference(run.samples[0].distances, draw[0].samples[0].distances),
+                    "",
+                )
+                for run in draw[1:]
+            ),
         ]
 
     def conclusion(self) -> list[str]:
-        """AE or VAE, in sentences; none where there is not one of each."""
+        """AE or VAE, in sentences with their figures; none where there is not one of each."""
         ae, vae = self.first("AE"), self.first("VAE")
         if ae is None or vae is None:
             return []
+        store, *others = (one.sentence() for one in self._advised(ae, vae))
+        likely = "" if vae.bits is None else f"{vae.bits.mean():.2f} bits a value"
+        only = likely and f"Only {vae.name} says how likely a picture is: {likely}."
+        return [one for one in (store, self._better_than_pca(ae, vae), *others, only) if one]
+
+    def short(self) -> str:
+        """AE or VAE, in a line."""
+        ae, vae = self.first("AE"), self.first("VAE")
+        return "" if ae is None or vae is None else " ".join(one.short() for one in self._advised(ae, vae))
+
+    def _advised(self, ae: Measured, vae: Measured) -> list[Advice]:
         compresses, generates, _, quicker = _classic(ae, vae)
-        told = [
-            _advice("To store pictures", compresses, ae.name, vae.name),
-            _advice("To draw new ones", generates, vae.name, ae.name),
-            _advice("For speed", quicker, ae.name, vae.name),
+        psnr = [f"{one.decibels.mean():.2f}" for one in (ae, vae)]
+        times = [f"{np.median(one.encode_ms + one.decode_ms):.1f}" for one in (ae, vae)]
+        distances = [f"{one.samples[0].distance:.2f}" for one in (vae, ae)]
+        return [
+            Advice("To store pictures", compresses, (ae.name, vae.name), psnr, "{} dB"),
+            Advice("To draw new ones", generates, (vae.name, ae.name), distances, "kernel distance {}"),
+            Advice("For speed", quicker, (ae.name, vae.name), times, "{} ms a picture there and back"),
         ]
-        return told if vae.bits is None else [*told, f"Only {vae.name} says how likely a picture is."]
+
+    def _better_than_pca(self, *nets: Measured) -> str:
+        """Which nets store pictures better than PCA with as many numbers."""
+        pca = self.first("PCA")
+        errors = self.pca_errors if pca is None else pca.errors
+        if errors is None:
+            return ""
+        pca_decibels = decibels(errors)
+        gaps = [paired_difference(net.decibels, pca_decibels) for net in nets]
+        better = [net.name for net, gap in zip(nets, gaps, strict=True) if gap is not None and gap.low > 0]
+        who = "neither is" if not better else "both are" if len(better) == len(nets) else f"only {better[0]} is"
+        return f"PCA stores them at {pca_decibels.mean():.2f} dB: {who} better."
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -293,7 +359,7 @@ def _classic(ae: Measured, vae: Measured) -> list[Claim]:
     own, fitted = vae.samples[0], vae.samples[-1]
     return [
         Claim("An AE compresses better than a VAE", paired_difference(ae.decibels, vae.decibels)),
-        Claim("A VAE generates better than an AE", paired_difference(ae.samples[-1].distances, own.distances), ""),
+        Claim("A VAE generates better than an AE", paired_difference(ae.samples[0].distances, own.distances), ""),
         Claim("A VAE's own prior is better than one fitted", paired_difference(fitted.distances, own.distances), ""),
         Claim("An AE is quicker than a VAE", paired_difference(_times(vae), _times(ae)), "%"),
     ]
@@ -302,12 +368,6 @@ def _classic(ae: Measured, vae: Measured) -> list[Claim]:
 def _times(run: Measured) -> np.ndarray:
     """The logarithm, in hundredths, of the time (R,) that a picture takes there and back: slow moments weigh little."""
     return 100 * np.log(np.maximum(run.encode_ms + run.decode_ms, 1e-6))
-
-
-def _advice(purpose: str, claim: Claim, one: str, other: str) -> str:
-    if claim.holds is None:
-        return f"{purpose}, {one} and {other} are equally good."
-    return f"{purpose}, take {one if claim.holds else other}."
 
 
 def _text(line: Line, value: float | None) -> str:

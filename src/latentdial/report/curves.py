@@ -37,7 +37,7 @@ def _curve(records: list[dict[str, Any]], term: str, name: str) -> str:
         for split, colour, width in (("train", "#030303", 1.2), ("validation", "#040404", 2.0)):
             points = _points(records, split, term)
             axes.plot(*zip(*points, strict=True), color=colour, lw=width, label=split) if points else None
-        axes.set_title(f"{term}, nats per picture", fontsize=11, loc="left")
+        axes.set_title(f"{name}: {term}, nats a picture", fontsize=11, loc="left")
         axes.set_xlabel("step")
         axes.set_ylim(*_limits(records, term))
         axes.spines[["top", "right"]].set_visible(False)
@@ -61,10 +61,10 @@ def _points(records: list[dict[str, Any]], split: str, term: str) -> list[tuple[
 
 
 def _limits(records: list[dict[str, Any]], term: str) -> tuple[float, float]:
-    """From just below the smallest value to where the curve is after its first steep tenth."""
-    values = [value for _, value in _points(records, "train", term)]
-    later = values[len(values) // 20 :] or values
-    low, high = min(values), max(later)
+    """From just below the smallest value to where both curves are after the first steep twentieth of training."""
+    points = [*_points(records, "train", term), *_points(records, "validation", term)]
+    last = max(step for step, _ in points)
+    low, high = min(value for _, value in points), max(value for step, value in points if step >= last / 20)
     margin = 0.06 * (high - low) or 1.0
     return low - margin, high + margin
 

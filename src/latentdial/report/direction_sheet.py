@@ -64,7 +64,7 @@ def headings() -> list[str]:
 def direction_sheet(codec: Codec, directions: Sequence[Direction], faces: int = FACES, side: int = 72) -> Image.Image:
     """Rows of real codes moved along each direction; pictures within the safe range are underlined."""
     rows = [row for one in turned(codec, directions, faces) for row in _rows(one)]
-    subtitle = "underlined: within the range of real pictures; where: mean change for 1 sd; bar: effect"
+    subtitle = "underlined: within the range of real pictures; where: mean change, white at its largest; bar: effect"
     if any(direction.reads() for direction in directions):
         subtitle += "; attributes: their change for +1 sd, in sd"
     return Sheet(rows, f"Directions of {codec.name}", subtitle, headings()).draw(side)

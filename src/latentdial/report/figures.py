@@ -12,14 +12,15 @@ from PIL import Image, ImageDraw, ImageFont
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Effect
 from latentdial.latent.editing import EditSheet, Move
-from latentdial.latent.effect import Dimension, DimensionTable, active_units, strip_reach, traversal
+from latentdial.latent.effect import Dimension, DimensionTable, active_units
 from latentdial.latent.naming import direction_of
+from latentdial.latent.traversing import Strip, strip_of
 
 PAPER, INK, SOFT, BAR, SAFE = "#ffffff", "#1c2230", "#667085", "#2f6fed", "#2e9e5b"
 MARGIN, GAP, LINE, LABEL = 28, 10, 20, 150
-HEAT_FULL = 64.0  # levels of 255
-STEPS = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])  # of a strip's reach
-ENDS = ["lowest", "", "mean", "", "highest", "where"]
+HEAT_FULL = 128.0  # levels of 255
+ACROSS = 5  # pictures of a strip
+ENDS = ["lowest", "", "as is", "", "highest", "where"]
 
 
 @dataclass(frozen=True)
@@ -130,26 +131,24 @@ def dimension_sheet(codec: Codec, table: DimensionTable, code: np.ndarray, top: 
     strongest = max(row.effect for row in table.rows)
     rows = []
     for row in table.rows[:top]:
-        pictures, reach = dimension_strip(codec, row, code)
-        label = [row_title(row), f"{row.effect:.1f} levels for 1 sd", f"mean -{reach:.0f} to +{reach:.0f} sd"]
+        strip = strip_of(codec, code, direction_of(codec, row.name), ACROSS)
+        label = [row_title(row), f"{row.effect:.1f} levels for 1 sd", f"±{strip.reach:g} sd"]
         label += [] if row.share is None else [f"{row.share:.0%} so far"]
         label += [] if row.kl is None else [f"KL {row.kl:.2f} nats"]
         label += [", ".join(row.reads[:2])] if row.reads else []
-        rows.append(Row([Cell(picture) for picture in pictures], label, row.effect / max(strongest, 1e-9)))
+        rows.append(Row([Cell(picture) for picture in with_ends(strip)], label, row.effect / max(strongest, 1e-9)))
     return Sheet(
         rows,
         title=f"What the dimensions of {codec.name} do",
-        subtitle=f"{said_of(codec, table)}. Each row sets one dimension of a picture; "
+        subtitle=f"{said_of(codec, table)}. Each row turns one of a picture, until it can be seen; "
         f"where: change between the ends, white at {HEAT_FULL:.0f} levels",
         headings=ENDS,
     ).draw(104)
 
 
-def dimension_strip(codec: Codec, row: Dimension, code: np.ndarray) -> tuple[list[np.ndarray], float]:
-    """Pictures of a code with one coordinate set from low to high, then where they differ; and how many sd that is."""
-    reach = strip_reach(row.effect)
-    pictures = list(traversal(codec, code, direction_of(codec, row.name), reach * STEPS))
-    return [*pictures, heat_map(pictures[0], pictures[-1])], reach
+def with_ends(strip: Strip) -> list[np.ndarray]:
+    """The pictures of a strip, then where its ends differ."""
+    return [*strip.pictures, heat_map(strip.pictures[0], strip.pictures[-1])]
 
 
 def row_title(row: Dimension) -> str:
@@ -174,9 +173,9 @@ def heat_map(before: np.ndarray, after: np.ndarray, full: float = HEAT_FULL) -> 
 
 
 def acts_map(effect: Effect) -> np.ndarray:
-    """Where a direction acts, by the mean change that it makes: uint8 (H, W, 3), as `heat_map` draws it."""
+    """Where a direction acts, by the mean change that it makes: uint8 (H, W, 3), white where that is largest."""
     heat = effect.heat[..., None]
-    return heat_map(np.zeros_like(heat), heat)
+    return heat_map(np.zeros_like(heat), heat, max(float(heat.max()), 1e-6))
 
 
 def moving_picture(pictures: np.ndarray, side: int = 192) -> list[Image.Image]:

@@ -60,6 +60,11 @@ def png(picture: Image.Image) -> bytes:
     return file.getvalue()
 
 
+def breakable(name: str) -> str:
+    """A name that may go on in the next line after a dot or an underscore."""
+    return name.replace(".", ".\u200b").replace("_", "_\u200b")
+
+
 def filled(template: str, content: dict[str, Any], uri: Callable[[np.ndarray], str] = data_uri) -> str:
     """A filled template; `uri` gives the address of a picture."""
     environment = Environment(
@@ -70,4 +75,5 @@ def filled(template: str, content: dict[str, Any], uri: Callable[[np.ndarray], s
         lstrip_blocks=True,
     )
     environment.filters["uri"] = uri
+    environment.filters["breakable"] = breakable
     return environment.get_template(template).render(**content)

@@ -14,9 +14,10 @@ from latentdial.errors import LatentdialError
 from latentdial.images import ImageSet
 from latentdial.latent.codec import Codec
 from latentdial.progress import Show
-from latentdial.report.anomalies import coloured, heat_scale
+from latentdial.report.anomalies import coloured
 
 SHOWN = 6
+FAINT = 0.45  # of a picture's brightness, below the heat
 WORDS = {
     "error": "it is drawn badly",
     "ssim": "its structure is lost",
@@ -79,9 +80,7 @@ def oddest(codec: Codec, folder: Path, test: ImageSet, show: Show | None = None)
 def _cards(codec: Codec, found: Anomalies, test: ImageSet, chosen: np.ndarray) -> list[Odd]:
     pictures, reasons, places = test.pixels[chosen], found.reason, found.where
     heat = heat_of(codec, found.detector, pictures)
-    heats = None
-    if heat.size:
-        heats = [coloured(one / heat_scale(heat)) for one in enlarged(heat, codec.geometry.size)]
+    heats = list(map(_glowing, pictures, enlarged(heat, codec.geometry.size))) if heat.size else None
     return [
         Odd(
             found.names[i],
@@ -93,3 +92,11 @@ def _cards(codec: Codec, found: Anomalies, test: ImageSet, chosen: np.ndarray) -
         )
         for k, (i, picture, again) in enumerate(zip(chosen, pictures, codec.reconstruct(pictures), strict=True))
     ]
+
+
+def _glowing(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """A picture (H, W, C) in faint grey, over which its heat (H, W) glows from its middle value to its highest."""
+    usual = np.median(heat)
+    share = np.clip((heat - usual) / max(float(heat.max() - usual), 1e-6), 0, 1)[..., None] ** 2
+    grey = FAINT * picture.mean(-1, keepdims=True)
+    return (share * coloured(share[..., 0]) + (1 - share) * grey).round().astype(np.uint8)

@@ -12,20 +12,26 @@ from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction, foremost
 from latentdial.latent.editing import Edited
 from latentdial.latent.effect import effects
-from latentdial.latent.naming import canonical_directions, raw_directions
+from latentdial.latent.naming import canonical_directions, direction_of, raw_directions
 from latentdial.latent.traversing import strip_of
 from latentdial.report.comparison import Comparison, Measured
 from latentdial.report.curves import loss_curves
 from latentdial.report.direction_sheet import SDS as TURNS
 from latentdial.report.direction_sheet import headings, turned
-from latentdial.report.figures import ENDS, HEAT_FULL, dimension_strip, heat_map
+from latentdial.report.figures import ACROSS, HEAT_FULL, heat_map, with_ends
 from latentdial.report.html import render, render_beside
 from latentdial.report.odd import odd_sentence
 
-ACROSS, STRIPS, DIRECTIONS, FRAMES = 8, 8, 6, 9
-ACROSS_STRIP = 5  # pictures of the dimension asked about
+PICTURES, STRIPS, DIRECTIONS, FRAMES = 8, 8, 4, 9
 ASKED = 1  # the dimension that people find to do nothing
 LITTLE = 0.5  # of the effect of its canonical namesake, below which a raw dimension is said to do little
+BASIS = "Training may put what it has learnt into any basis of the code"
+AMOUNTS = {
+    "nothing": f"{BASIS}, and leave a part of it empty.",
+    "so little": f"{BASIS}: a raw dimension is a part of many things.",
+    "as much as c1": "Nets that start at principal components often keep them. Others may put what they have learnt "
+    "into any basis of the code: a raw dimension is then a part of many things, or of nothing.",
+}
 TITLES = {
     "model": "its own prior",
     "gaussian": "a Gaussian",
@@ -61,23 +67,23 @@ def _content(comparison: Comparison, explorer: str | None) -> dict[str, Any]:
         "geometry": runs[0].codec.geometry,
         "latents": _listed(sorted({str(run.codec.latent) for run in runs}, key=int)),
         "asked": f"Why does dimension {ASKED} do {_amount(shown)}?",
-        "originals": test[:ACROSS],
+        "why": AMOUNTS[_amount(shown)],
+        "originals": test[:PICTURES],
         "source_picture": runs[0].edits.source,
         "explorer": explorer,
-        "ends": ENDS,
-        "turns": headings(),
+        "turns": headings()[:-1],
         "reach": float(TURNS[-1]),
         "heat_full": HEAT_FULL,
     }
 
 
 def _amount(runs: list[dict[str, Any]]) -> str:
-    """What a reader sees of the raw dimension that is asked about."""
+    """What a reader sees of the raw dimension that is asked about, of `AMOUNTS`."""
     nets = [run for run in runs if run["kind"] != "PCA"] or runs
     raw, canonical = np.array([[strip["effect"] for strip in run["asked"]] for run in nets]).T
     if (raw < 1).any():
         return "nothing"
-    return "so little" if (raw < LITTLE * canonical).any() else "what it does"
+    return "so little" if (raw < LITTLE * canonical).any() else "as much as c1"
 
 
 def _run_content(run: Measured, test: np.ndarray) -> dict[str, Any]:
@@ -90,23 +96,23 @@ def _run_content(run: Measured, test: np.ndarray) -> dict[str, Any]:
         "curves": [Markup(svg) for svg in loss_curves(run.records, run.name)],  # noqa: S704 - drawn from numbers
         "records": len(run.records),
         "psnr": float(run.decibels.mean()),
-        "reconstructions": run.codec.reconstruct(test[:ACROSS]),
+        "reconstructions": run.codec.reconstruct(test[:PICTURES]),
         "asked": _asked(run.codec, run.edits.code),
         "edits": run.edits,
         "columns": [
             _column(run.codec, run.edits.code, column) for column in run.edits.columns if len(column.moves) == 1
         ],
         "strips": [
-            {"row": row, "share": row.effect / strongest, "pictures": pictures, "reach": reach}
+            {"row": row, "share": row.effect / strongest, "pictures": with_ends(strip), "reach": strip.reach}
             for row in run.dimensions.rows[:STRIPS]
-            for pictures, reach in [dimension_strip(run.codec, row, run.edits.code)]
+            for strip in [strip_of(run.codec, run.edits.code, direction_of(run.codec, row.name), ACROSS)]
         ],
         "effects": [row.effect / strongest for row in run.dimensions.rows],
         "needed": run.dimensions.needed(0.95),
         "latent": run.codec.latent,
         "directions": turned(run.codec, directions) if directions else [],
         "samples": [
-            {"title": TITLES[one.prior], "pictures": one.pictures[:ACROSS], "note": one.note} for one in run.samples
+            {"title": TITLES[one.prior], "pictures": one.pictures[:PICTURES], "note": one.note} for one in run.samples
         ],
     }
 
@@ -120,13 +126,13 @@ def _asked(codec: Codec, code: np.ndarray) -> list[dict[str, Any]]:
 
 
 def _strip(codec: Codec, code: np.ndarray, one: Direction, effect: float) -> dict[str, Any]:
-    strip = strip_of(codec, code, one, ACROSS_STRIP)
+    strip = strip_of(codec, code, one, ACROSS)
     return {
         "title": one.title,
         "effect": effect,
         "reach": strip.reach,
         "seen": strip.seen,
-        "pictures": [*strip.pictures, heat_map(strip.pictures[0], strip.pictures[-1])],
+        "pictures": with_ends(strip),
         "moving": strip_of(codec, code, one, FRAMES, strip.reach).pictures,
     }
 
@@ -153,7 +159,7 @@ def _column(codec: Codec, code: np.ndarray, column: Edited) -> dict[str, Any]:
 def _short(comparison: Comparison, nets: list[dict[str, Any]]) -> list[tuple[str, str]]:
     """What the page says, each in a line, and where."""
     raw, canonical = nets[0]["asked"]
-    told = [("which", " ".join(comparison.conclusion()))]
+    told = [("which", f"AE or VAE? {comparison.short()}" if comparison.short() else "")]
     told += [
         (
             "dimension",

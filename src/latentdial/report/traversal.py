@@ -12,7 +12,7 @@ from PIL import Image
 from latentdial import outputs
 from latentdial.latent.traversing import Strip, Traversal, strip_of
 from latentdial.outputs import PAGE, STRIP
-from latentdial.report.figures import Cell, Row, Sheet, heat_map
+from latentdial.report.figures import Cell, Row, Sheet, with_ends
 from latentdial.report.html import png, render
 
 FRAMES, FRAME_MS, ACROSS = 17, 80, 4
@@ -35,10 +35,7 @@ def write_traversal(traversal: Traversal, out: str | Path) -> None:
 
 def traversal_sheet(traversal: Traversal, side: int = 104) -> Image.Image:
     """A row for each direction; pictures among the data are underlined, the last shows where the ends differ."""
-    rows = [
-        Row([*_cells(strip), Cell(heat_map(strip.pictures[0], strip.pictures[-1]))], _label(strip))
-        for strip in traversal.strips
-    ]
+    rows = [Row([*_cells(strip), Cell(with_ends(strip)[-1])], _label(strip)) for strip in traversal.strips]
     middle = len(traversal.strips[0].sds) // 2
     headings = ["as is" if i == middle else "" for i in range(len(traversal.strips[0].sds))]
     headings[0], headings[-1] = "lowest", "highest"
@@ -83,7 +80,7 @@ def _content(traversal: Traversal) -> dict[str, Any]:
             {
                 "strip": strip,
                 "moving": moving_pictures(traversal, strip),
-                "where": heat_map(strip.pictures[0], strip.pictures[-1]),
+                "where": with_ends(strip)[-1],
             }
             for strip in traversal.strips
         ],
