@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import pkgutil
+import re
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import latentdial
+import latentdial.measure
 from latentdial import LatentdialError
 from latentdial.images import open_images
 from latentdial.latent.naming import axis_directions
 from latentdial.progress import PlainShow, RichShow, Show, showing
+from latentdial.shown import Shown
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (500, 8, 8, 3), np.uint8)
 
@@ -108,3 +116,28 @@ def test_samples_and_looks(codec, tmp_path):
     assert (tmp_path / "page.html").stat().st_size > 1000
     with pytest.raises(LatentdialError, match="did you mean size"):
         latentdial.look(tmp_path / "set.npy", sizes=8)
+
+
+def documented() -> tuple[set[str], list[object]]:
+    """The modules that docs/reference.md shows whole, and every object that it shows."""
+    shown = re.findall(r"^::: (\S+)$", (Path(__file__).parents[1] / "docs" / "reference.md").read_text(), re.MULTILINE)
+    objects = []
+    for path in shown:
+        module, _, name = path.rpartition(".")
+        try:
+            objects.append(import_module(path))
+        except ModuleNotFoundError:
+            objects.append(getattr(import_module(module), name))
+    return {one.__name__ for one in objects if isinstance(one, ModuleType)}, objects
+
+
+def test_the_reference_holds_every_public_name():
+    whole, shown = documented()
+    measures = [f"latentdial.measure.{one.name}" for one in pkgutil.iter_modules(latentdial.measure.__path__)]
+    public = [getattr(latentdial, name) for name in latentdial.__all__ if name != "__version__"]
+    for name in ("latentdial.plots", "latentdial.sklearn", *measures):
+        found = vars(import_module(name))
+        public += [one for key, one in found.items() if getattr(one, "__module__", "") == name and key[0] != "_"]
+    classes = list(Shown.__subclasses__())
+    missing = [one for one in [*public, *classes] if one.__module__ not in whole and one not in shown]
+    assert [f"{one.__module__}.{one.__qualname__}" for one in missing if callable(one)] == []

@@ -80,7 +80,8 @@ def oddest(codec: Codec, folder: Path, test: ImageSet, show: Show | None = None)
 def _cards(codec: Codec, found: Anomalies, test: ImageSet, chosen: np.ndarray) -> list[Odd]:
     pictures, reasons, places = test.pixels[chosen], found.reason, found.where
     heat = heat_of(codec, found.detector, pictures)
-    heats = list(map(_glowing, pictures, enlarged(heat, codec.geometry.size))) if heat.size else None
+    large = enlarged(heat, codec.geometry.size) if heat.size else None
+    heats = None if large is None else [_glowing(*one) for one in zip(pictures, large, strict=True)]
     return [
         Odd(
             found.names[i],

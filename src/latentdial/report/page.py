@@ -159,7 +159,8 @@ def _column(codec: Codec, code: np.ndarray, column: Edited) -> dict[str, Any]:
 def _short(comparison: Comparison, nets: list[dict[str, Any]]) -> list[tuple[str, str]]:
     """What the page says, each in a line, and where."""
     raw, canonical = nets[0]["asked"]
-    told = [("which", f"AE or VAE? {comparison.short()}" if comparison.short() else "")]
+    claims = [f"{claim.text}: {claim.answer}." for claim in comparison.claims()[:1]]
+    told = [("which", f"AE or VAE? {comparison.short()}" if comparison.short() else "".join(claims))]
     told += [
         (
             "dimension",
