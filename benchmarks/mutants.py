@@ -1,14 +1,15 @@
 """Damages a run in many ways and reads it with everything that reads runs: no traceback, no hang, no more than 2 GB.
 
 Command:  python benchmarks/mutants.py --count 10000        (tests/runs/test_mutants.py tries some hundreds)
-Time:     about 0.3 s a mutant on one core
+Time:     about 0.2 s a mutant on one core
 Expected: nothing but "read" and "refused"
 
 Each mutant is a copy of a small run with all that a run can hold (checkpoints, kept codes, canonical coordinates,
-fitted priors, directions with attributes, a detector of anomalies, shards of codes, a tracker's id), in which one file
-is damaged, or two are: bytes, values of its JSON (huge, infinite, null, nested, of another type), arrays that are no
-numbers, another file in its place, or the file itself (a link, a pipe, a folder, sparse GBs). All readers read it, and
-then one of `COMMANDS`, another for each mutant, in processes whose memory is bounded.
+fitted priors, directions with attributes, a detector of anomalies, shards of codes, a tracker's id; every fifth one has
+discrete codes and a prior of words), in which one file is damaged, or two are: bytes, values of its JSON (huge,
+infinite, null, nested, of another type), arrays that are no numbers, another file in its place, or the file itself (a
+link, a pipe, a folder, sparse GBs). All readers read it, and then one of `COMMANDS`, another for each mutant (`tune`
+reads a damaged search), in processes whose memory is bounded, and where a warning counts as a traceback.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -40,18 +42,20 @@ from latentdial.cli import main as latentdial
 from latentdial.codes.reading import read_codes
 from latentdial.latent.editing import edit
 from latentdial.latent.effect import dimensions
+from latentdial.priors import words
 from latentdial.runs.cleaning import waste
 from latentdial.runs.listing import list_runs
 from latentdial.runs.loading import load, read_metrics, read_summary, read_times
 from latentdial.training.trackers import keep_id, read_ids
 
-SECONDS, MEMORY = 60, 2 * 2**30  # by the clock of a machine that does other things too; bytes
+SECONDS, WAIT, MEMORY = 60, 600, 2 * 2**30  # of the processor; by the clock, where one only waits; bytes
 TABLE = "../pictures/table.csv"
 BATCH = 100  # mutants a process
 PICTURES, SIDE = 160, 16
-SMALL = ["--size", "16", "--steps", "4", "--batch", "32", "--holdout", "0.4", "--precision", "float32"]
-TRAIN = ["train", "fcn-vae", TABLE, "--out", "run", "--latent", "3", "--set", "widths=8", *SMALL]
-TRAIN += ["--keep-checkpoint", "--memory", "hold"]
+SMALL = ["--size", "16", "--steps", "4", "--holdout", "0.4", "--precision", "float32", "--memory", "hold"]
+KEPT = ["--batch", "32", "--keep-checkpoint"]
+TRAIN = ["train", "fcn-vae", TABLE, "--out", "run", "--latent", "3", "--set", "widths=8", *SMALL, *KEPT]
+TUNE = ["tune", "fcn-vae", TABLE, "--out", "search", "--trials", "1", "--set", "widths=8", *SMALL, "--search", "lr"]
 WORDS = ["null", "1" + "0" * 400, "-1", '"x"', "[]", "{}", "[" * 50 + "]" * 50, "1e400", "NaN", "true", "0", "1.5",
          '"' + "n" * 5000 + '"', "9223372036854775807", '"../../x"', '"\\u001b[31m"', "[null]", "[" * 3000]  # fmt: skip
 LEAF = "\x00leaf\x00"
@@ -73,40 +77,63 @@ COMMANDS = {
     "encode": ["encode", "run", TABLE, "--out", "run/codes", "--shard-rows", "100"],
     "report": ["report", "run", "--out", "out.html"],
     "explore": ["explore", "run", "--out", "out.html"],
+    "average": ["average", "run", "picture.png", "picture.png", "--out", "out.png"],
+    "decode": ["decode", "run", "run/codes", "--out", "out.npy"],
+    "export": ["export", "run", "--format", "safetensors", "--out", "exported"],
+    "nearest": ["nearest", "run", "picture.png", "--out", "out.png"],
+    "push": ["push", "run", "hub:anna/faces"],  # offline: all is made that would travel
+    "traverse": ["traverse", "run", "picture.png", "c0", "--out", "out.png"],
+    "tune": [*TUNE, "--resume"],
 }
-RARE = {"report": 0.1, "explore": 0.1, "evaluate": 0.5, "train": 0.15}  # shares of their turns: slow
+VQ = ["train", "vq-vae", TABLE, "--out", "run", "--latent", "2", "--set", "words=8", "width=8", "blocks=1,1"]
+WORDS_COMMANDS = COMMANDS | {
+    "train": [*VQ, *SMALL, *KEPT, "--resume"],
+    "edit": ["edit", "run", "picture.png", "c0+=2", "0*=2", "--out", "out.png"],
+    "fit-prior": ["fit-prior", "run"],
+}
+EVERY = 5  # the mutants of discrete codes
+RARE = {"report": 0.1, "explore": 0.1, "evaluate": 0.5, "train": 0.15, "tune": 0.5}  # shares of their turns: slow
 
 
 class TooLong(BaseException):
     """A reader that does not come back."""
 
 
-def make_run(room: Path) -> Path:
-    """A folder with the run that is damaged, with all that a run can hold, and the pictures it was trained on."""
+def make_runs(room: Path) -> tuple[Path, Path]:
+    """Two folders with runs that are damaged, with all that a run can hold, beside the pictures they were trained on."""
+    pictures = room / "pictures"
+    _pictures(pictures)
+    bases = room / "base", room / "words"
+    for base, commands in zip(bases, (COMMANDS, WORDS_COMMANDS), strict=True):
+        base.mkdir()
+        shutil.copyfile(pictures / "0.png", base / "picture.png")
+        with inside(base):
+            finds = ["directions", "run", "--labels", "data"]
+            for command in (commands["train"], finds, commands["anomalies"], commands["encode"]):
+                if called(command):
+                    raise RuntimeError(f"{command} was refused")
+            keep_id(Path("run"), "wandb", "abc123")
+    for base, command in zip(bases, (TUNE, WORDS_COMMANDS["fit-prior"]), strict=True):
+        with inside(base):
+            called(command)
+    return bases
+
+
+def _pictures(folder: Path) -> None:
+    """Pictures of two properties, with a table that says them."""
     from PIL import Image
 
-    base = room / "base"
-    base.mkdir()
-    pictures = room / "pictures"
-    pictures.mkdir()
+    folder.mkdir()
     rng = np.random.default_rng(0)
     shade, side = rng.integers(0, 2, (2, PICTURES))
     pixels = rng.integers(0, 60, (PICTURES, SIDE, SIDE, 3), np.uint8)
     pixels[..., 0] += (shade * 120).astype(np.uint8)[:, None, None]
     pixels[side == 1, :, : SIDE // 2] += 90
     for i, one in enumerate(pixels):
-        Image.fromarray(one).save(pictures / f"{i}.png")
-    Image.fromarray(pixels[0]).save(base / "picture.png")
-    with (pictures / "table.csv").open("w", newline="") as file:
+        Image.fromarray(one).save(folder / f"{i}.png")
+    with (folder / "table.csv").open("w", newline="") as file:
         rows = [[f"{i}.png", f"{shade[i]}", f"{side[i]}"] for i in range(PICTURES)]
         csv.writer(file).writerows([["file", "shade", "half"], *rows])
-    with inside(base):
-        for command in (COMMANDS["train"], ["directions", "run", "--labels", "data"], COMMANDS["anomalies"]):
-            if called(command):
-                raise RuntimeError(f"{command} was refused")
-        called(COMMANDS["encode"])
-        keep_id(Path("run"), "wandb", "abc123")
-    return base
 
 
 @contextlib.contextmanager
@@ -278,7 +305,8 @@ def command_of(number: int, rng: random.Random) -> list[str]:
 
 def _tried(job: Callable[[], object]) -> tuple[str, str]:
     """What came of a job, and what was odd about it."""
-    signal.alarm(SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    signal.alarm(WAIT)
     try:
         return ("refused" if job() is True else "read"), ""
     except LatentdialError as error:
@@ -293,21 +321,26 @@ def _tried(job: Callable[[], object]) -> tuple[str, str]:
         places = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(last))
         return "traceback", f"{type(error).__name__}: {str(error)[:150]} at {places}"
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.alarm(0)
 
 
-def mutant(number: int, base: Path, room: Path) -> dict:
+def mutant(number: int, bases: tuple[Path, Path], room: Path) -> dict:
     """One damaged copy, and what came of reading it: the worst of all readers and of the commands whose turn it is."""
     rng = random.Random(number)
+    discrete = number % EVERY == EVERY - 1
     copy = room / f"copy{number}"
-    shutil.copytree(base, copy)
-    files = sorted(path for path in (copy / "run").rglob("*") if path.is_file())
+    shutil.copytree(bases[discrete], copy)
+    turn = command_of(number, rng)
+    damaged_folder = copy / ("search" if turn == ["tune"] and not discrete else "run")
+    files = sorted(path for path in damaged_folder.rglob("*") if path.is_file())
     damaged = rng.sample(files, rng.choice([1, 1, 1, 1, 2]))
-    how = [f"{path.relative_to(copy / 'run')}: {damage(path, rng)}" for path in damaged]
+    how = [f"{path.relative_to(copy)}: {damage(path, rng)}" for path in damaged]
     start, found, wrong = time.process_time(), set(), []
     with inside(copy):
         jobs = [(name, lambda job=job: job(Path("run"))) for name, job in READERS.items()]
-        jobs += [(name, lambda name=name: called(COMMANDS[name])) for name in command_of(number, rng)]
+        commands = WORDS_COMMANDS if discrete else COMMANDS
+        jobs += [(name, lambda name=name: called(commands[name])) for name in turn]
         for name, job in jobs:
             came, odd = _tried(job)
             found.add(came)
@@ -319,7 +352,7 @@ def mutant(number: int, base: Path, room: Path) -> dict:
     return {"number": number, "how": how, "came": came, "wrong": wrong, "seconds": seconds}
 
 
-def batch(numbers: range, base: Path, room: Path) -> list[dict]:
+def batch(numbers: list[int], bases: tuple[Path, Path], room: Path) -> list[dict]:
     """Mutants in a process of its own, whose memory is bounded; where it dies, the next goes on after that mutant."""
     ours, theirs = os.pipe()
     child = os.fork()
@@ -332,9 +365,11 @@ def batch(numbers: range, base: Path, room: Path) -> list[dict]:
             raise TooLong
 
         signal.signal(signal.SIGALRM, too_long)
+        signal.signal(signal.SIGPROF, too_long)
+        warnings.simplefilter("error")
         with os.fdopen(theirs, "w") as pipe:
             for number in numbers:
-                pipe.write(json.dumps(mutant(number, base, room)) + "\n")
+                pipe.write(json.dumps(mutant(number, bases, room)) + "\n")
                 pipe.flush()
         os._exit(0)
     os.close(theirs)
@@ -344,32 +379,41 @@ def batch(numbers: range, base: Path, room: Path) -> list[dict]:
     if len(found) < len(numbers):
         odd = {"how": [], "came": "died", "wrong": [], "seconds": 0.0}
         found.append({"number": numbers[len(found)], **odd})
-        found += batch(numbers[len(found) :], base, room) if len(found) < len(numbers) else []
+        found += batch(numbers[len(found) :], bases, room) if len(found) < len(numbers) else []
     return found
 
 
-def try_mutants(count: int, room: Path, first: int = 0) -> list[dict]:
-    """Damage and read so many copies of a run; what is wrong is printed at once."""
-    base, found = make_run(room), []
-    numbers = range(first, first + count)
-    for start in range(0, count, BATCH):
-        fresh = batch(numbers[start : start + BATCH], base, room)
-        found += fresh
-        for one in fresh:
-            if one["came"] not in {"read", "refused"}:
-                print(json.dumps(one), flush=True)
-        print(f"{len(found)} of {count}", file=sys.stderr, flush=True)
-    return found
+def try_mutants(numbers: list[int], room: Path, tell: Callable[[list[dict]], None]) -> None:
+    """Damage and read so many copies of runs, and tell of them, some at a time."""
+    words.STEPS = 50  # of fitting a prior: how good it is does not matter here
+    bases = make_runs(room)
+    for start in range(0, len(numbers), BATCH):
+        tell(batch(numbers[start : start + BATCH], bases, room))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--log", type=Path, help="gets a line for each mutant; those that it has are not tried again")
     options = parser.parse_args()
+    found = [json.loads(line) for line in options.log.open()] if options.log and options.log.exists() else []
+    had = {one["number"] for one in found}
+
+    def tell(fresh: list[dict]) -> None:
+        found.extend(fresh)
+        for one in fresh:
+            if one["came"] not in {"read", "refused"}:
+                print(json.dumps(one), flush=True)
+        if options.log:
+            with options.log.open("a") as log:
+                log.writelines(json.dumps(one) + "\n" for one in fresh)
+        print(f"{len(found)} of {options.count}", file=sys.stderr, flush=True)
+
     with tempfile.TemporaryDirectory() as room:
-        os.environ["LATENTDIAL_CACHE"] = f"{room}/cache"
-        found = try_mutants(options.count, Path(room), options.first)
+        os.environ |= {"LATENTDIAL_CACHE": f"{room}/cache", "HF_HUB_OFFLINE": "1"}
+        every = range(options.first, options.first + options.count)
+        try_mutants([number for number in every if number not in had], Path(room), tell)
     slowest = max(found, key=lambda one: one["seconds"])
     total = sum(one["seconds"] for one in found)
     print(dict(Counter(one["came"] for one in found)), f"in {total:.0f} core-seconds; slowest {slowest}")

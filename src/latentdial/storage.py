@@ -31,6 +31,7 @@ MAX_HEADER_BYTES = 1_000_000
 MAX_VALUES = 1_000_000  # in one JSON file
 MAX_LINES, MAX_LINE_VALUES = 100_000, 10_000
 DEPTH = 20  # of JSON in JSON
+LARGEST = 1e15  # of a number of an array: its square, summed over a picture, is finite in float32
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U8": "<u1", "BOOL": "?"}
 NAMES = {np.dtype(kind): name for name, kind in DTYPES.items()}
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -348,7 +349,7 @@ def read_tensors(
 ) -> dict[str, np.ndarray]:
     """The arrays of a safetensors file that must hold just these names and shapes, float32 unless `dtypes` says else.
 
-    All values must be finite. With `shapes` None any arrays of at most `most` bytes in all are taken.
+    All values must be finite, and within `LARGEST`. With `shapes` None any arrays of at most `most` bytes in all are taken.
     """
     with opened(path, most, remedy) as file, _reading(path, remedy):
         header, _, start = _header(file, most_header)
@@ -401,7 +402,7 @@ def _header(
     for name, entry in header.items():
         if not isinstance(entry, dict) or not isinstance(entry.get("shape"), list):
             raise ValueError(f"{name[:60]!r} in its header is no tensor")
-        if not all(type(size) is int and size >= 0 for size in entry["shape"]) or entry.get("dtype") not in DTYPES:
+        if not all(type(size) is int and size >= 0 for size in entry["shape"]) or str(entry.get("dtype")) not in DTYPES:
             raise ValueError(f"{name[:60]!r} in its header has no shape or type of ours")
     if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
         raise ValueError("its texts are none")
@@ -438,8 +439,8 @@ def _array(file: BufferedReader, start: int, entry: dict[str, Any], name: str) -
     file.seek(start + entry["data_offsets"][0])
     if array.size and file.readinto(array.reshape(-1).view(np.uint8).data) != array.nbytes:
         raise ValueError("it ends too early")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise ValueError(f"{name[:60]} holds values that are not finite")
+    if array.dtype.kind == "f" and array.size and not (array.min() >= -LARGEST and array.max() <= LARGEST):
+        raise ValueError(f"{name[:60]} holds values that are not finite, or beyond {LARGEST:g}")
     return array
 
 

@@ -21,6 +21,8 @@ from latentdial.model import Model, prefix
 from latentdial.pixels import to_float, to_levels
 from latentdial.recipes import RECIPES, Recipe, build, options_of, registry
 from latentdial.runs.loading import load_weights, save_model
+from latentdial.runs.probing import check_probe
+from latentdial.storage import tensor_metadata
 from latentdial.training.augment import augment
 from latentdial.training.loop import Loop
 from latentdial.training.session import _codes_and_kl
@@ -109,10 +111,15 @@ def test_training_goes_on_bit_for_bit_and_weights_come_back_as_they_were(name, d
     second.step, second.count = first.step, first.count
     run(second)
     assert same(whole.state(), second.state())
-    save_model(tmp_path, whole.recipe.model)
-    fresh = tiny(name).model
-    load_weights(fresh, tmp_path / "model.safetensors")
-    assert same(fresh.state_dict(), whole.recipe.model.state_dict())
+    trained, fresh, path = whole.recipe.model.eval(), tiny(name).model.eval(), tmp_path / "model.safetensors"
+    save_model(tmp_path, trained, (3, 16, 16))
+    probe, image = tensor_metadata(path)["probe"], (3, 16, 16)
+    if name in TRAINED:
+        with pytest.raises(LatentdialError, match="fit, but make of a test picture another"):
+            check_probe(fresh, image, probe, "run")
+    load_weights(fresh, path)
+    assert same(fresh.state_dict(), trained.state_dict())
+    check_probe(fresh, image, probe, "run")
 
 
 class Pair(nn.Module):

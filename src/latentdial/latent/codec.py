@@ -139,8 +139,14 @@ class Codec(Brief, Shown):
         return self._run(lambda z: to_levels(self.decoder(z), self.value_range), batch)
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
-        """Codes (N, D) or (D,) -> uint8 pictures (N, H, W, C)."""
-        return self.levels(codes).round().astype(np.uint8)
+        """Codes (N, D) or (D,) -> uint8 pictures (N, H, W, C); a LatentdialError where what comes out is no number."""
+        levels = self.levels(codes)
+        if np.isnan(levels).any():
+            raise LatentdialError(
+                f"{self.name} makes no picture of such a code, only values that are no numbers: stay nearer to the "
+                "training codes, or train it again if its own pictures are so too"
+            )
+        return levels.round().astype(np.uint8)
 
     def reconstruct(self, given: Picture | list[Picture]) -> np.ndarray:
         """Pictures -> their reconstructions, uint8 (N, H, W, C)."""

@@ -53,7 +53,7 @@ def import_weights(
         save_codes(out, codec.codes, None)
     else:
         storage.remove(out / CODES)
-    save_model(out, model)
+    save_model(out, model, config.geometry.shape)
     storage.write(out / CONFIG, config.to_json())
     return codec
 

@@ -25,6 +25,9 @@ from latentdial.priors.stored import read_priors
 from latentdial.priors.words import WordPrior, read_words
 from latentdial.recipes import build
 from latentdial.runs.hub import run_folder
+from latentdial.runs.probing import NAME as PROBE
+from latentdial.runs.probing import check_probe, probe
+from latentdial.types import Shape
 
 CONFIG, MODEL, CODES, CARD = "config.json", "model.safetensors", "codes.safetensors", "README.md"
 METRICS, TIMES, SUMMARY = "metrics.jsonl", "times.jsonl", "summary.json"
@@ -37,9 +40,10 @@ MAX_CODES = 10_000
 KINDS = {torch.float32: "F32", torch.int64: "I64", torch.bool: "BOOL"}  # that weights may be of
 
 
-def save_model(folder: Path, model: nn.Module) -> None:
-    """Write the weights, whole or not at all."""
-    storage.save_tensors(folder / MODEL, {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()})
+def save_model(folder: Path, model: Model, image: Shape) -> None:
+    """Write the weights of a model of pictures (C, H, W) with what it makes of one, whole or not at all."""
+    weights = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
+    storage.save_tensors(folder / MODEL, weights, probe(model, image))
 
 
 def save_codes(
@@ -99,7 +103,10 @@ def load(folder: str | Path, device: str = "cpu") -> Codec:
     config = read_config(folder)
     model = build(config.model, config.geometry.shape).model
     load_weights(model, folder / MODEL)
-    model.eval().requires_grad_(False).to(device)
+    model.eval().requires_grad_(False)
+    if answers := storage.tensor_metadata(folder / MODEL).get(PROBE):
+        check_probe(model, config.geometry.shape, answers, folder.name)
+    model.to(device)
     arrays = _read_codes(folder, model.latent)
     codes = arrays.get("codes")
     codec = codec_of(model, config, folder.name, device, codes, arrays.get("kl"))

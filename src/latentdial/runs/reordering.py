@@ -14,6 +14,7 @@ from latentdial.errors import LatentdialError
 from latentdial.latent.canonical import Canonical
 from latentdial.latent.codec import Codec
 from latentdial.layers import Shortcut
+from latentdial.model import Model
 from latentdial.outputs import check_folder
 from latentdial.parts.residual import Refined
 from latentdial.runs.loading import (
@@ -78,7 +79,7 @@ def completed(found: Canonical, codes: np.ndarray) -> Canonical:
 
 def _write(codec: Codec, folder: Path, out: Path, codes: np.ndarray, held_out: np.ndarray | None) -> Codec:
     """The new run: its weights, codes and settings, and the records of the training that it comes from."""
-    if codec.config is None or not isinstance(codec.model, nn.Module):
+    if codec.config is None or not isinstance(codec.model, Model):
         raise LatentdialError(f"{folder} is no run: train one first")
     config = replace(codec.config, origin=f"reordered from {codec.name}")
     count, latent = codec.canonical.steps.shape
@@ -87,7 +88,7 @@ def _write(codec: Codec, folder: Path, out: Path, codes: np.ndarray, held_out: n
     out.mkdir(parents=True, exist_ok=True)
     save_codes(out, codes, None, held_out, codec.held_out_losses)
     save_canonical(out, canonical)
-    save_model(out, codec.model)
+    save_model(out, codec.model, config.geometry.shape)
     for name in KEPT:
         with suppress(Missing):
             write(out / name, read_bytes(folder / name, MAX_BYTES))

@@ -268,8 +268,11 @@ class Session:
             return
         pictures = self.images.pixels[self.parts.validation[:STRIP]]
         with evaluating(model):
-            made = codec_of(model, self.config, self.out.name, self.loop.device).reconstruct(pictures)
-        strip = montage([pictures, made])
+            codec = codec_of(model, self.config, self.out.name, self.loop.device)
+            made = codec.levels(codec.encode(pictures))
+        if np.isnan(made).any():  # the loop will say so
+            return
+        strip = montage([pictures, made.round().astype(np.uint8)])
         save_png(self.out / SAMPLES / f"step-{self.loop.step:06d}.png", strip, 2, self.out)
         for tracker in self.trackers:
             tracker.picture("samples", self.loop.step, strip)
@@ -336,7 +339,7 @@ class Session:
         if self.world.leads:
             if np.isfinite(codes).all():
                 save_codes(self.out, codes, kl, held_out, lost)
-            save_model(self.out, model)
+            save_model(self.out, model, self.config.geometry.shape)
             storage.write(self.out / CARD, card(self.config, summary, self.out.name, str(self.out)))
             storage.write_json(self.out / SUMMARY, summary)
             for tracker in self.trackers:
