@@ -100,7 +100,7 @@ class TooLong(BaseException):
 
 
 def make_runs(room: Path) -> tuple[Path, Path]:
-    """Two folders with runs that are damaged, with all that a run can hold, beside the pictures they were trained on."""
+    """Two folders with the runs that are damaged, with all that a run can hold, beside the pictures of both."""
     pictures = room / "pictures"
     _pictures(pictures)
     bases = room / "base", room / "words"

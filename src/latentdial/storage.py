@@ -349,7 +349,7 @@ def read_tensors(
 ) -> dict[str, np.ndarray]:
     """The arrays of a safetensors file that must hold just these names and shapes, float32 unless `dtypes` says else.
 
-    All values must be finite, and within `LARGEST`. With `shapes` None any arrays of at most `most` bytes in all are taken.
+    All values must be finite and within `LARGEST`. With `shapes` None any arrays are taken, of at most `most` bytes.
     """
     with opened(path, most, remedy) as file, _reading(path, remedy):
         header, _, start = _header(file, most_header)

@@ -315,6 +315,14 @@ def test_the_server_gives_the_page_and_decodes(server, codec, discs):
         ("POST", "decode", b"\0" * 24 * 17, {}, 400),
         ("POST", "encode", None, {"Content-Length": str(3 * 16 * 16 * 3 * 4)}, 400),
         ("POST", "train", b"\0" * 24, {}, 404),
+        ("GET", "", None, {"Host": "localhost"}, 404),
+        ("GET", "%2e%2e/", None, {}, 404),
+        ("GET", "?theme=dark", None, {}, 404),
+        ("HEAD", "", None, {}, 404),
+        ("OPTIONS", "decode", None, {"Origin": "http://evil.example"}, 404),
+        ("POST", "decode", b"\0" * 24, {"Origin": "https://127.0.0.1"}, 404),
+        ("POST", "decode", None, {"Transfer-Encoding": "chunked"}, 400),
+        ("POST", "decode", None, {"Content-Length": "\u00b2"}, 400),
     ],
 )
 def test_the_server_refuses_what_is_not_its_own_page(server, method, path, body, headers, status):
@@ -392,6 +400,30 @@ def test_who_does_not_read_is_left(server, monkeypatch):
             read += len(data)
     assert 0 < read < 64_000_000
     client.close()
+
+
+@pytest.mark.parametrize(
+    ("head", "reply"),
+    [
+        ("GET http://127.0.0.1:{port}{path} HTTP/1.1\r\n{host}", b" 404 "),
+        ("GET {path} HTTP/1.1\r\n{host}\r\nHost: evil.example", b" 404 "),
+        ("GET {path} HTTP/1.1", b" 404 "),
+        ("GET {path}", b" 400 "),
+        ("\xff\x00\xfe", b" 400 "),
+        ("GET {path} HTTP/1.1\r\n{host}\r\n" + "a: b\r\n" * 200 + "c: d", b" 400 "),
+        ("GET {path} HTTP/1.1\r\n{host}\r\na: " + "b" * 20_000, b""),
+        ("GET {path} HTTP/1.1\r\n{host}\r\nno header", b" 200 "),
+    ],
+)
+def test_odd_requests_are_answered_or_left_without_a_word(server, capfd, head, reply):
+    port = server.server_address[1]
+    text = head.format(path=server.path, port=port, host=f"Host: 127.0.0.1:{port}")
+    client = opened_socket(server, f"{text}\r\n\r\n".encode("latin-1"))
+    with suppress(ConnectionResetError):
+        assert reply in client.recv(1000)
+    client.close()
+    in_time(server)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_who_goes_away_is_not_worth_a_word(server, capfd):

@@ -26,7 +26,7 @@ HALF = 0.5  # of them must be so near: a discrete code falls either way at a tie
 
 
 def probe(model: Model, image: Shape) -> dict[str, str]:
-    """What is kept beside the weights of a model of pictures (C, H, W): some of the code and of its picture, as JSON."""
+    """What is kept beside the weights of a model of pictures (C, H, W): some of a code and its picture, as JSON."""
     found = _answers(model, image)
     finite = all(np.isfinite(values).all() for values in found.values())
     rounded = {name: [float(f"{value:.6g}") for value in values.tolist()] for name, values in found.items()}
