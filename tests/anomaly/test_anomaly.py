@@ -119,6 +119,16 @@ def test_separation_is_that_of_scikit_learn_with_an_interval_that_holds():
     assert 180 <= hits <= 199
 
 
+def test_scores_that_all_agree_have_an_interval_of_their_number():
+    """Monte Carlo: with a true AUROC at the bound, so many pairs all agree in one of forty trials."""
+    whole = separation(np.arange(14.0), np.arange(14) >= 4)
+    assert (whole.auroc, whole.high) == (1.0, 1.0)
+    rng = np.random.default_rng(0)
+    assert (rng.random((100_000, 4)) < whole.low).all(1).mean() == pytest.approx(0.025, abs=0.003)
+    turned = separation(-np.arange(14.0), np.arange(14) >= 4)
+    assert (turned.low, turned.high) == (0.0, pytest.approx(1 - whole.low))
+
+
 def test_no_figures_of_one_kind_alone():
     assert separation(np.arange(4.0), np.ones(4, bool)) is None
     assert pixel_auroc(np.ones((1, 4, 4)), np.zeros((1, 4, 4), bool)) is None

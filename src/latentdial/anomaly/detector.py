@@ -33,6 +33,7 @@ CHECKED = 100  # of them that are shifted for the check, in every way
 TOLD_APART = 0.65  # AUROC of shifted pictures below which a score is said to see nothing
 ERRORS = ("squares", "error", "ssim")
 FALSE_ALARMS = 0.01
+USUAL = (2 / np.pi) ** 0.5  # mean distance from the mean of a normal distribution, in standard deviations
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -66,21 +67,20 @@ class Detector(Brief):
     def heat(self, measured: Measured) -> np.ndarray:
         """How odd each place of N pictures is, (N, G, G).
 
-        0 and 1 are as odd as the oddest place of a half, and of a twentieth, of the normal pictures. It is the mean
-        over the maps that count, each weighted as in the combined score.
+        0 is a usual place, 1 the oddest place of one in twenty normal pictures. It is the mean over the maps of the
+        scores that count, each weighted as in the combined score.
         """
         columns = dict(zip(self.tails.names, self.tails.columns.T, strict=True))
         found = []
         for name, share in self.map_shares.items():
-            middle, high = np.median(columns[name]), np.quantile(columns[name], 0.95)
-            odd = self.scorer.regions(name, measured.maps[name]) - middle
-            found.append(share * odd / max(high - middle, 1e-9))
+            high = np.quantile(columns[name], 0.95)
+            found.append(share * (self.scorer.regions(name, measured.maps[name]) - USUAL) / max(high - USUAL, 1e-9))
         side = max((maps.shape[1] for maps in found), default=0)
         return sum((enlarged(maps, side) for maps in found), np.zeros(())) if found else np.zeros((0, 1, 1))
 
     @property
     def map_shares(self) -> dict[str, float]:
-        """What each kind of map counts in heat maps: the weights of the scores that are made from it, one together."""
+        """What each kind of map counts in heat maps: the weights of the scores whose places it says, one together."""
         counts: dict[str, float] = {}
         for name, weight in zip(self.tails.names, self.tails.weights, strict=True):
             if name in MAP_OF and weight > 0:

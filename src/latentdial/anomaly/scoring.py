@@ -43,7 +43,7 @@ ABOUT = {
     "regret": "likelihood regret: what the bound gains by a posterior of the picture's own, nats (arXiv 2003.02977)",
 }
 COMBINED = ("colours", "overall", "outlines", "layers")
-MAP_OF = {**dict(zip(MAPS, MAPS, strict=True)), "overall": "colours"}  # the map that a score is made from
+MAP_OF = {**dict(zip(MAPS, MAPS, strict=True)), "overall": "colours", "outlines": "error"}  # that says where
 SLOW = ("regret",)
 MAP_SIDE = 64  # at most
 FLOOR = 0.2  # of the median sd: what varies less from picture to picture counts as varying so much

@@ -17,7 +17,8 @@ TRUNCATE = 3.5  # sd after which a Gaussian ends: 11 pixels for that of SSIM
 SSIM_C1, SSIM_C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 PRO_LIMIT = 0.3  # false alarms a pixel up to which PRO is integrated (Bergmann et al., CVPR 2020, section 4.2)
 PRO_STEPS = 200
-CONFIDENCE = 1.959963984540054  # standard deviations of a 95% interval
+TAIL = 0.025  # on either side of a 95% interval
+CONFIDENCE = 1.959963984540054  # standard deviations of one
 
 
 def root_of_squares(pictures: np.ndarray, again: np.ndarray) -> np.ndarray:
@@ -95,7 +96,7 @@ def separation(scores: np.ndarray, odd: np.ndarray) -> Separation | None:
     if odd.all() or not odd.any():
         return None
     area, spread = _delong(scores[odd], scores[~odd])
-    low, high = _logit_interval(area, spread)
+    low, high = _interval(area, spread, int(min(odd.sum(), (~odd).sum())))
     false, found, _ = roc_curve(odd, scores)
     at_95 = float(false[np.argmax(found >= 0.95)])
     precision = float(average_precision_score(odd, scores))
@@ -143,9 +144,11 @@ def _placements(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
     return (np.searchsorted(ordered, scores, "left") + np.searchsorted(ordered, scores, "right")) / (2 * len(others))
 
 
-def _logit_interval(area: float, spread: float) -> tuple[float, float]:
+def _interval(area: float, spread: float, pairs: int) -> tuple[float, float]:
+    """On the scale of the logit; where all pairs agree, that of so many independent ones (Clopper and Pearson 1934)."""
     if not 0 < area < 1:
-        return area, area
+        least = TAIL ** (1 / pairs)
+        return (least, 1.0) if area == 1 else (0.0, 1 - least)
     middle, half = np.log(area / (1 - area)), CONFIDENCE * spread / (area * (1 - area))
     low, high = 1 / (1 + np.exp(-np.array([middle - half, middle + half])))
     return float(low), float(high)

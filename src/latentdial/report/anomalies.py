@@ -20,7 +20,7 @@ from latentdial.progress import Show
 from latentdial.report.html import render
 
 ODDEST, BORDER, USUAL = 24, 6, 6
-HEAT_FULL = 3.0  # where heat maps end at most; 1 is the way from the oddest place of a usual picture to one in twenty
+HEAT_FULL = 3.0  # where heat maps end at most; 1 is the oddest place of one in twenty normal pictures
 COMPARED = 2000  # normal pictures among which the nearest is looked for
 BINS, WIDTH, HEIGHT = 48, 720, 200
 
