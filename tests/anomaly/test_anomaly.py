@@ -474,6 +474,17 @@ def test_labels_of_one_kind_say_that_nothing_can_be_said(run, given, tmp_path, c
     assert "cannot be said" in capsys.readouterr().out
 
 
+def test_a_correction_needs_labels_of_both_kinds_in_words_of_ones_own(run):
+    found = anomalies(run, many_discs(6, 4))
+    with pytest.raises(LatentdialError, match="all of the pictures odd.*--good"):
+        found.correct({"0": "disc", "3": "scratch"})
+    with pytest.raises(LatentdialError, match="none of the pictures odd"):
+        found.correct({"0": 0, "3": 0})
+    low, high = found.order[[-1, 0]]
+    moved = found.correct({str(low): "disc", str(high): "scratch"}, good=["disc"])
+    assert (moved.odd[high], moved.odd[low]) == (True, False)
+
+
 def test_normal_pictures_that_were_trained_on_are_left_out(run):
     pictures = np.load(run.parent / "discs.npy")
     found = anomalies(latentdial.load(run), pictures[:2], normal=np.concatenate([pictures, many_discs(30, 11)]))

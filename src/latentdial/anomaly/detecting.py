@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from latentdial.anomaly.calibrating import corrected
 from latentdial.anomaly.detector import FALSE_ALARMS, Detector, fit_detector
 from latentdial.anomaly.stored import read_detector, save_detector, save_settings
-from latentdial.anomaly.truth import truth_of
+from latentdial.anomaly.truth import NORMAL, truth_of
 from latentdial.config import DataSettings
 from latentdial.errors import LatentdialError
 from latentdial.images import ImageSet, open_images
@@ -109,12 +109,22 @@ class Anomalies(Brief, Shown):
         """The same scores with another threshold: that of so many false alarms, such as 0.02 or "2%"."""
         return replace(self, detector=replace(self.detector, false_alarms=parse_share(share), corrected=None))
 
-    def correct(self, labels: Mapping[str, str | bool | int]) -> Anomalies:
-        """The same scores with the threshold corrected by a handful of labels: whether pictures, by name, are odd."""
+    def correct(self, labels: Mapping[str, str | bool | int], good: Collection[str] = ()) -> Anomalies:
+        """The same scores with the threshold corrected by a handful of labels: whether pictures, by name, are odd.
+
+        Words stand for odd ones, but those of `good` or, without it, those such as 0, normal and good. Labels of one
+        kind are a LatentdialError.
+        """
         words = {name: label if isinstance(label, str) else str(int(label)) for name, label in labels.items()}
-        truth = truth_of(words, self.names, (), "the labels")
+        truth = truth_of(words, self.names, good, "the labels")
+        kinds = truth.odd[truth.known]
+        if kinds.all() or not kinds.any():
+            raise LatentdialError(
+                f"the labels call {'all' if kinds.all() else 'none'} of the pictures odd, which moves no threshold: "
+                f"give some of both kinds, normal ones as {', '.join(NORMAL[:3])}, or say their word with --good"
+            )
         start = self.threshold if self.threshold is not None else float(self.detector.normal.max())
-        moved = corrected(start, self.score[truth.known], truth.odd[truth.known])
+        moved = corrected(start, self.score[truth.known], kinds)
         return replace(self, detector=replace(self.detector, corrected=moved))
 
 

@@ -116,7 +116,10 @@ class Agreement:
     def sentences(self) -> list[str]:
         """The figures for a person."""
         if self.overall is None:
-            return ["how well odd pictures are told apart cannot be said: the labels name pictures of one kind only"]
+            return [
+                "how well odd pictures are told apart cannot be said: the labels name pictures of one kind only "
+                f"(normal ones are {', '.join(NORMAL[:4])}; --good says otherwise)"
+            ]
         whole = self.overall
         said = [
             f"AUROC {whole.auroc:.3f} (95% interval {whole.low:.3f} to {whole.high:.3f}), average precision "

@@ -111,7 +111,7 @@ def _corrected(found: Any, options: Namespace, codec: Any) -> Any:
     from latentdial.anomaly.stored import save_settings
     from latentdial.anomaly.truth import read_labels
 
-    found = found.correct(read_labels(Path(options.correct)))
+    found = found.correct(read_labels(Path(options.correct)), options.good)
     save_settings(Path(options.run), codec, found.detector)
     return found
 
