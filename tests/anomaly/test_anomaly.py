@@ -476,7 +476,7 @@ def test_labels_of_one_kind_say_that_nothing_can_be_said(run, given, tmp_path, c
 
 def test_a_correction_needs_labels_of_both_kinds_in_words_of_ones_own(run):
     found = anomalies(run, many_discs(6, 4))
-    with pytest.raises(LatentdialError, match="all of the pictures odd.*--good"):
+    with pytest.raises(LatentdialError, match=r"all of the pictures odd.*--good"):
         found.correct({"0": "disc", "3": "scratch"})
     with pytest.raises(LatentdialError, match="none of the pictures odd"):
         found.correct({"0": 0, "3": 0})
