@@ -152,6 +152,8 @@ def test_python_interface(discs_file, tmp_path, discs):
     assert json.loads((tmp_path / "run" / "config.json").read_text())["train"]["steps"] == 5
     with pytest.raises(LatentdialError, match="no setting"):
         latentdial.train("conv-vae", discs_file, tmp_path / "other", stepps=5)
+    with pytest.raises(LatentdialError, match=r"np\.save"):
+        latentdial.train("conv-vae", np.load(discs_file), tmp_path / "other")  # type: ignore[arg-type]
 
 
 class NothingRead(TorchDispatchMode):

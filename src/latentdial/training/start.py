@@ -46,6 +46,11 @@ def train(
     odd = sorted(settings.keys() - SETTING_NAMES)
     if odd:
         raise LatentdialError(f"there is no setting {odd[0]!r}: see latentdial train --help")
+    if not isinstance(data, str | Path):
+        raise LatentdialError(
+            f"train reads pictures from files, so that a run can find them again, and was given a {type(data).__name__}: "
+            "save an array with np.save and give its path"
+        )
     config = make_config(recipe, str(data), options or {}, settings)
     with showing(show) as shown:
         finished = train_run(config, Path(out), existing(resume, overwrite), shown)
