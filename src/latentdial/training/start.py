@@ -48,7 +48,7 @@ def train(
         raise LatentdialError(f"there is no setting {odd[0]!r}: see latentdial train --help")
     if not isinstance(data, str | Path):
         raise LatentdialError(
-            f"train reads pictures from files, so that a run can find them again, and was given a {type(data).__name__}: "
+            f"train reads pictures from files, so that a run finds them again, and was given a {type(data).__name__}: "
             "save an array with np.save and give its path"
         )
     config = make_config(recipe, str(data), options or {}, settings)
