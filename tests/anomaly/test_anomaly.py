@@ -332,7 +332,7 @@ def test_a_detector_of_other_weights_is_fitted_again(run, tmp_path):
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ('"format": 1', '"format": 9'),
+        ('"format": 2', '"format": 9'),
         ('"false_alarms": 0.', '"false_alarms": 7.'),
         ('"error"', '"eval"'),
         ('"ssim"', '"error"'),
@@ -346,6 +346,15 @@ def test_a_broken_record_is_refused(run, tmp_path, old, new):
     (copy / stored.RECORD).write_text(text.replace(old, new, 1))
     with pytest.raises(LatentdialError, match=r"anomaly\.json"):
         anomalies(copy, many_discs(2, 2))
+
+
+def test_a_detector_of_other_scores_is_fitted_again(run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "copy")
+    record = json.loads((copy / stored.RECORD).read_text())
+    (copy / stored.RECORD).write_text(json.dumps(record | {"format": 1, "scores": ["error"], "corrected": 0.0}))
+    assert anomalies(copy, many_discs(2, 2)).detector.corrected is None
+    again = json.loads((copy / stored.RECORD).read_text())
+    assert [again[key] for key in ("format", "scores", "told_apart")] == [2, record["scores"], record["told_apart"]]
 
 
 def test_broken_arrays_are_refused(run, tmp_path):

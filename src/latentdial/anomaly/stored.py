@@ -19,7 +19,8 @@ from latentdial.errors import LatentdialError
 from latentdial.latent.codec import Codec
 from latentdial.storage import need, read_json, read_tensors, save_tensors, tensor_shapes, write_json
 
-FORMAT = 1
+FORMAT = 2
+PASSED = (1,)  # formats whose scores were others: what has one is fitted again
 RECORD, ARRAYS = "anomaly.json", "anomaly.safetensors"
 REMEDY = "remove anomaly.json and fit again with latentdial anomalies"
 KEYS: dict[str, type | tuple[type, ...]] = {
@@ -53,11 +54,13 @@ def save_settings(folder: Path, codec: Codec, detector: Detector) -> None:
 
 
 def read_detector(folder: Path, codec: Codec) -> Detector | None:
-    """The detector of a run, checked as everything in it; None where there is none, or where it fits other weights."""
+    """The detector of a run, checked as everything in it; None without one, or with one of other weights or scores."""
     if not (folder / RECORD).exists():
         return None
     record = read_json(folder / RECORD, remedy=REMEDY)
     try:
+        if record.get("format") in PASSED:
+            return None
         _check(record)
         if record["weights"] != fingerprint(codec):
             return None
