@@ -26,6 +26,7 @@ from latentdial.shown import Shown, frame
 from latentdial.texts import Brief
 
 BLOCK = 256  # pictures whose maps are held at a time
+PLACE = 0.5  # of the oddest place of one in twenty normal pictures: what is less odd is no place to name
 SHOWN = 8  # of the oddest are kept to be looked at
 
 
@@ -38,7 +39,7 @@ class Anomalies(Brief, Shown):
     percentile: np.ndarray  # (N,) of held-out normal pictures that score no higher
     scores: dict[str, np.ndarray]  # every single score, (N,)
     surprise: dict[str, np.ndarray]  # -ln of its tail probability among normal pictures, nats, (N,)
-    peak: np.ndarray  # (N, 2) row and column of the oddest place, as shares of the side; nan without maps
+    peak: np.ndarray  # (N, 2) row and column of the oddest place, as shares of the side; nan where none is odd
     detector: Detector
     notes: list[str] = field(default_factory=list)
     pictures: np.ndarray | None = None  # the oddest, uint8 (K, H, W, C), oddest first
@@ -66,7 +67,7 @@ class Anomalies(Brief, Shown):
 
     @property
     def where(self) -> list[str]:
-        """The ninth of each picture that holds its oddest place, in words; empty without maps."""
+        """The ninth of each picture that holds its oddest place, in words; empty where no place is odd."""
         return ["" if np.isnan(place).any() else _ninth(*(3 * place).astype(int).clip(0, 2)) for place in self.peak]
 
     def sentence(self) -> str:
@@ -270,11 +271,12 @@ def _is_set(path: Path) -> bool:
 
 
 def _peaks(heat: np.ndarray, n: int) -> np.ndarray:
-    """Row and column of the oddest place of maps (N, G, G), as shares of the side, (N, 2)."""
+    """Row and column of the oddest place of maps (N, G, G), as shares of the side, (N, 2); nan where none is odd."""
     if not heat.size:
         return np.full((n, 2), np.nan)
-    at = heat.reshape(n, -1).argmax(1)
-    return (np.stack(np.divmod(at, heat.shape[1]), axis=1) + 0.5) / heat.shape[1]
+    flat = heat.reshape(n, -1)
+    found = (np.stack(np.divmod(flat.argmax(1), heat.shape[1]), axis=1) + 0.5) / heat.shape[1]
+    return np.where(flat.max(1, keepdims=True) < PLACE, np.nan, found)
 
 
 def _ninth(row: int, column: int) -> str:
