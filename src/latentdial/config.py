@@ -117,6 +117,9 @@ class TrainSettings:
     """sgd has momentum 0.9; muon steers the matrices and leaves all else to adamw"""
     start: Literal["pca", "random"] = "pca"
     """weights before the first step: the best linear codec of the pictures, where the net has one, or random ones"""
+    subspace: int = 1024
+    """principal components in which the outer layers of a fully connected net are trained from a linear start, which
+    is many times as fast; the net is a plain one in the end. 0: every weight by itself"""
     lr: float | None = None
     """learning rate at its peak; default: what the recipe bears from a linear start, or 0.001 from a random one"""
     weight_decay: float = 0.0
@@ -170,6 +173,7 @@ class TrainSettings:
             self.batch == "auto" or 0 < self.batch <= MOST_BATCH, f"--batch must be from 1 to {MOST_BATCH:,}, or auto"
         )
         _need(self.lr is None or 0 < self.lr < 10, f"--lr {self.lr} is out of range: try 0.001")
+        _need(0 <= self.subspace <= MOST, f"--subspace must be from 0 to {MOST:,} principal components")
         _need(0 <= self.seed < 2**31, "--seed must be from 0 to 2147483647")
         _need(0 <= self.checkpoint <= MOST, f"--checkpoint must be from 0 to {MOST:,} minutes")
         _need(

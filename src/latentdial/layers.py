@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from latentdial.types import Affine
 
@@ -46,6 +47,58 @@ class Dense(nn.Sequential, Startable):
         last.weight.zero_()
         last.weight[:, : carried.weight.shape[1]] = rest.weight @ carried.weight
         last.bias.copy_(rest.weight @ carried.bias + rest.bias)
+
+
+class Projected(nn.Linear):
+    """A linear layer that sees its inputs (..., P) by their K coordinates in a subspace, and learns K weights a unit.
+
+    It does what `layer` does to inputs that lie in the subspace through `mean` (P,), which the orthonormal rows of
+    `basis` (K, P) span; the subspace stays as it is.
+    """
+
+    def __init__(self, layer: nn.Linear, basis: Tensor, mean: Tensor):
+        super().__init__(len(basis), layer.out_features, device="meta")
+        self.weight = nn.Parameter(layer.weight.detach() @ basis.T)
+        self.bias = nn.Parameter(layer.bias.detach() + layer.weight.detach() @ mean)
+        self.basis = nn.Parameter(basis, requires_grad=False)
+        self.offset = nn.Parameter(-(basis @ mean), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.linear(x, self.basis, self.offset))
+
+    def plain(self) -> nn.Linear:
+        """The same layer with a weight for every input."""
+        return linear_of(self.weight @ self.basis, self.bias + self.weight @ self.offset)
+
+
+class Lifted(nn.Linear):
+    """A linear layer whose outputs (..., P) lie in a subspace, of which it learns the K coordinates.
+
+    The subspace goes through the bias of `layer` along the orthonormal rows of `basis` (K, P); outputs of `layer` in it
+    stay what they are.
+    """
+
+    def __init__(self, layer: nn.Linear, basis: Tensor):
+        super().__init__(layer.in_features, len(basis), device="meta")
+        self.weight = nn.Parameter(basis @ layer.weight.detach())
+        self.bias = nn.Parameter(torch.zeros_like(basis[:, 0]))
+        self.basis = nn.Parameter(basis, requires_grad=False)
+        self.offset = nn.Parameter(layer.bias.detach().clone(), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(super().forward(x), self.basis.T, self.offset)
+
+    def plain(self) -> nn.Linear:
+        """The same layer with a weight for every output."""
+        return linear_of(self.basis.T @ self.weight, self.bias @ self.basis + self.offset)
+
+
+@torch.no_grad()
+def linear_of(weight: Tensor, bias: Tensor) -> nn.Linear:
+    """The linear layer of this weight (F, P) and this bias (F,)."""
+    layer = nn.Linear(weight.shape[1], len(weight), device="meta")
+    layer.weight, layer.bias = nn.Parameter(weight.detach()), nn.Parameter(bias.detach())
+    return layer
 
 
 class Shortcut(Startable):

@@ -7,7 +7,7 @@ shape (D,), or (C, H, W) where it is spatial; `...` below stands for it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -58,6 +58,10 @@ class Principal:
     components: Tensor  # (D, P) orthonormal, the largest variance first, each with its largest value positive
     variances: Tensor  # (D,) of the pictures along them
     total: float
+
+    def first(self, count: int) -> Principal:
+        """The first so many of them."""
+        return replace(self, components=self.components[:count], variances=self.variances[:count])
 
     @property
     def rest(self) -> float:

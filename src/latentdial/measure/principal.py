@@ -19,11 +19,11 @@ Batches = Callable[[], Iterable[Tensor]]
 
 
 @torch.no_grad()
-def principal_components(batches: Batches, count: int, seed: int = 0) -> Principal:
+def principal_components(batches: Batches, count: int, seed: int = 0, rounds: int = ROUNDS) -> Principal:
     """The first `count` principal components of the pictures, or as many as vary.
 
     Found by subspace iteration on the covariance, which is never formed: memory holds one batch and (P, count + 32)
-    values whatever N is, and the pictures are read `ROUNDS + 2` times. The same pictures in the same batches give the
+    values whatever N is, and the pictures are read `rounds + 2` times. The same pictures in the same batches give the
     same bits. No picture at all, or values that are not finite, are a LatentdialError.
 
     >>> flat = principal_components(lambda: [torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 0.1], [0.0, -0.1]])], 1)
@@ -34,7 +34,7 @@ def principal_components(batches: Batches, count: int, seed: int = 0) -> Princip
     width = min(count + OVERSAMPLING, n, len(mean))
     generator = torch.Generator().manual_seed(seed)
     basis = _orthonormal(torch.randn(len(mean), width, generator=generator).to(mean))
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         basis = _orthonormal(_covariance_times(batches, mean, basis, n))
     small = (basis.T @ _covariance_times(batches, mean, basis, n)).double().cpu()
     values, turned = torch.linalg.eigh((small + small.T) / 2)

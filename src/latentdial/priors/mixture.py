@@ -19,6 +19,7 @@ CODES_EACH = 10  # a component needs so many
 STRENGTHS = (12.0, 48.0)  # codes that the covariance of all components counts as, in that of one
 FEW = 4  # components, with which strengths are compared
 ROUNDS, PATIENCE = 15, 2  # of expectation maximisation; rounds without gain before the end
+NO_SHARE = 1e-6  # of a code, that changes nothing
 MOST_CODES, MOST_WORK = 10_000, 2e10  # codes that are used, and multiplications a round
 
 
@@ -138,13 +139,20 @@ def _rounds(white: np.ndarray, components: int, strength: float, seed: int) -> I
         shares = np.exp(each - np.logaddexp.reduce(each)).T
 
 
+def _scatter(white: np.ndarray, share: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """The scatter (D, D) about their mean of codes that belong to a component by these shares (N,); in many dimensions
+    most belong to one alone."""
+    mine = share > NO_SHARE
+    centred = np.sqrt(share[mine, None]) * (white[mine] - mean)
+    return centred.T @ centred
+
+
 def _maximised(white: np.ndarray, shares: np.ndarray, strength: float) -> Mixture:
     """The mixture that fits codes (N, D) which belong to components by these shares (N, K)."""
     shares = shares[:, shares.sum(0) > 0.5]
     counts, identity = shares.sum(0), np.eye(white.shape[1])
     means = shares.T @ white / counts[:, None]
-    each = zip(shares.T, (white - mean for mean in means), strict=True)
-    scatters = np.stack([centred.T @ (share[:, None] * centred) for share, centred in each])
+    scatters = np.stack([_scatter(white, share, mean) for share, mean in zip(shares.T, means, strict=True)])
     within = (scatters.sum(0) + strength * identity) / (len(white) + strength)
     covariances = (scatters + strength * within) / (counts + strength)[:, None, None]
     parts = counts / counts.sum(), means, np.linalg.cholesky(covariances)

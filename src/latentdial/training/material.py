@@ -13,11 +13,13 @@ from latentdial.config import RunConfig, TrainSettings
 from latentdial.images import ImageSet, Split
 from latentdial.machine.precision import choose_precision
 from latentdial.machine.world import World
+from latentdial.model import Model
 from latentdial.progress import Steps, quiet
 from latentdial.recipes import Recipe, build
 from latentdial.training.feed import Feed, feed
 from latentdial.training.loop import Labels, Loop
 from latentdial.training.starting import components, start_at_pca
+from latentdial.training.subspace import components_wanted, narrow
 from latentdial.types import Principal
 
 
@@ -35,11 +37,15 @@ class Material:
     labels: Labels = None
 
     @cached_property
+    def plain(self) -> Model:
+        """The model without memory for its weights."""
+        with torch.device("meta"):
+            return build(self.config.model, self.config.geometry.shape).model
+
+    @cached_property
     def principal(self) -> Principal:
         """Principal components of the training pictures, as many as the code has numbers."""
-        with torch.device("meta"):
-            model = build(self.config.model, self.config.geometry.shape).model
-        return components(model, self.pixels)
+        return self._components.first(self.plain.latent)
 
     @cached_property
     def started(self) -> tuple[dict[str, Tensor], float]:
@@ -55,12 +61,25 @@ class Material:
         if started and settings.start == "pca":
             weights, seconds = self.started
             recipe.model.load_state_dict(weights)
+        if self._subspace:
+            narrow(recipe.model, self._components)
         world, variation = self.world, self.config.augment
         loop = Loop(
             recipe, settings, self.pixels, self.validation, self.device, self.precision, variation, world, self.labels
         )
         loop.seconds = loop.wall = seconds
         return loop
+
+    @cached_property
+    def _subspace(self) -> int:
+        """How many components the outer layers are trained in; 0: they are trained as they are."""
+        settings = self.config.train
+        apart = settings.start == "random" or settings.shard
+        return 0 if apart else components_wanted(self.plain, settings.subspace)
+
+    @cached_property
+    def _components(self) -> Principal:
+        return components(self.plain, self.pixels, self._subspace)
 
     def _recipe(self, seed: int) -> Recipe:
         torch.manual_seed(seed)

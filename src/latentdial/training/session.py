@@ -34,6 +34,7 @@ from latentdial.training.folder import SAMPLES, append, keep_until
 from latentdial.training.loop import Loop, Record, WentBad, check_like, evaluating
 from latentdial.training.material import Material
 from latentdial.training.stopping import Reason, Stop
+from latentdial.training.subspace import widen
 from latentdial.training.trackers import Tracker, open_trackers
 from latentdial.training.trouble import back_to_last_good, out_of_memory
 from latentdial.training.verdict import REMEDY, collapse, judge
@@ -188,7 +189,7 @@ class Session:
 
     def _announce(self) -> None:
         loop = self.loop
-        parameters = sum(p.numel() for p in loop.recipe.model.parameters())
+        parameters = self._parameters
         budget = self.config.train.time_budget
         together = f", {self.world.size} processes" if self.world.size > 1 else ""
         self.show.say(
@@ -331,6 +332,7 @@ class Session:
         if self.best.weights is not None and self.best.step != step:
             model.load_state_dict(self.best.weights)
             step = self.best.step
+        widen(model)
         model.eval()
         summary = self._summary(bool(stopped)) | {"published_step": step} | self._verdict(model)
         codes, kl = _codes_and_kl(model, self.loop.pixels)
@@ -382,6 +384,10 @@ class Session:
         found = judge(lambda pixels: codec.levels(codec.encode(pixels)), linear, train, test, len(principal.variances))
         return found.as_dict()
 
+    @property
+    def _parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.material.plain.parameters())
+
     def _summary(self, interrupted: bool) -> Record:
         loop = self.loop
         seconds = max(loop.seconds, 1e-9)
@@ -392,7 +398,7 @@ class Session:
             "interrupted": interrupted,
             "seconds": round(seconds, 2),
             "images_per_second": round(loop.step * min(loop.batch, len(loop.pixels)) / seconds, 1),
-            "parameters": sum(p.numel() for p in loop.recipe.model.parameters()),
+            "parameters": self._parameters,
             "peak_memory_mb": round(torch.cuda.max_memory_allocated() / 1e6 if cuda else peak_memory_mb()),
             "pictures": len(self.images),
             "training_pictures": len(loop.pixels),

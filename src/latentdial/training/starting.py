@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from latentdial.layers import Startable
-from latentdial.measure.principal import principal_components
+from latentdial.measure.principal import ROUNDS, principal_components
 from latentdial.model import Autoencoder, Model
 from latentdial.progress import Steps, quiet
 from latentdial.training.feed import Feed
@@ -19,7 +19,8 @@ BATCH = 512
 PICTURES, FITTED = 20_000, 5_000  # that components and decoder are fitted to at most, spread evenly over all
 MOST = 1_024  # components
 DRAWN = 1_000  # codes at least, where they are random
-ROUNDS, STEP, MOMENTUM = 8, 0.8, 0.6  # of the decoder's fit through the likelihood's mean
+FEWER = 2  # rounds of the subspace iteration for many components
+FITS, STEP, MOMENTUM = 4, 0.8, 0.6  # of the decoder's fit through the likelihood's mean
 LEAST_SLOPE = 0.02  # mean squared slope of that mean, below which a pixel counts as this steep
 RIDGE = 1e-6
 
@@ -34,10 +35,12 @@ def has_linear_start(model: Model) -> bool:
     return all(isinstance(net, Startable) for net in nets)
 
 
-def components(model: Model, pixels: Feed) -> Principal:
-    """The principal components of the pictures as the model sees them, as many as its code has numbers."""
+def components(model: Model, pixels: Feed, count: int = 0) -> Principal:
+    """The principal components of the pictures as the model sees them, as many as its code has numbers or `count`."""
     rows = torch.linspace(0, len(pixels) - 1, min(len(pixels), PICTURES)).long()
-    return principal_components(lambda: _pictures(model, pixels, rows), min(model.latent, MOST))
+    own = min(model.latent, MOST)
+    rounds = FEWER if count >= 4 * own else ROUNDS  # the first of many are found at once
+    return principal_components(lambda: _pictures(model, pixels, rows), max(own, count), rounds=rounds)
 
 
 @torch.no_grad()
@@ -79,7 +82,7 @@ def _fitted(model: Autoencoder, pixels: Feed, rows: Tensor, codes: Tensor, advan
     weights = products.T @ inverse / len(ones)
     best, least = weights, weights.new_full((len(weights),), math.inf)
     momentum = torch.zeros_like(weights)
-    for done in range(ROUNDS + 1):
+    for done in range(FITS + 1):
         slope, squares, errors = torch.zeros_like(weights), torch.zeros_like(least), torch.zeros_like(least)
         for z, x in _pairs(model, pixels, rows, ones):
             mean, steepness = _mean_and_slope(model, (z @ weights.T).unflatten(1, x.shape[1:]))
@@ -91,7 +94,7 @@ def _fitted(model: Autoencoder, pixels: Feed, rows: Tensor, codes: Tensor, advan
         step = slope @ inverse / (squares + LEAST_SLOPE * len(rows))[:, None]
         momentum = MOMENTUM * momentum + step
         weights = weights - STEP * momentum
-        advance(done + 1, ROUNDS + 1)
+        advance(done + 1, FITS + 1)
     return Affine(best[:, :-1].contiguous(), best[:, -1].contiguous())
 
 

@@ -1,0 +1,63 @@
+"""Train the outer layers of fully connected nets in the subspace that their pictures span, and make plain nets of them.
+
+Gradients of the first layer's weights lie in the span of the pictures anyway, and most of that lies along few principal
+components. In their coordinates a step moves a tenth of the weights, and Adam, which treats every weight by itself,
+sees directions that are not correlated (as in arXiv 2409.11321, which rotates gradients for that).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from latentdial.layers import Dense, Lifted, Projected
+from latentdial.model import Autoencoder, Model
+from latentdial.types import Principal
+
+LEAST = 2  # times as many pixels as components, and half as many units, below which there is nothing to save
+TINY = 1e-4  # of the largest singular value: what a started layer does not use
+
+
+def components_wanted(model: Model, most: int) -> int:
+    """The components that the outer layers of this model are trained in: `most`, or 0 if that is not worth it."""
+    if not isinstance(model, Autoencoder) or {type(model.encoder), type(model.decoder)} != {Dense}:
+        return 0
+    (_, first), (_, last) = _first(model.encoder), _last(model.decoder)
+    values, width = first.in_features, min(first.out_features, last.in_features)
+    worth = last.out_features == values >= LEAST * most and LEAST * width >= most and width > model.latent
+    return most if worth else 0
+
+
+@torch.no_grad()
+def narrow(model: Model, principal: Principal) -> None:
+    """Have the outer layers learn in principal components; where pictures and the last layer lie in them it does the
+    same as before, to rounding."""
+    assert isinstance(model, Autoencoder)  # noqa: S101 - components_wanted
+    (first_name, first), (last_name, last) = _first(model.encoder), _last(model.decoder)
+    setattr(model.encoder, first_name, Projected(first, principal.components, principal.mean))
+    setattr(model.decoder, last_name, Lifted(last, _basis_with(last.weight, principal.components)))
+
+
+def widen(model: Model) -> None:
+    """Make plain linear layers again of those that were trained in a subspace."""
+    for net in model.children():
+        for name, layer in list(net.named_children()):
+            if isinstance(layer, Projected | Lifted):
+                setattr(net, name, layer.plain())
+
+
+def _first(net: nn.Module) -> tuple[str, nn.Linear]:
+    return next((name, layer) for name, layer in net.named_children() if isinstance(layer, nn.Linear))
+
+
+def _last(net: nn.Module) -> tuple[str, nn.Linear]:
+    return [(name, layer) for name, layer in net.named_children() if isinstance(layer, nn.Linear)][-1]
+
+
+def _basis_with(weight: Tensor, components: Tensor) -> Tensor:
+    """Orthonormal rows, as many as components (K, P), of what the weight (P, F) reaches, and then of these."""
+    used = weight[:, weight.any(0)]
+    reached, strength, _ = torch.linalg.svd(used, full_matrices=False)
+    reached = reached[:, strength > TINY * strength.max()] if strength.numel() else reached
+    both = torch.cat([reached, components.T], 1)
+    return torch.linalg.qr(both)[0].T[: len(components)].contiguous()

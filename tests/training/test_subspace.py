@@ -1,0 +1,139 @@
+"""Nets whose outer layers learn in the pictures' principal components, and are plain nets in the end."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import latentdial
+from latentdial.config import ModelSettings
+from latentdial.layers import Lifted, Projected, linear_of
+from latentdial.parts.objectives import total
+from latentdial.recipes import build
+from latentdial.training.starting import components, start_at_pca
+from latentdial.training.subspace import components_wanted, narrow, widen
+
+COUNT = 24
+OPTIONS = {"latent": 4, "widths": [40]}
+SETTINGS = {"size": 16, "batch": 16, "steps": 30, "subspace": COUNT, "keep_checkpoint": True}
+
+
+def started(discs, recipe="fcn-ae"):
+    torch.manual_seed(0)
+    made = build(ModelSettings(recipe, OPTIONS), (3, 16, 16))
+    pixels = torch.from_numpy(discs)
+    principal = components(made.model, pixels, COUNT)
+    start_at_pca(made.model, pixels, principal.first(4), made.beta)
+    return made, principal, pixels
+
+
+def outputs(model, pixels) -> torch.Tensor:
+    return model.decode(model.encode(model.scale(pixels))).detach()
+
+
+def learn(made, pixels, steps=5):
+    optimizer = torch.optim.Adam([p for p in made.model.parameters() if p.requires_grad], 1e-3)
+    for step in range(steps):
+        batch = made.model.batch(made.model.scale(pixels), generator=torch.Generator().manual_seed(step))
+        optimizer.zero_grad()
+        total(made.objective, made.model(batch), batch)[0].backward()
+        optimizer.step()
+
+
+def test_a_projected_layer_does_what_the_layer_did_within_the_subspace():
+    torch.manual_seed(0)
+    basis, mean, layer = torch.linalg.qr(torch.randn(9, 3))[0].T, torch.randn(9), nn.Linear(9, 5)
+    projected, inside = Projected(layer, basis, mean), mean + torch.randn(7, 3) @ basis
+    torch.testing.assert_close(projected(inside), layer(inside))
+    anywhere = torch.randn(7, 9)
+    torch.testing.assert_close(projected.plain()(anywhere), projected(anywhere))
+    outside = torch.linalg.qr(torch.randn(9, 9))[0]
+    outside = outside - outside @ basis.T @ basis
+    torch.testing.assert_close(projected(mean + outside), projected(mean.expand(9, -1)))
+
+
+def test_a_lifted_layer_keeps_the_outputs_that_lie_in_the_subspace():
+    torch.manual_seed(0)
+    basis = torch.linalg.qr(torch.randn(9, 3))[0].T
+    layer, x = linear_of(basis.T @ torch.randn(3, 5), torch.randn(9)), torch.randn(7, 5)
+    lifted = Lifted(layer, basis)
+    torch.testing.assert_close(lifted(x), layer(x))
+    nn.init.normal_(lifted.bias)
+    torch.testing.assert_close(lifted.plain()(x), lifted(x))
+
+
+@pytest.mark.parametrize("recipe", ["fcn-ae", "fcn-vae"])
+def test_a_started_net_stays_the_same_when_narrowed(recipe, discs):
+    made, _, pixels = started(discs, recipe)
+    everything = components(made.model, pixels, len(discs) - 1)
+    before = outputs(made.model, pixels)
+    narrow(made.model, everything)
+    torch.testing.assert_close(outputs(made.model, pixels), before, atol=2e-4, rtol=0)
+
+
+def test_a_trained_net_stays_the_same_when_widened_and_is_a_plain_one(discs):
+    made, principal, pixels = started(discs)
+    names = [(name, tensor.shape) for name, tensor in made.model.state_dict().items()]
+    narrow(made.model, principal)
+    learn(made, pixels)
+    before = outputs(made.model, pixels)
+    widen(made.model)
+    assert [(name, tensor.shape) for name, tensor in made.model.state_dict().items()] == names
+    assert type(made.model.encoder[1]) is type(made.model.decoder[2]) is nn.Linear
+    torch.testing.assert_close(outputs(made.model, pixels), before, atol=1e-5, rtol=0)
+
+
+def test_gradients_reach_every_weight_but_the_subspace(discs):
+    made, principal, pixels = started(discs, "fcn-vae")
+    narrow(made.model, principal)
+    still = {name: p.detach().clone() for name, p in made.model.named_parameters() if not p.requires_grad}
+    assert {name.split(".")[-1] for name in still} == {"basis", "offset"}
+    learn(made, pixels)
+    assert all(p.grad.any() for p in made.model.parameters() if p.requires_grad)
+    assert all(torch.equal(dict(made.model.named_parameters())[name], tensor) for name, tensor in still.items())
+
+
+def test_only_wide_nets_of_large_pictures_are_worth_it(discs):
+    def wanted(recipe, options, most, side=16):
+        with torch.device("meta"):
+            return components_wanted(build(ModelSettings(recipe, options), (3, side, side)).model, most)
+
+    assert wanted("fcn-ae", OPTIONS, COUNT) == COUNT
+    assert wanted("fcn-ae", OPTIONS, 0) == 0
+    assert wanted("fcn-ae", OPTIONS, 400) == 0  # of 768 values
+    assert wanted("fcn-ae", OPTIONS, 81) == 0  # of 40 units
+    assert wanted("pca", {"latent": 4}, COUNT) == 0
+    assert wanted("conv-ae", {"channels": [8, 8]}, COUNT) == 0
+    assert wanted("fcn-ae", {}, 1024, 64) == 1024
+
+
+def test_a_run_trained_so_is_loaded_as_any_other(discs, discs_file, tmp_path):
+    trained = latentdial.train("fcn-ae", discs_file, tmp_path / "run", options=OPTIONS, **SETTINGS)
+    loaded = latentdial.load(tmp_path / "run")
+    np.testing.assert_array_equal(trained.encode(discs), loaded.encode(discs))
+    np.testing.assert_allclose(
+        loaded.encode(loaded.decode(loaded.codes)), trained.encode(trained.decode(trained.codes))
+    )
+    with torch.device("meta"):
+        plain = build(ModelSettings("fcn-ae", OPTIONS), (3, 16, 16)).model
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["parameters"] == sum(p.numel() for p in plain.parameters())
+    last = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()][-1]
+    assert last["nll"] < 760  # of 768 * 0.919 = 706 and up; without training 1,000 and more
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_it_resumes_to_the_bit(ema, discs_file, tmp_path):
+    def go(name, **more):
+        latentdial.train("fcn-vae", discs_file, tmp_path / name, options=OPTIONS, **SETTINGS | more, ema=ema)
+        return (tmp_path / name / "model.safetensors").read_bytes()
+
+    whole = go("whole", schedule="constant")
+    half = go("parts", steps=15, schedule="constant", warmup=1)
+    assert half != go("parts", schedule="constant", warmup=1, resume=True)
+    assert go("again", schedule="constant", warmup=1) == (tmp_path / "parts" / "model.safetensors").read_bytes()
+    assert whole != half
