@@ -19,7 +19,7 @@ WIDTH = 256
 WAVES = 4  # frequencies of time
 BATCH, STEPS, RATE, DECAY = 256, 1500, 3e-3, 1e-2
 EVERY, PATIENCE = 50, 6  # steps between looks at the codes kept apart, and looks without gain before the end
-DRAWS = 4  # pairs of noise and time for each of them
+DRAWS = 8  # pairs of noise and time for each of them
 SOLVER_STEPS = 16
 CHUNK = 1024
 
