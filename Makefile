@@ -25,7 +25,7 @@ demo: .venv/demo
 	$(BIN)/latentdial report demo/pca demo/ae demo/vae --explorer explorer.html --out demo/index.html
 
 test: .venv/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/ready
 	$(BIN)/ruff check .
