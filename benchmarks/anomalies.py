@@ -478,8 +478,8 @@ def _terms(rows: list[dict], sets: list[str], seeds: int) -> list[str]:
     tasks = ", ".join(f"{kind} {len({row['task'] for row in rows if row['set'] == kind})}" for kind in sets)
     return [
         f"seeds, of pictures, training and detectors alike: {seeds}; tasks: {tasks}",
-        f"chosen on other sets (development in benchmarks/anomalies.py: surfaces, digits, faces against other things) and "
-        f"on four values of {OWN}, which are no part of the mean; adults of UTKFace were normal there too",
+        "chosen on other sets (development in benchmarks/anomalies.py: surfaces, digits, faces against other things) "
+        f"and on four values of {OWN}, which are no part of the mean; adults of UTKFace were normal there too",
         "squares: root of the summed squared error of the same codec; PyOD fits to all, latentdial calibrates on 30%",
     ]
 
