@@ -19,10 +19,15 @@ Net = Literal["conv", "fcn"]
 LAYERS: dict[str, Sequence[int]] = {"conv": (32, 64, 128, 256), "fcn": (2048, 512)}
 
 
-def network(image: ImageShape, code: Bottleneck, net: Net = "conv", layers: Sequence[int] = ()) -> Network:
-    """The net of a name for a flat code, with its usual layers where none are given."""
+def network(
+    image: ImageShape, code: Bottleneck, net: Net = "conv", layers: Sequence[int] = (), seen: int = 0
+) -> Network:
+    """The net of a name for a flat code, with its usual layers where none are given.
+
+    `seen` is how many numbers the decoder sees of a code, where these are not all.
+    """
     make = conv if net == "conv" else mlp
-    return make(image, code.features, code.code[0], layers or LAYERS[net])
+    return make(image, code.features, seen or code.code[0], layers or LAYERS[net])
 
 
 def vae(image: ImageShape, latent: int, net: Net, layers: Sequence[int]) -> Autoencoder:

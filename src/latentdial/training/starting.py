@@ -99,16 +99,18 @@ def _fitted(model: Autoencoder, pixels: Feed, rows: Tensor, codes: Tensor, advan
 
 
 def _codes(model: Autoencoder, pixels: Feed, rows: Tensor) -> Tensor:
-    """A code (N, D) of every row, drawn from its posterior."""
+    """What the decoder sees (N, D) of a code of every row, drawn from its posterior."""
     generator = torch.Generator(pixels.device).manual_seed(0)
     batches = (model.batch(x, generator=generator) for x in _pictures(model, pixels, rows))
-    return torch.cat([model.posterior(batch.x).sample(batch.noise.get("z"))[0] for batch in batches])
+    drawn = (model.posterior(batch.x).sample(batch.noise.get("z"))[0] for batch in batches)
+    return torch.cat([model.bottleneck.read(z) for z in drawn])
 
 
 def _error(model: Autoencoder, pixels: Feed, rows: Tensor, codes: Tensor) -> float:
-    """Mean squared error per value of the pictures that the model makes of the codes."""
+    """Mean squared error per value of the pictures that the model makes of what its decoder sees."""
     pairs = _pairs(model, pixels, rows, codes)
-    return sum(len(x) * float((model.decode(z) - x).square().mean()) for z, x in pairs) / len(rows)
+    made = ((model.likelihood.mean(model.decoder(z).float()), x) for z, x in pairs)
+    return sum(len(x) * float((mean - x).square().mean()) for mean, x in made) / len(rows)
 
 
 def _mean_and_slope(model: Autoencoder, output: Tensor) -> tuple[Tensor, Tensor]:
