@@ -60,9 +60,11 @@ def fit_prior(
     """Fit priors to the training codes of a codec, judged on codes (M, D) of pictures that it was not trained on.
 
     Without held-out codes every fifth training code is kept apart for that. The model's own prior is judged beside
-    them. `dataclasses.replace(codec, fitted=...)` gives the codec that samples from the best.
+    them, unless its densities are on a surface and do not compare. `dataclasses.replace(codec, fitted=...)` gives the
+    codec that samples from the best.
     """
-    own = getattr(getattr(codec.model, "prior", None), "log_prob", None)
+    prior = getattr(codec.model, "prior", None)
+    own = None if getattr(prior, "surface", False) else getattr(prior, "log_prob", None)
     judge = None if own is None else partial(_log_prob, own, codec)
     return fit_priors(codec.codes, held_out, kinds, seed, judge, progress)
 

@@ -9,6 +9,7 @@ from latentdial.parts.flows import Autoregressive, FlowPrior
 from latentdial.parts.likelihoods import Gaussian as GaussianLikelihood
 from latentdial.parts.objectives import kl, nll
 from latentdial.parts.priors import Mixture, StandardNormal, Vamp
+from latentdial.parts.sphere import OnSphere, UniformOnSphere
 from latentdial.recipes.registry import Recipe, recipe
 from latentdial.recipes.shared import Net, network, vae
 from latentdial.types import ImageShape
@@ -73,4 +74,14 @@ def iaf_vae(
     """VAE with an inverse autoregressive flow posterior (arXiv 1606.04934, algorithm 1); needs the extra flows."""
     code = Autoregressive(latent, transforms, hidden, context=latent)
     model = Autoencoder(network(image, code, net, layers), code, GaussianLikelihood(), StandardNormal(latent))
+    return Recipe(model, [nll(), kl(beta)])
+
+
+@recipe
+def sphere_vae(
+    image: ImageShape, latent: int = 32, net: Net = "conv", layers: Sequence[int] = (), beta: float = 1.0
+) -> Recipe:
+    """VAE whose codes are directions, all as likely (hyperspherical: arXiv 1804.00891, with another posterior)."""
+    code = OnSphere(latent)
+    model = Autoencoder(network(image, code, net, layers), code, GaussianLikelihood(), UniformOnSphere(latent))
     return Recipe(model, [nll(), kl(beta)])
