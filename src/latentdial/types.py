@@ -47,6 +47,19 @@ class Posterior(Protocol):
         """KL(q(z|x) || p(z)) in nats, (B, ...); None where it has no closed form."""
 
 
+class Processes(Protocol):
+    """Those that train one model together, of which this is number `rank`."""
+
+    @property
+    def rank(self) -> int: ...
+
+    @property
+    def size(self) -> int: ...
+
+    def sum(self, value: Tensor) -> Tensor:
+        """The sum of every process's value, the same in all of them."""
+
+
 @dataclass(frozen=True, eq=False)
 class Principal:
     """The leading principal components of N pictures of P values; D of them vary, the rest of those asked for are zero.

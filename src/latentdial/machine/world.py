@@ -47,6 +47,13 @@ class World:
         dist.all_reduce(together)
         return dict(zip(values, together / self.size, strict=True))
 
+    def sum(self, value: Tensor) -> Tensor:
+        """The sum of every process's value, the same in all of them."""
+        if self.size > 1:
+            value = value.clone()
+            dist.all_reduce(value)
+        return value
+
     def gather(self, value: Tensor) -> Tensor:
         """The values (...) of all processes, (size, ...), the same in all of them."""
         if self.size == 1:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from latentdial.errors import LatentdialError
 from latentdial.posteriors import Bottleneck, Point
-from latentdial.types import Batch, Pass, Term
+from latentdial.types import Batch, Pass, Processes, Term
 
 DEAD = 0.1  # of an even share of the places, below which a word begins anew
 INSIDE = 1e-3  # that outer levels lie within the bound of features
@@ -55,7 +55,10 @@ class Codebook(nn.Module):
 
     In training, a word that stands for hardly any vector becomes one of the batch, whose order is random already; so
     the first batch gives the first words. Counts and words are buffers: they are saved, and go on as they were.
+    Of several `processes`, all follow the vectors of all.
     """
+
+    processes: Processes | None = None
 
     def __init__(self, words: int, channels: int, decay: float):
         super().__init__()
@@ -72,20 +75,30 @@ class Codebook(nn.Module):
     @torch.no_grad()
     def revive(self, vectors: Tensor) -> None:
         """Give words without a following vectors (N, C) from all over the batch, and an even share."""
-        even = len(vectors) / len(self.words)
+        even = self._sum(vectors.new_tensor(len(vectors))) / len(self.words)
         dead = self.count < DEAD * even
         rows = torch.linspace(0, len(vectors) - 1, len(self.words), device=vectors.device).long()
-        self.words.copy_(torch.where(dead[:, None], vectors[rows], self.words))
+        self.words.copy_(torch.where(dead[:, None], self._sum(self._in_turn(vectors[rows])), self.words))
         self.count.copy_(torch.where(dead, even, self.count))
 
     @torch.no_grad()
     def follow(self, vectors: Tensor, indices: Tensor) -> None:
         """Move words towards the mean of the vectors (N, C) that have them."""
         mine = F.one_hot(indices, len(self.words)).to(vectors)  # (N, K)
-        count = self.decay * self.count + (1 - self.decay) * mine.sum(0)
-        total = self.decay * self.count[:, None] * self.words + (1 - self.decay) * mine.T @ vectors
+        count = self.decay * self.count + (1 - self.decay) * self._sum(mine.sum(0))
+        total = self.decay * self.count[:, None] * self.words + (1 - self.decay) * self._sum(mine.T @ vectors)
         self.words.copy_(total / count[:, None])
         self.count.copy_(count)
+
+    def _sum(self, value: Tensor) -> Tensor:
+        return value if self.processes is None else self.processes.sum(value)
+
+    def _in_turn(self, rows: Tensor) -> Tensor:
+        """Every row (K, C) but those that are another process's to give, which are zero."""
+        if self.processes is None:
+            return rows
+        turns = torch.arange(len(rows), device=rows.device) % self.processes.size
+        return torch.where((turns == self.processes.rank)[:, None], rows, 0.0)
 
 
 class Words(Quantiser):

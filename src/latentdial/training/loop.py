@@ -20,6 +20,7 @@ from latentdial.machine.precision import autocast
 from latentdial.machine.world import ASK_EVERY, World
 from latentdial.model import Model, draw
 from latentdial.parts.objectives import total
+from latentdial.parts.quantisers import Codebook
 from latentdial.recipes import Recipe
 from latentdial.training.augment import augment
 from latentdial.training.feed import Ahead, Feed
@@ -86,6 +87,8 @@ class Loop:
             share_out(model, self.world)
             if self.average is not None:
                 share_out(self.average, self.world)
+        for book in (module for module in model.modules() if isinstance(module, Codebook)):
+            book.processes = self.world
         self.net: nn.Module = model if settings.shard else self.world.wrap(model)
         rigid = [term.name for term in self.recipe.objective if not term.compiles]
         if settings.compile and rigid:
