@@ -82,10 +82,6 @@ class Principal:
         left = len(self.mean) - len(self.variances)
         return max(self.total - float(self.variances.sum()), 0.0) / left if left else 0.0
 
-    def first(self, count: int) -> Principal:
-        """The leading `count` of them."""
-        return replace(self, components=self.components[:count], variances=self.variances[:count])
-
     def project(self, pictures: Tensor) -> Tensor:
         """Coordinates (B, D) of float pictures (B, ...) along the components."""
         return (pictures.flatten(1) - self.mean) @ self.components.T
