@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
 from latentdial import LatentdialError
-from latentdial.config import ModelSettings
+from latentdial.config import ModelSettings, TrainSettings
 from latentdial.parts.objectives import total
 from latentdial.parts.quantisers import Codebook, Levels, Words, usage
 from latentdial.recipes import build
+from latentdial.training.loop import Loop
 from latentdial.types import Batch, Level, Pass
 
 SHAPE = (3, 16, 16)
@@ -75,6 +80,53 @@ def test_words_are_averages_of_what_they_stand_for():
     book.follow(vectors, chosen)
     assert book.count.tolist() == pytest.approx([3.8, 1.9])
     assert book.words[:, 0].tolist() == pytest.approx([0.3 / 3.8, (18 + 0.9) / 1.9])
+
+
+class Together:
+    """Number `rank` of two processes, played by threads that wait for each other."""
+
+    size, barrier, values = 2, threading.Barrier(2, timeout=30), [torch.zeros(0)] * 2
+
+    def __init__(self, rank: int):
+        self.rank = rank
+
+    def sum(self, value: torch.Tensor) -> torch.Tensor:
+        self.values[self.rank] = value
+        self.barrier.wait()
+        found = self.values[0] + self.values[1]
+        self.barrier.wait()
+        return found
+
+
+def test_words_of_two_processes_follow_the_vectors_of_both():
+    """Each sees a part of the batch, and both have the words of one that sees all."""
+    vectors, parts = torch.randn(30, 2, generator=seeded()), (slice(0, 13), slice(13, 30))
+    books = [Codebook(4, 2, decay=0.9) for _ in range(3)]
+    both, alone = books[:2], books[2]
+    for rank, book in enumerate(both):
+        book.processes = Together(rank)
+
+    def at_once(step: Callable[[Codebook, torch.Tensor], None]) -> None:
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda one: step(one[0], vectors[one[1]]), zip(both, parts, strict=True)))
+
+    at_once(Codebook.revive)
+    assert both[0].count.tolist() == both[1].count.tolist() == [7.5] * 4
+    assert torch.equal(both[0].words, both[1].words)
+    ends = vectors[parts[0]][[0, 8]], vectors[parts[1]][[5, 16]]  # in turn
+    assert torch.equal(both[0].words, torch.stack([ends[0][0], ends[1][0], ends[0][1], ends[1][1]]))
+    alone.load_state_dict(both[0].state_dict())
+    at_once(lambda book, mine: book.follow(mine, book.nearest(mine)))
+    alone.follow(vectors, alone.nearest(vectors))
+    for book in both:
+        torch.testing.assert_close(book.count, alone.count)
+        torch.testing.assert_close(book.words, alone.words)
+
+
+def test_a_loop_tells_words_of_its_processes():
+    recipe = made("rvq-vae")
+    loop = Loop(recipe, TrainSettings(steps=1), *[torch.zeros(4, 16, 16, 3, dtype=torch.uint8)] * 2, "cpu", "float32")
+    assert [book.processes is loop.world for book in recipe.model.bottleneck.books] == [True] * 3
 
 
 def test_words_find_clusters_though_none_of_them_began_near():

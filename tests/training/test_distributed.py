@@ -72,18 +72,6 @@ def test_two_processes_give_the_curve_of_one(discs_file, tmp_path, alone, shard)
     assert len(list((out / "checkpoint" / "step-00000060").glob("state-*"))) == (2 if shard == "true" else 1)
 
 
-@pytest.mark.parametrize("shard", ["false", "true"])
-def test_words_follow_the_pictures_of_all_processes(discs_file, tmp_path, shard):
-    """A word's count is how many places it has stood for of late; together they are the places of a whole batch."""
-    small = ["--size", "16", "--set", "words=4", "width=8", "latent=2", "--batch", "12", "--steps", "6"]
-    command = [*TORCHRUN, "train", "vq-vae", str(discs_file), "--out", str(tmp_path / "run"), *small]
-    subprocess.run([*command, "--shard", shard], capture_output=True, timeout=240, check=True)
-    model = latentdial.load(tmp_path / "run").model
-    places = np.prod(model.code[1:])
-    assert model.bottleneck.books[0].count.sum().item() == pytest.approx(12 * places, rel=1e-4)
-    assert len(model.bottleneck.books[0].words.unique(dim=0)) == 4
-
-
 @pytest.mark.parametrize(("shard", "precision"), [("true", "float32"), ("true", "bf16"), ("false", "bf16")])
 def test_two_processes_go_on_where_they_were(discs_file, tmp_path, shard, precision):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
