@@ -5,15 +5,20 @@ from __future__ import annotations
 import re
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import latentdial
+from latentdial.config import Geometry, ModelSettings, RunConfig
 from latentdial.images import Pictures
 from latentdial.measure.likelihood import bits_per_dim
+from latentdial.recipes import build, options_of
 from latentdial.report.compare import compare
+from latentdial.report.comparison import Measured
 from latentdial.report.odd import oddest
+from latentdial.runs.loading import codec_of
 from latentdial.runs.pictures import run_pictures
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -120,3 +125,30 @@ def test_of_two_pictures_nothing_is_claimed(tiny_runs):
     assert len(found.test) == 2
     assert {claim.answer for claim in found.claims()} == {"cannot be said"}
     assert found.odd is None
+
+
+@pytest.mark.parametrize(
+    ("recipe", "kind"),
+    [("pca", "PCA"), ("fcn-ae", "AE"), ("rae-l2", "AE"), ("fcn-vae", "VAE"), ("info-vae", "VAE"), ("factor-vae", "VAE"),
+     ("wae-mmd", "other"), ("adversarial-ae", "other")],
+)  # fmt: skip
+def test_a_model_is_called_what_it_is(recipe, kind):
+    tiny = {"latent": 4, "widths": [8], "layers": [4, 4], "critic": [8]}
+    settings = ModelSettings(recipe, {name: value for name, value in tiny.items() if name in options_of(recipe)})
+    config = RunConfig(settings, Geometry(size=16))
+    codec = codec_of(build(settings, config.geometry.shape).model, config, recipe)
+    assert Measured.kind.fget(SimpleNamespace(codec=codec)) == kind
+
+
+def test_runs_that_are_no_ae_and_vae_are_ranked(page):
+    found, _ = page
+    ae = found.runs[1]
+    alike = replace(found, runs=[ae, replace(ae, codec=replace(ae.codec, name="other"))])
+    assert alike.conclusion() == []
+    assert alike.short() == ""
+    texts = [claim.text for claim in alike.claims()]
+    assert sum("compresses better than PCA" in text for text in texts) == 2
+    assert [text for text in texts if "PCA" not in text] == [
+        "fcn-ae compresses better than other",
+        "fcn-ae generates better than other",
+    ]
