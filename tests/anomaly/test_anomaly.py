@@ -27,7 +27,7 @@ from latentdial.anomaly.densities import fit_density
 from latentdial.anomaly.detecting import anomalies, heat_of, scored
 from latentdial.anomaly.detector import crossed, fit_detector, new_to
 from latentdial.anomaly.places import fit_places
-from latentdial.anomaly.scoring import Measured, Scorer, sums_of
+from latentdial.anomaly.scoring import MOST, Measured, Scorer, sums_of
 from latentdial.anomaly.shifted import shifted
 from latentdial.cli import main
 from latentdial.measure.anomaly import (
@@ -164,6 +164,7 @@ def test_regions_are_odd_either_way_and_the_whole_is_the_mean_of_places():
     found = scorer.scores(Measured({}, {"colours": maps}))
     assert found["colours"][1] == found["colours"][2] > found["colours"][0] == 0
     assert found["overall"] == pytest.approx([0, 4 / 64, 4 / 64])
+    assert scorer.apart("colours", 1e6 * maps).max() == MOST
 
 
 def test_densities_against_closed_forms():

@@ -47,6 +47,7 @@ MAP_OF = {**dict(zip(MAPS, MAPS, strict=True)), "overall": "colours", "outlines"
 SLOW = ("regret",)
 MAP_SIDE = 64  # at most
 FLOOR = 0.2  # of the median sd: what varies less from picture to picture counts as varying so much
+MOST = 30.0  # standard deviations: a place that never varies, as in sprites on white, is as odd as others at most
 FIT_PICTURES = 1000  # for densities at places
 
 
@@ -145,7 +146,7 @@ class Scorer:
         A part that is missing is drawn too well, and is as odd as one that is drawn badly.
         """
         mean, sd = self.normal[name]
-        return np.abs(maps - mean) / sd
+        return np.minimum(np.abs(maps - mean) / sd, MOST)
 
     def regions(self, name: str, maps: np.ndarray) -> np.ndarray:
         """The same blurred over regions."""
