@@ -176,6 +176,30 @@ def test_a_started_vae_has_the_likelihood_of_probabilistic_pca_as_its_elbo(pixel
     assert np.mean(bounds) == pytest.approx(exact, abs=1.0)
 
 
+def test_a_linear_vae_reaches_the_likelihood_of_probabilistic_pca_from_a_random_start(pixels):
+    """There are no worse optima to be caught in (arXiv 1911.02469, section 4)."""
+    torch.manual_seed(0)
+    code = Gaussian(3)
+    net = mlp((1, 8, 8), code.features, 3, ())
+    model = Autoencoder(net, code, GaussianLikelihood(squash=False), StandardNormal(3))
+    x, generator, steps = model.scale(pixels), torch.Generator().manual_seed(0), 1000
+    optimizer = torch.optim.Adam(model.parameters(), 2e-2)
+    fall = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    bounds = []
+    for _ in range(steps):
+        batch = model.batch(x, generator=generator)
+        loss = total([nll(), kl()], model(batch), batch)[0]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        fall.step()
+        bounds.append(-loss.item())
+    data = rows(pixels).double().numpy()
+    exact = PCA(3, svd_solver="full").fit(data).score(data)
+    assert bounds[0] < exact - 50
+    assert np.mean(bounds[-60:]) == pytest.approx(exact, abs=0.3)
+
+
 def test_the_codes_of_a_started_vae_are_the_prior_together(pixels):
     model = linear_vae(pixels)
     posterior = model.posterior(model.scale(pixels))
