@@ -338,11 +338,13 @@ def test_attributes_from_values_and_csv(linear, tmp_path):
     }
     assert list(make_attribute("beard", np.array([0, 1, 1]), ["none", "full"]).columns) == ["beard.full"]
     path = tmp_path / "labels.csv"
-    path.write_text("file,smile,who\nb.png,1,ann\na.png,0,bob\nd.png,1,bob\nc.png,0,ann\nnone.png,1,eve\n")
+    path.write_text("file,smile,who\nb.png,1,ann\na.png,0,bob\nfaces/d.png,1,bob\nc.png,0,ann\nnone.png,1,eve\n")
     index, (smile, who) = read_labels(path, ["x/a.png", "x/b.png", "c.png", "d.png"])
     assert index.tolist() == [1, 0, 3, 2]
     assert smile.columns["smile"].tolist() == [1, 0, 1, 0]
     assert who.columns["who.bob"].tolist() == [0, 1, 1, 0]
+    with pytest.raises(LatentdialError, match="file names, as 1[.]png"):
+        read_labels(path, ["1.png", "2.png"])
     path.write_text("file,smile\na.png\n")
     with pytest.raises(LatentdialError, match="as many cells a row"):
         read_labels(path, ["a.png"])

@@ -195,6 +195,12 @@ def test_row_33_empty_folder(tmp_path):
         opened(tmp_path)
 
 
+def test_one_picture_is_no_set(tmp_path):
+    (tmp_path / "hand.JPG").write_bytes(encoded(photo(0)))
+    with pytest.raises(LatentdialError, match="JPG is one picture, and a set of them is needed: give the folder"):
+        open_images(DataSettings(str(tmp_path / "hand.JPG")), Geometry())
+
+
 def test_row_34_all_bad_gives_the_top_reasons(tmp_path):
     write_folder(tmp_path, {f"{i}.jpg": b"text" for i in range(5)} | {"e.jpg": b""})
     with pytest.raises(

@@ -135,7 +135,7 @@ def test_kl_schedule_weighs_the_loss_of_training_and_never_of_validation(discs):
         assert record["loss"] == pytest.approx(record["nll"] + done * record["kl"], rel=1e-5)
 
 
-def test_early_stopping_publishes_the_best(discs_file, tmp_path):
+def test_early_stopping_publishes_the_best(discs_file, tmp_path, capsys):
     out = tmp_path / "run"
     settings = {"size": 16, "batch": 16, "steps": 4000, "patience": 3, "monitor": "nll", "lr": 0.05}
     codec = latentdial.train("fcn-vae", discs_file, out, options=OPTIONS, schedule="constant", **settings)
@@ -148,6 +148,9 @@ def test_early_stopping_publishes_the_best(discs_file, tmp_path):
     assert summary["published_step"] == best["step"]
     assert [record["step"] for record in validations].index(best["step"]) == len(validations) - 4
     assert codec.latent == 4
+    said = f"the validation nll was best after step {best['step']:,} of {summary['step']:,}: these weights are published"
+    assert said in capsys.readouterr().err
+    assert f"; the weights are those after {best['step']} of them" in (out / "README.md").read_text()
 
 
 def test_a_term_that_is_not_there_cannot_be_monitored(discs_file, tmp_path):

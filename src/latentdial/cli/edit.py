@@ -131,6 +131,8 @@ def _said(found: list[tuple[str, Any]], options: Namespace) -> None:
             say(f"{name}:")
         for sentence in sheet.sentences():
             say(f"{'  ' if several else ''}{sentence}")
+    if several:
+        say("no picture was written: name a folder for them with --out-dir")
     say_written(options.out)
     say_written(options.save)
 

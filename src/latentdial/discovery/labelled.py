@@ -62,7 +62,7 @@ def attributes_of(images: ImageSet) -> list[Attribute]:
 def read_labels(path: Path, names: list[str]) -> tuple[np.ndarray, list[Attribute]]:
     """Read a CSV whose first column names pictures and whose others are attributes.
 
-    Returns the indices into `names` of the pictures found, by whole name or by file name, and their attributes.
+    Returns the indices into `names` of the pictures found, by whole name or else by file name, and their attributes.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -72,9 +72,12 @@ def read_labels(path: Path, names: list[str]) -> tuple[np.ndarray, list[Attribut
     if len(rows) < 2 or len(rows[0]) < 2 or any(len(row) != len(rows[0]) for row in rows):
         raise LatentdialError(f"{path} is no table: give a header with file,attribute,... and as many cells a row")
     where = {Path(name).name: i for i, name in enumerate(names)} | {name: i for i, name in enumerate(names)}
-    found = [(where[row[0]], row[1:]) for row in rows[1:] if row[0] in where]
+    rows_of = [(where.get(row[0], where.get(Path(row[0]).name)), row[1:]) for row in rows[1:]]
+    found = [(i, cells) for i, cells in rows_of if i is not None]
     if len(found) < 4:
-        raise LatentdialError(f"{path} names {len(found)} of the pictures: its first column must hold their file names")
+        raise LatentdialError(
+            f"{path} names {len(found)} of the pictures: its first column must hold their file names, as {names[0]}"
+        )
     index = np.array([i for i, _ in found])
     columns = np.array([cells for _, cells in found])
     return index, [make_attribute(name, _values(columns[:, i])) for i, name in enumerate(rows[0][1:])]

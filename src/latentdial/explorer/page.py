@@ -88,7 +88,8 @@ def size_sentence(content: Content, size: int) -> str:
     if content.nets is None:
         return said
     encoder, decoder = (len(net) / 1e6 for net in (content.nets.encoder, content.nets.decoder))
-    said += f", most of them the weights, kept as {content.nets.weights}: {encoder:.1f} MB to encode, "
+    most = "most of it" if 4 / 3 * (encoder + decoder) > size / 2e6 else "some of it"
+    said += f", {most} the weights, kept as {content.nets.weights}: {encoder:.1f} MB to encode, "
     said += f"{decoder:.1f} to decode, a third more as text"
     if size < LARGE:
         return said

@@ -14,7 +14,7 @@ from latentdial.images import arrays, builtin
 from latentdial.images.cache import ORIGINAL, decoded, recall
 from latentdial.images.check import Check
 from latentdial.images.folder import list_folder, recall_folder
-from latentdial.images.geometry import settle_colour
+from latentdial.images.geometry import SUFFIXES, settle_colour
 from latentdial.images.listing import Listing
 from latentdial.images.pictures import Pictures
 from latentdial.images.splits import spread
@@ -37,6 +37,8 @@ def open_images(data: DataSettings, geometry: Geometry, progress: Progress = qui
     if listing is not None:
         return _from_files(listing, geometry, data, progress)
     if Path(source).is_file():
+        if Path(source).suffix.lower() in SUFFIXES:
+            raise LatentdialError(f"{source} is one picture, and a set of them is needed: give the folder with all")
         return arrays.open_array(Path(source), data, geometry, progress)
     raise _nothing_at(source)
 

@@ -63,7 +63,7 @@ def _training(config: RunConfig, summary: Mapping[str, Any]) -> str:
     if "step" in summary:
         rate = "" if train.lr is None else f" at {train.lr:g}"
         rows += [
-            ["steps", f"{summary['step']:,} of {train.batch} pictures"],
+            ["steps", f"{summary['step']:,} of {train.batch} pictures{_published(summary)}"],
             ["optimizer", f"{train.optimizer}{rate} ({train.schedule}), seed {train.seed}, start {train.start}"],
             ["parameters", f"{summary['parameters']:,}"],
             ["time", f"{summary['seconds']:.0f} s, {summary['images_per_second']:.0f} images/s"],
@@ -71,6 +71,12 @@ def _training(config: RunConfig, summary: Mapping[str, Any]) -> str:
             ["machine", f"{summary['precision']} on {summary['device']}, torch {summary['torch']}"],
         ]
     return _table(rows)
+
+
+def _published(summary: Mapping[str, Any]) -> str:
+    """Which weights these are, where they are not the last."""
+    step = summary.get("published_step", summary["step"])
+    return "" if step == summary["step"] else f"; the weights are those after {step} of them, the best in validation"
 
 
 def _use(run: str) -> str:

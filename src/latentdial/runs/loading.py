@@ -31,6 +31,10 @@ from latentdial.types import Shape
 
 CONFIG, MODEL, CODES, CARD = "config.json", "model.safetensors", "codes.safetensors", "README.md"
 METRICS, TIMES, SUMMARY = "metrics.jsonl", "times.jsonl", "summary.json"
+COUNTS = ("step", "steps", "parameters", "peak_memory_mb", "pictures", "training_pictures", "skipped")
+TOLD: dict[str, type] = dict.fromkeys(COUNTS, int) | dict.fromkeys(("seconds", "images_per_second"), float)
+TOLD |= {"interrupted": bool, "precision": str, "device": str, "torch": str}
+JUDGED: dict[str, type] = dict.fromkeys(("test_mse", "test_psnr", "pca_mse", "pca_psnr"), float) | {"numbers": int}
 LOCK = ".lock"
 CANONICAL = "canonical.safetensors"
 CANONICAL_ARRAYS = [field.name for field in fields(Canonical)]
@@ -165,11 +169,13 @@ def read_times(folder: Path) -> list[dict[str, Any]]:
 
 
 def read_summary(folder: Path) -> dict[str, Any] | None:
-    """The final figures of a run; None where training has not ended yet or was killed."""
+    """The final figures of a run; None where training has not ended yet or was killed, and of a damaged file."""
     try:
-        return storage.read_json(folder / SUMMARY)
-    except LatentdialError:
+        summary = storage.read_json(folder / SUMMARY)
+        storage.need(summary, TOLD | (JUDGED if JUDGED.keys() & summary.keys() else {}))
+    except (LatentdialError, ValueError):
         return None
+    return summary
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:

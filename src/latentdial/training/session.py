@@ -332,6 +332,8 @@ class Session:
         if self.best.weights is not None and self.best.step != step:
             model.load_state_dict(self.best.weights)
             step = self.best.step
+            name = f"the validation {self.config.train.monitor}"
+            self.show.say(f"{name} was best after step {step:,} of {self.loop.step:,}: these weights are published")
         widen(model)
         model.eval()
         summary = self._summary(bool(stopped)) | {"published_step": step} | self._verdict(model)
