@@ -12,8 +12,10 @@ BIN := .venv/bin
 	$(BIN)/pip install -q -c constraints.txt -e '.[demo,explorer,features]'
 	touch $@
 
-.venv/ready: pyproject.toml constraints.txt | .venv/bin/python
-	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+# With hashes; then torch in the build that this machine's index has, and what other systems than the lock's need besides.
+.venv/ready: pyproject.toml constraints.txt requirements.lock | .venv/bin/python
+	$(BIN)/pip install -q --no-deps --require-hashes -r requirements.lock
+	$(BIN)/pip install -q --no-build-isolation -c constraints.txt -e '.[dev]'
 	touch $@
 
 demo: .venv/demo
@@ -56,15 +58,15 @@ web: web/node_modules/ready
 web-check: web/node_modules/ready
 	cd web && node check.mjs
 
-# What authors install, locked with hashes; torch and setuptools are left to the machine.
+# What authors install, locked with hashes; torch is left to the machine.
 .venv/audit: pyproject.toml | .venv/bin/python
 	$(BIN)/pip install -q -c constraints.txt 'pip-audit>=2.9' 'pip-tools>=7.5'
 	touch $@
 
 lock: .venv/audit
 	$(BIN)/pip-compile -q --extra dev --generate-hashes --strip-extras --no-header --no-annotate --no-emit-index-url \
-	  --no-emit-find-links --no-emit-trusted-host --unsafe-package torch --unsafe-package setuptools \
-	  --unsafe-package latentdial -c constraints.txt -o requirements.lock pyproject.toml
+	  --no-emit-find-links --no-emit-trusted-host --unsafe-package torch --unsafe-package latentdial \
+	  -c constraints.txt -o requirements.lock pyproject.toml
 
 # Fails where a package has a known hole, and also where one cannot be looked up; torch under its public version.
 audit: .venv/audit .venv/ready

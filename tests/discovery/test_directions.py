@@ -39,6 +39,7 @@ from latentdial.latent.stored import Stored
 from latentdial.latent.support import fit_support
 from latentdial.measure.change import change
 from latentdial.progress import quiet
+from latentdial.report.direction_sheet import turned
 from latentdial.report.figures import edit_sheet
 from latentdial.runs.loading import load, save_directions
 from latentdial.runs.pictures import run_pictures
@@ -157,6 +158,7 @@ def test_canonical_coordinates_come_first_in_their_order_then_names_by_effect(li
     found = ordered([*named, *reversed(canonical_directions(linear))])
     # effect of an axis: length of its column times its sd: 4*.08, 2*.12, 1*.08
     assert [one.name for one in found] == ["c0", "c1", "c2", "c3", "c4", "strong", "middle", "weak"]
+    assert [one.name for one in ordered(found, {"strong"})][5:] == ["middle", "weak", "strong"]  # read badly: last
 
 
 def test_conditioned_step_is_not_seen_by_the_readers():
@@ -343,7 +345,7 @@ def test_attributes_from_values_and_csv(linear, tmp_path):
     assert index.tolist() == [1, 0, 3, 2]
     assert smile.columns["smile"].tolist() == [1, 0, 1, 0]
     assert who.columns["who.bob"].tolist() == [0, 1, 1, 0]
-    with pytest.raises(LatentdialError, match="file names, as 1[.]png"):
+    with pytest.raises(LatentdialError, match="must hold their file names, as 1"):
         read_labels(path, ["1.png", "2.png"])
     path.write_text("file,smile\na.png\n")
     with pytest.raises(LatentdialError, match="as many cells a row"):
@@ -387,6 +389,11 @@ def test_attributes_are_read_by_what_is_learnt_of_them_where_it_is_trusted(linea
     assert linearly == pytest.approx(codec.codes @ np.stack([one.normal for one in found], axis=1))
     learnt = learn_attributes(codec, codec.codes, [one.columns for one in attributes])
     assert [learnt.trusted(name) for name in ("middle", "noise")] == [True, False]
+    known = replace(codec, attributes=learnt)
+    assert {one.direction.name: one.weak for one in turned(known, measure(known, found))} == {
+        "middle": False,
+        "noise": True,
+    }
     both = attribute_reading(replace(codec, attributes=learnt), found)(codec.codes)
     assert both[:, 1] == pytest.approx(linearly[:, 1])
     assert np.corrcoef(both[:, 0], middle)[0, 1] > 0.9 > 0.5 > abs(np.corrcoef(linearly[:, 0], middle)[0, 1])

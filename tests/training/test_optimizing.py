@@ -148,7 +148,9 @@ def test_early_stopping_publishes_the_best(discs_file, tmp_path, capsys):
     assert summary["published_step"] == best["step"]
     assert [record["step"] for record in validations].index(best["step"]) == len(validations) - 4
     assert codec.latent == 4
-    said = f"the validation nll was best after step {best['step']:,} of {summary['step']:,}: these weights are published"
+    said = (
+        f"the validation nll was best after step {best['step']:,} of {summary['step']:,}: these weights are published"
+    )
     assert said in capsys.readouterr().err
     assert f"; the weights are those after {best['step']} of them" in (out / "README.md").read_text()
 

@@ -40,6 +40,11 @@ class Attributes(nn.Module):
         """Codes say enough of the attribute for its changes to be steered by what is read."""
         return float(self.reader.trust[self.columns.index(name)]) >= TRUSTED
 
+    @property
+    def weak(self) -> set[str]:
+        """The names of those of which codes say too little for that."""
+        return {name for name in self.columns if not self.trusted(name)}
+
     def moved(self, codes: Tensor, name: str, vector: Tensor, amount: Tensor | float) -> Tensor:
         """Codes (B, D) with one attribute changed and all others as they are, by `amount` along a unit vector (D,).
 

@@ -67,11 +67,12 @@ def run(options: Namespace) -> None:
         print_json({"run": options.run, **pack(stored)[0]})
         return
     count = min(8, len(stored.shares))
+    weak = stored.attributes.weak if stored.attributes else set()
     print_table(
         f"{options.run}: {len(stored.directions)} directions; "
         f"the first {count} explain {stored.shares[count - 1]:.0%} of the decoded variance",
         ["direction", "kind", "levels for 1 sd", "95% interval", "sd", "linear", "safe range (sd)", "+1 sd reads (sd)"],
-        [_direction_row(direction) for direction in shown],
+        [_direction_row(direction, weak) for direction in shown],
     )
     more = [one.name for one in stored.directions if one.kind in NAMED and one not in shown]
     if more and not options.show:
@@ -96,11 +97,11 @@ def _shown(ranked: Sequence[Any], options: Namespace) -> list[Any]:
     return shown if options.name is None or by_name[options.name] in shown else [*shown, by_name[options.name]]
 
 
-def _direction_row(direction: Any) -> list[str]:
+def _direction_row(direction: Any, weak: set[str]) -> list[str]:
     effect, (low, high) = direction.effect, direction.safe
     return [
         direction.name,
-        direction.kind,
+        f"{direction.kind}, read weakly" if direction.name in weak else direction.kind,
         f"{effect.levels:.2f}",
         f"{effect.low:.2f} to {effect.high:.2f}",
         f"{direction.sd:.3f}",

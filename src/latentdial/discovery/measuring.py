@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -78,11 +78,11 @@ def attribute_reading(codec: Codec, attributes: Sequence[Direction]) -> Callable
     return read
 
 
-def ordered(directions: Sequence[Direction]) -> list[Direction]:
-    """Canonical coordinates in their order, then what has a name, strongest first."""
+def ordered(directions: Sequence[Direction], weak: Collection[str] = ()) -> list[Direction]:
+    """Canonical coordinates in their order, then what has a name, strongest first, those read weakly at the end."""
     canonical = sorted((one for one in directions if one.kind == "canonical"), key=lambda one: int(one.name[1:]))
     rest = [one for one in directions if one.kind != "canonical"]
-    return [*canonical, *sorted(rest, key=lambda one: -one.effect.levels if one.effect else 0.0)]
+    return [*canonical, *sorted(rest, key=lambda one: (one.name in weak, -one.effect.levels if one.effect else 0.0))]
 
 
 def explained_shares(codec: Codec, directions: Sequence[Direction]) -> list[float]:

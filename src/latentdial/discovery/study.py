@@ -133,7 +133,7 @@ def _ordered(codec: Codec, directions: Sequence[Direction], progress: Progress) 
             codec, fresh, attributes, lambda done, total: progress("reading attributes", done, total)
         )
         directions = merged(directions, told)
-    found = ordered(directions)
+    found = ordered(directions, codec.attributes.weak if codec.attributes else ())
     first = [one for one in found if one.kind == "canonical"][:TOP]
     return Stored(tuple(found), tuple(explained_shares(codec, first)), codec.support)
 
