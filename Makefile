@@ -66,7 +66,9 @@ web-check: web/node_modules/ready
 lock: .venv/audit
 	$(BIN)/pip-compile -q --extra dev --generate-hashes --strip-extras --no-header --no-annotate --no-emit-index-url \
 	  --no-emit-find-links --no-emit-trusted-host --unsafe-package torch --unsafe-package latentdial \
-	  -c constraints.txt -o requirements.lock pyproject.toml
+	  -c constraints.txt -o .venv/lock pyproject.toml
+	echo '# Made by `make lock`: what authors install, with hashes. torch comes in the build that the machine has of it.' > requirements.lock
+	grep -v '^#' .venv/lock >> requirements.lock
 
 # Fails where a package has a known hole, and also where one cannot be looked up; torch under its public version.
 audit: .venv/audit .venv/ready
