@@ -10,7 +10,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "benchmarks.md"
 KEYS = ("question", "command", "date", "machine", "versions", "columns", "rows", "notes")
-TOPICS = ("Codecs", "Training", "Directions and edits", "Anomalies", "Explorer", "Pictures in")
+TOPICS = ("Codecs", "Training", "Directions and edits", "Anomalies", "Explorer", "Pictures in", "Promises")
 OTHER = "More"
 HEAD = """# Benchmarks
 
