@@ -63,8 +63,8 @@ HERE = Path(__file__).parent
 LATENT, TESTS, JUDGED, FEW = 128, 250, 2000, 300
 BUDGET = 60.0  # core-seconds of the notebook's loop and of pythae
 SETTINGS: dict[str, dict[str, int]] = {  # 70 to 90 core-seconds of steps each
-    "fcn-ae": {"steps": 240, "batch": 128},
-    "fcn-vae": {"steps": 240, "batch": 128},
+    "fcn-ae": {"steps": 1200},
+    "fcn-vae": {"steps": 1200},
     "conv-ae": {"steps": 700, "batch": 32},
     "conv-vae": {"steps": 700, "batch": 32},
     "res-ae": {"steps": 560, "batch": 32},
