@@ -176,10 +176,19 @@ def test_other_names_shapes_and_types_are_refused(tmp_path, shapes, why):
         storage.read_tensors(tmp_path / "a", shapes)
 
 
-def test_values_that_are_not_finite_are_refused(tmp_path):
-    storage.save_tensors(tmp_path / "a", {"x": np.array([1, np.nan], np.float32)})
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf, 3e38, -1e16])
+def test_values_that_are_not_finite_or_too_large_to_compute_with_are_refused(tmp_path, odd):
+    storage.save_tensors(tmp_path / "a", {"x": np.array([1, odd], np.float32)})
     with pytest.raises(LatentdialError, match="not finite"):
         storage.read_tensors(tmp_path / "a", {"x": (2,)})
+
+
+@pytest.mark.parametrize("kind", [{}, [], None, 5, "F8"])
+def test_types_that_are_none_are_refused(tmp_path, kind):
+    text = json.dumps({"x": {"dtype": kind, "shape": [1], "data_offsets": [0, 4]}}).encode()
+    (tmp_path / "a").write_bytes(len(text).to_bytes(8, "little") + text + bytes(4))
+    with pytest.raises(LatentdialError, match="no shape or type of ours"):
+        storage.read_tensors(tmp_path / "a", {"x": (1,)})
 
 
 BAD_JSON = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -23,6 +25,12 @@ def linear():
     codes = (rng.choice([-1.0, 1.0], (400, LATENT)) * [0.3, 0.1, 0.0]).astype(np.float32)
     codec = latentdial.wrap(encoder, decoder, size=SIDE)
     return latentdial.Codec(codec.encoder, codec.decoder, codec.geometry, training_codes=codes), basis.numpy()
+
+
+def test_codes_that_decode_to_no_numbers_are_an_error_and_no_black_picture(linear):
+    codec = replace(linear[0], decoder=lambda z: linear[0].decoder(z) * z.sum() / 0)
+    with pytest.raises(LatentdialError, match="makes no picture of such a code"):
+        codec.decode(np.zeros((1, LATENT)))
 
 
 def test_effect_of_a_linear_decoder(linear):
