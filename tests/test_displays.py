@@ -91,7 +91,8 @@ def test_what_has_no_display_is_said():
 
 def test_anomalies_are_shown_with_the_oddest_and_where(codec, discs):
     odd = np.random.default_rng(1).integers(0, 255, (1, 16, 16, 3), np.uint8)
-    found = latentdial.anomalies(codec, np.concatenate([discs[:12], odd]), normal=discs, false_alarms="5%")
+    normal = discs[:, ::-1]  # upside down: as usual, and none was trained on
+    found = latentdial.anomalies(codec, np.concatenate([normal[:12], odd]), normal=normal, false_alarms="5%")
     assert (found.pictures[0] == odd[0]).all()
     assert found.heat[0].max() > 3 > found.heat[-1].mean()
     shown = display_of(found)

@@ -228,7 +228,8 @@ def test_the_time_left_counts_from_where_a_run_goes_on(monkeypatch, capsys):
     assert capsys.readouterr().err == "training 910/1000  180 s left\ntraining 920/1000  160 s left\n"
 
 
-def test_help_comes_in_tiers(capsys):
+def test_help_comes_in_tiers(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "110")
     assert main([]) == 2
     first = capsys.readouterr().out
     assert main(["--help"]) == 0
