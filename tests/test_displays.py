@@ -94,7 +94,7 @@ def test_anomalies_are_shown_with_the_oddest_and_where(codec, discs):
     normal = discs[:, ::-1]  # upside down: as usual, and none was trained on
     found = latentdial.anomalies(codec, np.concatenate([normal[:12], odd]), normal=normal, false_alarms="5%")
     assert (found.pictures[0] == odd[0]).all()
-    assert found.heat[0].max() > 3 > found.heat[-1].mean()
+    assert found.heat[0].max() > 1 > max(heat.max() for heat in found.heat[1:])
     shown = display_of(found)
     assert shown.said[0] == found.sentence()
     assert shown.rows[0].pictures[0][1].endswith(" 12")
