@@ -493,7 +493,10 @@ def _false_alarms(rows: list[dict], sets: list[str]) -> list[str]:
             for kind, rate in rates.items()
             if len(rate) > 1
         )
-        said.append(f"false alarms of {recipe}, stated {FALSE_ALARMS}, with 95% intervals over tasks and seeds: {told}")
+        if told:
+            said.append(
+                f"false alarms of {recipe}, stated {FALSE_ALARMS}, with 95% intervals over tasks and seeds: {told}"
+            )
     return said
 
 
