@@ -14,9 +14,10 @@ import latentdial
 from latentdial.config import Geometry, ModelSettings, RunConfig
 from latentdial.images import Pictures
 from latentdial.measure.likelihood import bits_per_dim
+from latentdial.measure.paired import Interval
 from latentdial.recipes import build, options_of
 from latentdial.report.compare import compare
-from latentdial.report.comparison import Measured
+from latentdial.report.comparison import Claim, Measured
 from latentdial.report.odd import oddest
 from latentdial.runs.loading import codec_of
 from latentdial.runs.pictures import run_pictures
@@ -152,3 +153,8 @@ def test_runs_that_are_no_ae_and_vae_are_ranked(page):
         "fcn-ae compresses better than other",
         "fcn-ae generates better than other",
     ]
+
+
+def test_a_difference_of_nothing_has_no_sign():
+    claim = Claim("An AE is quicker than a VAE", Interval(0.2, -0.3, 1.6), "%")
+    assert claim.numbers() == ("+0 %", "+0 to +2")

@@ -162,7 +162,7 @@ class Claim:
         """The difference and its 95% interval, as texts."""
         if self.difference is None:
             return "too few pictures", "-"
-        style = {"": "{:+.3f}", "%": "{:+.0f}"}.get(self.unit, "{:+.2f}")
+        style = {"": "{:+z.3f}", "%": "{:+z.0f}"}.get(self.unit, "{:+z.2f}")
         mean, low, high = (style.format(v) for v in vars(self.difference).values())
         return f"{mean} {self.unit}".strip(), f"{low} to {high}"
 
