@@ -32,6 +32,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,8 @@ from latentdial.cli import main as latentdial
 from latentdial.codes.reading import read_codes
 from latentdial.latent.editing import edit
 from latentdial.latent.effect import dimensions
-from latentdial.priors import words
+from latentdial.priors import fitted, words
+from latentdial.priors.flow import fit_flow
 from latentdial.runs.cleaning import waste
 from latentdial.runs.listing import list_runs
 from latentdial.runs.loading import load, read_metrics, read_summary, read_times
@@ -386,6 +388,7 @@ def batch(numbers: list[int], bases: tuple[Path, Path], room: Path) -> list[dict
 def try_mutants(numbers: list[int], room: Path, tell: Callable[[list[dict]], None]) -> None:
     """Damage and read so many copies of runs, and tell of them, some at a time."""
     words.STEPS = 50  # of fitting a prior: how good it is does not matter here
+    fitted.fit_flow = partial(fit_flow, steps=50)
     bases = make_runs(room)
     for start in range(0, len(numbers), BATCH):
         tell(batch(numbers[start : start + BATCH], bases, room))
