@@ -41,10 +41,12 @@ from latentdial import LatentdialError
 from latentdial.anomaly.stored import read_detector
 from latentdial.cli import main as latentdial
 from latentdial.codes.reading import read_codes
+from latentdial.latent import sampling
 from latentdial.latent.editing import edit
 from latentdial.latent.effect import dimensions
-from latentdial.priors import fitted, words
+from latentdial.priors import fitted
 from latentdial.priors.flow import fit_flow
+from latentdial.priors.words import fit_words
 from latentdial.runs.cleaning import waste
 from latentdial.runs.listing import list_runs
 from latentdial.runs.loading import load, read_metrics, read_summary, read_times
@@ -387,8 +389,8 @@ def batch(numbers: list[int], bases: tuple[Path, Path], room: Path) -> list[dict
 
 def try_mutants(numbers: list[int], room: Path, tell: Callable[[list[dict]], None]) -> None:
     """Damage and read so many copies of runs, and tell of them, some at a time."""
-    words.STEPS = 50  # of fitting a prior: how good it is does not matter here
-    fitted.fit_flow = partial(fit_flow, steps=50)
+    fitted.fit_flow = partial(fit_flow, steps=50)  # how good a prior is does not matter here
+    sampling.fit_words = partial(fit_words, steps=50)
     bases = make_runs(room)
     for start in range(0, len(numbers), BATCH):
         tell(batch(numbers[start : start + BATCH], bases, room))
