@@ -119,7 +119,7 @@ def _with_batch(config: RunConfig, out: Path, resuming: bool, material: Material
     if resuming:
         batch = read_config(out).train.batch
     else:
-        alone = replace(material, world=World())
+        alone = material if material.world.size == 1 else replace(material, world=World())  # what it found is kept
         plain = replace(config.train, compile=False, shard=False)
         found = largest_batch(
             lambda batch: alone.loop(replace(plain, batch=batch), started=False), len(material.pixels), material.device
