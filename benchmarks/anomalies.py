@@ -431,11 +431,8 @@ def summarised(rows: list[dict]) -> dict:
             [name, *(float(of(rows, name, kind).mean()) for kind in sets), float(np.mean(by_seed)), spread, cost]
         )
     return {
-        "topic": "Anomalies",
-        "question": "Which pictures do not belong? AUROC of scores with one setting for all sets",
+        **stated("Which pictures do not belong? AUROC of scores with one setting for all sets"),
         "command": "python benchmarks/anomalies.py --pyod PYTHON --utk FACES --mnist DIR --fashion DIR --classes 2",
-        "date": date.today().isoformat(),
-        "machine": "2 virtual cores, Intel Xeon with AMX, shared; one thread",
         "versions": {"torch": torch.__version__.split("+")[0], "pyod": "3.6.7"},
         "columns": ["score", *sets, f"mean without {OWN}", "sd over seeds", "core-seconds a task"],
         "rows": table,
@@ -459,11 +456,8 @@ def trained(rows: list[dict]) -> dict:
     seeds = len({row["seed"] for row in rows})
     tasks = ", ".join(f"{kind} {len({row['task'] for row in rows if row['task'].startswith(kind)})}" for kind in kinds)
     return {
-        "topic": "Anomalies",
-        "question": "Does training otherwise tell odd pictures better? AUROC on the sets of development",
+        **stated("Does training otherwise tell odd pictures better? AUROC on the sets of development"),
         "command": "python benchmarks/anomalies.py --training --utk FACES",
-        "date": date.today().isoformat(),
-        "machine": "2 virtual cores, Intel Xeon with AMX, shared; one thread",
         "versions": {"torch": torch.__version__.split("+")[0]},
         "columns": ["training", *kinds, "mean of kinds", "shifted pictures", "core-seconds a task"],
         "rows": table,
@@ -471,6 +465,16 @@ def trained(rows: list[dict]) -> dict:
             f"seeds: {seeds}; tasks: {tasks}; {STEPS} steps of 64 for nets, 70% of the pictures to train on",
             "shifted pictures: the same score on normal pictures with pasted and turned parts, known without labels",
         ],
+    }
+
+
+def stated(question: str) -> dict:
+    """What a table says of itself, whichever it is."""
+    return {
+        "topic": "Anomalies",
+        "question": question,
+        "date": date.today().isoformat(),
+        "machine": "2 virtual cores, Intel Xeon with AMX, shared; one thread",
     }
 
 
