@@ -22,7 +22,7 @@ def components_wanted(model: Model, most: int) -> int:
     """The components that the outer layers of this model are trained in: `most`, or 0 if that is not worth it."""
     if not isinstance(model, Autoencoder) or {type(model.encoder), type(model.decoder)} != {Dense}:
         return 0
-    (_, first), (_, last) = _first(model.encoder), _last(model.decoder)
+    (_, first), (_, last) = _outer(model)
     values, width = first.in_features, min(first.out_features, last.in_features)
     worth = last.out_features == values >= LEAST * most and LEAST * width >= most and width > model.latent
     return most if worth else 0
@@ -33,7 +33,7 @@ def narrow(model: Model, principal: Principal) -> None:
     """Have the outer layers learn in principal components; where pictures and the last layer lie in them it does the
     same as before, to rounding."""
     assert isinstance(model, Autoencoder)  # noqa: S101 - components_wanted
-    (first_name, first), (last_name, last) = _first(model.encoder), _last(model.decoder)
+    (first_name, first), (last_name, last) = _outer(model)
     setattr(model.encoder, first_name, Projected(first, principal.components, principal.mean))
     setattr(model.decoder, last_name, Lifted(last, _basis_with(last.weight, principal.components)))
 
@@ -46,12 +46,13 @@ def widen(model: Model) -> None:
                 setattr(net, name, layer.plain())
 
 
-def _first(net: nn.Module) -> tuple[str, nn.Linear]:
-    return next((name, layer) for name, layer in net.named_children() if isinstance(layer, nn.Linear))
-
-
-def _last(net: nn.Module) -> tuple[str, nn.Linear]:
-    return [(name, layer) for name, layer in net.named_children() if isinstance(layer, nn.Linear)][-1]
+def _outer(model: Autoencoder) -> tuple[tuple[str, nn.Linear], tuple[str, nn.Linear]]:
+    """The first linear layer of the encoder and the last one of the decoder, with their names."""
+    down, up = (
+        [(name, layer) for name, layer in net.named_children() if isinstance(layer, nn.Linear)]
+        for net in (model.encoder, model.decoder)
+    )
+    return down[0], up[-1]
 
 
 def _basis_with(weight: Tensor, components: Tensor) -> Tensor:
