@@ -49,44 +49,54 @@ class Dense(nn.Sequential, Startable):
         last.bias.copy_(rest.weight @ carried.bias + rest.bias)
 
 
-class Projected(nn.Linear):
+class Within(nn.Linear):
+    """A linear layer that learns in a subspace, which the orthonormal rows of `basis` (K, P) span and which stays."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, basis: Tensor, offset: Tensor):
+        super().__init__(weight.shape[1], len(weight), device="meta")
+        self.weight, self.bias = nn.Parameter(weight.detach()), nn.Parameter(bias.detach())
+        self.basis = nn.Parameter(basis.detach(), requires_grad=False)
+        self.offset = nn.Parameter(offset.detach(), requires_grad=False)
+        self.register_buffer("rounded", None, persistent=False)
+
+    def round_basis(self) -> None:
+        """Keep the basis in bfloat16 too, which autocast would make anew at every step, in half of the step's time."""
+        self.rounded = self.basis.bfloat16()
+
+    def basis_for(self, x: Tensor) -> Tensor:
+        """The basis (K, P) in the numbers that inputs x are multiplied in."""
+        rounded: Tensor | None = self.rounded
+        return self.basis if rounded is None or not torch.is_autocast_enabled(x.device.type) else rounded
+
+
+class Projected(Within):
     """A linear layer that sees its inputs (..., P) by their K coordinates in a subspace, and learns K weights a unit.
 
-    It does what `layer` does to inputs that lie in the subspace through `mean` (P,), which the orthonormal rows of
-    `basis` (K, P) span; the subspace stays as it is.
+    It does what `layer` does to inputs that lie in the subspace through `mean` (P,).
     """
 
     def __init__(self, layer: nn.Linear, basis: Tensor, mean: Tensor):
-        super().__init__(len(basis), layer.out_features, device="meta")
-        self.weight = nn.Parameter(layer.weight.detach() @ basis.T)
-        self.bias = nn.Parameter(layer.bias.detach() + layer.weight.detach() @ mean)
-        self.basis = nn.Parameter(basis, requires_grad=False)
-        self.offset = nn.Parameter(-(basis @ mean), requires_grad=False)
+        super().__init__(layer.weight @ basis.T, layer.bias + layer.weight @ mean, basis, -(basis @ mean))
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(F.linear(x, self.basis, self.offset))
+        return super().forward(F.linear(x, self.basis_for(x), self.offset))
 
     def plain(self) -> nn.Linear:
         """The same layer with a weight for every input."""
         return linear_of(self.weight @ self.basis, self.bias + self.weight @ self.offset)
 
 
-class Lifted(nn.Linear):
+class Lifted(Within):
     """A linear layer whose outputs (..., P) lie in a subspace, of which it learns the K coordinates.
 
-    The subspace goes through the bias of `layer` along the orthonormal rows of `basis` (K, P); outputs of `layer` in it
-    stay what they are.
+    The subspace goes through the bias of `layer`; outputs of `layer` in it stay what they are.
     """
 
     def __init__(self, layer: nn.Linear, basis: Tensor):
-        super().__init__(layer.in_features, len(basis), device="meta")
-        self.weight = nn.Parameter(basis @ layer.weight.detach())
-        self.bias = nn.Parameter(torch.zeros_like(basis[:, 0]))
-        self.basis = nn.Parameter(basis, requires_grad=False)
-        self.offset = nn.Parameter(layer.bias.detach().clone(), requires_grad=False)
+        super().__init__(basis @ layer.weight, torch.zeros_like(basis[:, 0]), basis, layer.bias.clone())
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(super().forward(x), self.basis.T, self.offset)
+        return F.linear(super().forward(x), self.basis_for(x).T, self.offset)
 
     def plain(self) -> nn.Linear:
         """The same layer with a weight for every output."""

@@ -15,7 +15,7 @@ from latentdial.layers import Lifted, Projected, linear_of
 from latentdial.parts.objectives import total
 from latentdial.recipes import build
 from latentdial.training.starting import components, start_at_pca
-from latentdial.training.subspace import components_wanted, narrow, widen
+from latentdial.training.subspace import components_wanted, narrow, round_bases, widen
 
 COUNT = 24
 OPTIONS = {"latent": 4, "widths": [40]}
@@ -87,6 +87,21 @@ def test_a_trained_net_stays_the_same_when_widened_and_is_a_plain_one(discs):
     torch.testing.assert_close(outputs(made.model, pixels), before, atol=1e-5, rtol=0)
 
 
+def test_a_rounded_basis_changes_no_bit_of_training_in_bfloat16(discs):
+    made, principal, pixels = started(discs)
+    narrow(made.model, principal)
+    names, exact = list(made.model.state_dict()), outputs(made.model, pixels)
+    with torch.autocast("cpu", torch.bfloat16):
+        before = outputs(made.model, pixels)
+        round_bases(made.model, "float32")
+        assert made.model.encoder[1].rounded is None
+        round_bases(made.model, "bf16")
+        made.model.encoder[1].basis.data.zero_()  # is not looked at
+        assert torch.equal(outputs(made.model, pixels), before)
+    assert not torch.equal(outputs(made.model, pixels), exact)
+    assert list(made.model.state_dict()) == names
+
+
 def test_gradients_reach_every_weight_but_the_subspace(discs):
     made, principal, pixels = started(discs, "fcn-vae")
     narrow(made.model, principal)
@@ -126,10 +141,11 @@ def test_a_run_trained_so_is_loaded_as_any_other(discs, discs_file, tmp_path):
     assert last["nll"] < 760  # of 768 * 0.919 = 706 and up; without training 1,000 and more
 
 
-@pytest.mark.parametrize("ema", [0.0, 0.9])
-def test_it_resumes_to_the_bit(ema, discs_file, tmp_path):
+@pytest.mark.parametrize(("ema", "precision"), [(0.0, "float32"), (0.9, "bf16")])
+def test_it_resumes_to_the_bit(ema, precision, discs_file, tmp_path):
     def go(name, **more):
-        latentdial.train("fcn-vae", discs_file, tmp_path / name, options=OPTIONS, **SETTINGS | more, ema=ema)
+        settings = SETTINGS | more | {"ema": ema, "precision": precision}
+        latentdial.train("fcn-vae", discs_file, tmp_path / name, options=OPTIONS, **settings)
         return (tmp_path / name / "model.safetensors").read_bytes()
 
     whole = go("whole", schedule="constant")

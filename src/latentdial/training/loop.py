@@ -27,6 +27,7 @@ from latentdial.training.feed import Ahead, Feed
 from latentdial.training.memory import kept_memory
 from latentdial.training.optimizers import kl_schedule, lr_schedule, make_optimizers, set_rate, warmup_steps
 from latentdial.training.sharding import average_gradients, like, local, share_out, whole
+from latentdial.training.subspace import round_bases
 from latentdial.types import Batch, Shape
 
 LOGS = 200  # records of training terms in a whole run
@@ -82,6 +83,7 @@ class Loop:
         model, settings = self.recipe.model, self.settings
         self.batch = 128 if settings.batch == "auto" else settings.batch
         self.steps = self._steps_planned()
+        round_bases(model, self.precision)
         self.average = deepcopy(model).requires_grad_(False) if settings.ema else None
         if settings.shard:
             share_out(model, self.world)
@@ -254,6 +256,7 @@ class Loop:
             check_like({name: tensors[name] for name in held}, held)
             for name, tensor in held.items():
                 tensor.copy_(tensors[name])
+        round_bases(self.recipe.model, self.precision)
         for i, optimizer in enumerate(self._optimizers()):
             parameters = [p for group in optimizer.param_groups for p in group["params"]]
             moments: dict[int, dict[str, Tensor]] = {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from latentdial.layers import Dense, Lifted, Projected
+from latentdial.layers import Dense, Lifted, Projected, Within
 from latentdial.model import Autoencoder, Model
 from latentdial.types import Principal
 
@@ -36,6 +36,13 @@ def narrow(model: Model, principal: Principal) -> None:
     (first_name, first), (last_name, last) = _outer(model)
     setattr(model.encoder, first_name, Projected(first, principal.components, principal.mean))
     setattr(model.decoder, last_name, Lifted(last, _basis_with(last.weight, principal.components)))
+
+
+def round_bases(model: nn.Module, precision: str) -> None:
+    """Have layers that learn in a subspace keep it in the numbers of training; to be called when it was read anew."""
+    for layer in model.modules():
+        if isinstance(layer, Within) and precision == "bf16":
+            layer.round_basis()
 
 
 def widen(model: Model) -> None:
