@@ -20,6 +20,7 @@ from latentdial.report.comparison import Comparison
 from latentdial.report.evaluation import Evaluation
 from latentdial.report.figures import ACROSS, acts_map, row_title, with_ends
 from latentdial.report.html import filled
+from latentdial.texts import counted
 
 PICTURES, ROWS, SIDE = 8, 6, 96
 
@@ -70,7 +71,7 @@ def _(codec: Codec) -> Display:
     said = [f"{recipe}: {size}x{size} {colour} pictures"]
     if codec.training_codes is None:
         return Display(codec.name, [*said, "no training codes: codec.fit(pictures) finds them"])
-    said[0] += f" in {codec.latent} numbers, {len(codec.codes):,} training codes"
+    said[0] += f" in {counted(codec.latent, 'number')}, {counted(len(codec.codes), 'training code')}"
     some = codec.decode(real_codes(codec, PICTURES))
     rows = [Strip([(picture, "") for picture in some], "decoded", "from training codes")]
     return Display(codec.name, said, rows)
@@ -89,7 +90,9 @@ def _(table: DimensionTable) -> Display:
     lines = [
         [row_title(row), f"{row.effect:.1f}", _percent(row.share), f"{row.sd:.3g}", _also(row)] for row in table.rows
     ]
-    said = [f"effects over {table.codes} real codes; the strongest {min(len(lines), PICTURES)} of {len(lines)}"]
+    said = [
+        f"effects over {counted(table.codes, 'real code')}; the strongest {min(len(lines), PICTURES)} of {len(lines)}"
+    ]
     rows = [] if table.codec is None else [_strip(table.codec, row) for row in table.rows[:ROWS]]
     return Display("Dimensions", said, rows, Table(head, lines[:PICTURES]))
 

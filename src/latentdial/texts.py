@@ -27,6 +27,15 @@ def printable(text: str, lines: bool = True) -> str:
     return "".join(one if one.isprintable() or one in kept else ascii(one)[1:-1] for one in text)
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number and what is counted, in the singular or the plural.
+
+    >>> counted(1, "picture"), counted(1200, "copy", "copies")
+    ('1 picture', '1,200 copies')
+    """
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def suggestion(word: str, known: Iterable[str], choose: str = "choose one of") -> str:
     """What to do about a word that is none of the known ones.
 

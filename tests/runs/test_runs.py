@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import shutil
 import struct
 import subprocess
@@ -19,7 +20,9 @@ from safetensors.torch import load_file, save_file
 import latentdial
 from latentdial import LatentdialError
 from latentdial.config import ModelSettings, RunConfig, from_json
+from latentdial.images import lasting_source, open_parts
 from latentdial.recipes import build, parse_options
+from latentdial.runs.loading import read_config
 
 
 @pytest.fixture
@@ -256,3 +259,30 @@ def test_options_on_the_command_line():
     assert parse_options(["widths=3,2", "beta=0.5"], latent=7) == {"latent": 7, "widths": [3, 2], "beta": 0.5}
     with pytest.raises(LatentdialError):
         parse_options(["beta=1;2"])
+
+
+def test_a_run_finds_its_pictures_from_everywhere(discs_file, tmp_path, monkeypatch):
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    home.mkdir()
+    elsewhere.mkdir()
+    shutil.copy(discs_file, home / "discs.npy")
+    monkeypatch.chdir(home)
+    latentdial.train("pca", "discs.npy", "run", size=16, options={"latent": 2}, show=False)
+    monkeypatch.chdir(elsewhere)
+    run = home / "run"
+    assert open_parts(read_config(run)).images.names
+    old = json.loads((run / "config.json").read_text())
+    old["data"]["source"] = "discs.npy"  # as runs kept it before
+    (run / "config.json").write_text(json.dumps(old))
+    with pytest.raises(LatentdialError, match=rf"not at 'discs.npy', seen from {re.escape(str(elsewhere))}: name"):
+        open_parts(read_config(run))
+    with pytest.raises(LatentdialError, match="does not say what it was trained on"):
+        open_parts(RunConfig())
+
+
+def test_a_built_in_set_stays_one_beside_a_folder_of_its_name(tmp_path, monkeypatch):
+    (tmp_path / "avatars").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert lasting_source("avatars") == "avatars"
+    assert lasting_source("hf:someone/faces") == "hf:someone/faces"
+    assert lasting_source("../" + tmp_path.name) == str(tmp_path)

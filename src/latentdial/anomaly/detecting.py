@@ -23,7 +23,7 @@ from latentdial.progress import Show
 from latentdial.runs.loading import load
 from latentdial.runs.pictures import run_pictures
 from latentdial.shown import Shown, frame
-from latentdial.texts import Brief
+from latentdial.texts import Brief, counted
 
 BLOCK = 256  # pictures whose maps are held at a time
 PLACE = 0.5  # of the oddest place of one in twenty normal pictures: what is less odd is no place to name
@@ -73,13 +73,15 @@ class Anomalies(Brief, Shown):
     def sentence(self) -> str:
         """How many pictures are odd, and how sure the threshold is."""
         if self.odd is None:
-            return f"{len(self):,} pictures, oddest first"
+            return f"{counted(len(self), 'picture')}, oddest first"
         detector = self.detector
         how = "corrected by labels" if detector.corrected is not None else f"{detector.false_alarms:.3g} false alarms"
         if detector.realised is not None:
             low, high = detector.realised
             how += f", {low:.2g} to {high:.2g} with {len(detector.normal):,} normal pictures to say so"
-        return f"{self.odd.sum():,} of {len(self):,} pictures are odd (score above {self.threshold:.2f}, {how})"
+        odd = int(self.odd.sum())
+        are = "is" if odd == 1 else "are"
+        return f"{odd:,} of {counted(len(self), 'picture')} {are} odd (score above {self.threshold:.2f}, {how})"
 
     @property
     def order(self) -> np.ndarray:

@@ -8,6 +8,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from latentdial import outputs
 from latentdial.cli.shared import check_exists, checked, json_option, load_run, print_json, run_argument, say
+from latentdial.texts import counted
 
 EXAMPLES = [
     "latentdial encode runs/vae PICTURES --out codes/",
@@ -34,7 +35,7 @@ def run(options: Namespace) -> None:
     if options.json:
         print_json({"run": options.run, "pictures": done.pictures, "out": str(done.out)})
     else:
-        say(f"wrote {done.pictures:,} pictures to {done.out}")
+        say(f"wrote {counted(done.pictures, 'picture')} to {done.out}")
 
 
 def _check_out(out: str, option: str) -> None:

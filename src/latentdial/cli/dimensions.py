@@ -21,6 +21,7 @@ from latentdial.cli.shared import (
     say_written,
     yes,
 )
+from latentdial.texts import counted
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -52,7 +53,9 @@ def run(options: Namespace) -> None:
     columns = [column for column in COLUMNS if any(column[1](row) not in (None, "") for row in table.rows)]
     rows = [[cell(row) or "-" for _, cell in columns] for row in table.rows[: options.top]]
     print_table(
-        f"{options.run}: {said_of(codec, table)}; effect over {table.codes} real codes", [c[0] for c in columns], rows
+        f"{options.run}: {said_of(codec, table)}; effect over {counted(table.codes, 'real code')}",
+        [c[0] for c in columns],
+        rows,
     )
     say_written(options.out)
 

@@ -22,6 +22,7 @@ from latentdial.cli.shared import (
     say,
     say_written,
 )
+from latentdial.texts import counted
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -67,10 +68,11 @@ def run(options: Namespace) -> None:
         print_json({"run": options.run, **pack(stored)[0]})
         return
     count = min(8, len(stored.shares))
+    foremost = f"the first {count} explain" if count > 1 else "the first explains"
     weak = stored.attributes.weak if stored.attributes else set()
     print_table(
-        f"{options.run}: {len(stored.directions)} directions; "
-        f"the first {count} explain {stored.shares[count - 1]:.0%} of the decoded variance",
+        f"{options.run}: {counted(len(stored.directions), 'direction')}; "
+        f"{foremost} {stored.shares[count - 1]:.0%} of the decoded variance",
         ["direction", "kind", "levels for 1 sd", "95% interval", "sd", "linear", "safe range (sd)", "+1 sd reads (sd)"],
         [_direction_row(direction, weak) for direction in shown],
     )

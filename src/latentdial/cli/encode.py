@@ -21,6 +21,7 @@ from latentdial.cli.shared import (
     say,
 )
 from latentdial.config import DataSettings, settings_in
+from latentdial.texts import counted
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -54,6 +55,8 @@ def run(options: Namespace) -> None:
         return
     who = f"process {done.rank + 1} of {done.processes}: " if done.processes > 1 else ""
     kept = f", kept {done.kept:,} that were there" if done.kept else ""
-    say(f"{who}encoded {done.encoded:,} pictures in {done.seconds:.1f} s, {done.images_per_second:.0f} images/s{kept}")
+    speed = f"{done.seconds:.1f} s, {done.images_per_second:.0f} images/s"
+    say(f"{who}encoded {counted(done.encoded, 'picture')} in {speed}{kept}")
     if done.complete:
-        say(f"{done.out} is complete: {done.rows:,} codes of {done.latent} dimensions in {done.shards} shards")
+        codes = f"{counted(done.rows, 'code')} of {counted(done.latent, 'dimension')}"
+        say(f"{done.out} is complete: {codes} in {counted(done.shards, 'shard')}")

@@ -26,6 +26,7 @@ from latentdial.cli.shared import (
 )
 from latentdial.errors import LatentdialError
 from latentdial.outputs import STRIP
+from latentdial.texts import counted
 
 EXAMPLES = [
     "latentdial interpolate runs/vae first.jpg last.jpg --out path.gif",
@@ -105,5 +106,6 @@ def _grid(options: Namespace) -> None:
         rows = [{"first": row.first, "last": row.last, "names": list(row.names)} for row in found.rows]
         print_json({"run": options.run, "by": found.by, "path": options.path, "rows": rows, "out": options.out})
         return
-    say(f"{len(found.rows)} pairs of {options.grid} {found.by}, {options.n} pictures each")
+    alike = "alike in" if options.grid == "same" else "that differ in"
+    say(f"{counted(len(found.rows), 'pair')} {alike} {found.by}, {options.n} pictures each")
     say_written(options.out)

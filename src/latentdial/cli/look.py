@@ -20,6 +20,7 @@ from latentdial.cli.shared import (
 )
 from latentdial.config import DataSettings, Geometry, settings_in
 from latentdial.outputs import PAGE
+from latentdial.texts import counted
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -47,7 +48,7 @@ def run(options: Namespace) -> None:
     if options.json:
         print_json(found.as_dict())
         return
-    say(f"{len(images):,} pictures, {len(images.skipped):,} files left out")
+    say(f"{counted(len(images), 'picture')}, {counted(len(images.skipped), 'file')} left out")
     for sentence in found.findings():
         say(f"- {sentence}")
     for reason, names in found.reasons[:8]:

@@ -20,6 +20,7 @@ from latentdial.cli.shared import (
     say,
     say_written,
 )
+from latentdial.texts import counted
 
 EXAMPLES = [
     "latentdial nearest runs/vae face.jpg --out nearest.png           # among the pictures it was trained on",
@@ -55,7 +56,8 @@ def run(options: Namespace) -> None:
         rows = [[one.name, one.label or "-", f"{one.code:.3f}", f"{one.pixels:.1f}"] for one in several]
         head = [f"nearest {title}", "label", "code (1: two pictures at random)", "pixels (levels)"]
         print_table("", head, rows)
-    say(f"{found.shared} of {len(found.by_code)} are nearest both ways, among {found.total:,} pictures")
+    both = f"{found.shared} of {len(found.by_code)} {'is' if found.shared == 1 else 'are'} nearest both ways"
+    say(f"{both}, among {counted(found.total, 'picture')}")
     if found.copies:
-        say(f"{found.copies} exact {'copies' if found.copies > 1 else 'copy'} of the picture left out")
+        say(f"{counted(found.copies, 'exact copy', 'exact copies')} of the picture left out")
     say_written(options.out)

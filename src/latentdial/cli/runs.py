@@ -10,6 +10,7 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 
 from latentdial.cli.shared import json_option, print_json, print_table, say, table
+from latentdial.texts import counted
 
 RUN_COLUMNS = ["run", "state", "recipe", "data", "net", "batch", "lr", "epochs", "step", "validation", "speed", "when"]
 
@@ -31,7 +32,9 @@ def run(options: Namespace) -> None:
         if options.json:
             print_json([row.as_dict() for row in rows])
         else:
-            print_table(f"{options.folder}: {len(rows)} runs", RUN_COLUMNS, [_run_cells(row) for row in rows])
+            print_table(
+                f"{options.folder}: {counted(len(rows), 'run')}", RUN_COLUMNS, [_run_cells(row) for row in rows]
+            )
         return
     try:
         _follow(watch_runs(options.folder, options.sort), options.json)

@@ -125,10 +125,13 @@ def recipe_options(parser: ArgumentParser) -> None:
 def config_of(options: Namespace) -> RunConfig:
     """The configuration that the options of a training command say; a recipe that there is not is said first."""
     from latentdial.config import make_config
+    from latentdial.images.sources import lasting_source
     from latentdial.recipes import options_of, parse_options
 
     options_of(options.recipe)
-    return make_config(options.recipe, options.data, parse_options(options.set, options.latent), vars(options))
+    return make_config(
+        options.recipe, lasting_source(options.data), parse_options(options.set, options.latent), vars(options)
+    )
 
 
 def load_run(run: str, given: str | None = None, show: Show | None = None) -> Codec:

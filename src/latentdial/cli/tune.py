@@ -20,6 +20,7 @@ from latentdial.cli.shared import (
     say,
 )
 from latentdial.config import DataSettings, Geometry, TrainSettings
+from latentdial.texts import counted
 
 SEARCHED = {"lr", "batch", "weight_decay", "patience", "time_budget", "track", "shard", "checkpoint", "keep_checkpoint"}
 
@@ -64,7 +65,7 @@ def run(options: Namespace) -> int:
     elif found.trials:
         print_table("", *found.table())
     if found.best is None:
-        say(f"stopped after {len(found.trials)} trials: go on with the same command and --resume")
+        say(f"stopped after {counted(len(found.trials), 'trial')}: go on with the same command and --resume")
         return INTERRUPTED
     if not options.json:
         say(f"the best is trained in {found.folder / 'best'}. Next: latentdial report {found.folder / 'best'}")

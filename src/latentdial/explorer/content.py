@@ -16,6 +16,7 @@ from latentdial.latent.effect import real_codes
 from latentdial.latent.novelty import FLAT
 from latentdial.latent.sampling import fit_of
 from latentdial.progress import Progress, quiet
+from latentdial.runs.card import named
 from latentdial.version import VERSION
 
 GALLERY = 60
@@ -100,7 +101,7 @@ def _about(codec: Codec, nets: Nets | None) -> dict[str, Any]:
         "version": VERSION,
         "name": codec.name,
         "recipe": codec.config.model.recipe if codec.config else "wrapped nets",
-        "source": codec.config.data.source if codec.config else "",
+        "source": named(codec.config.data.source) if codec.config else "",
         "latent": codec.latent,
         "size": geometry.size,
         "channels": geometry.channels,

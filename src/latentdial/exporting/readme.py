@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from latentdial.latent.codec import Codec
+from latentdial.texts import counted
 from latentdial.version import VERSION
 
 
@@ -57,7 +58,7 @@ def of_safetensors(codec: Codec, names: Sequence[str]) -> str:
 `latentdial import model.safetensors --recipe {codec.config.model.recipe} --out RUN` makes a run of it again, with the
 --size, --latent and --set that the run was trained with."""
     return _text(
-        f"{codec.name} as safetensors: {len(names)} tensors under the net's own names",
+        f"{codec.name} as safetensors: {counted(len(names), 'tensor')} under the net's own names",
         f"`model.safetensors` holds all weights, among them `{names[0]}`, and no code.{again}",
         """from safetensors.torch import load_file
 
@@ -66,8 +67,9 @@ weights = load_file("model.safetensors")""",
 
 
 def of_projector(codec: Codec, points: int) -> str:
+    codes = f"{counted(points, 'code')} of {counted(codec.latent, 'dimension')}"
     return _text(
-        f"{codec.name} in TensorBoard's projector: {points:,} codes of {codec.latent} dimensions with their pictures",
+        f"{codec.name} in TensorBoard's projector: {codes} with their pictures",
         """`vectors.tsv` holds a code a line, `metadata.tsv` the names of the pictures and all that is known of them,
 `sprite.png` the pictures. `tensorboard --logdir .` shows them under Projector; https://projector.tensorflow.org takes
 the two tables under Load, which reads them in your browser.""",

@@ -5,7 +5,7 @@ from latentdial.images.geometry import fit_picture
 from latentdial.images.parts import Parts, open_for, open_parts, split_for
 from latentdial.images.pictures import Pictures
 from latentdial.images.pool import read_picture
-from latentdial.images.sources import open_at_once, open_images
+from latentdial.images.sources import lasting_source, open_at_once, open_images
 from latentdial.images.splits import Split, batch_order, split, split_images, spread
 from latentdial.images.types import Columns, ImageSet
 
@@ -18,6 +18,7 @@ __all__ = [
     "Split",
     "batch_order",
     "fit_picture",
+    "lasting_source",
     "open_at_once",
     "open_for",
     "open_images",

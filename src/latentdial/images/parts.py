@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from latentdial.config import RunConfig
-from latentdial.images.sources import open_images
+from latentdial.errors import LatentdialError
+from latentdial.images.sources import need_source, open_images
 from latentdial.images.splits import Split, split_images
 from latentdial.images.types import ImageSet
 from latentdial.progress import Progress, quiet
@@ -49,7 +51,25 @@ def open_parts(config: RunConfig, progress: Progress = quiet, source: str | None
     return Parts(images, split_for(config, images))
 
 
+def _need_own(source: str) -> None:
+    if not source:
+        raise LatentdialError("this run does not say what it was trained on: name pictures in the command")
+    try:
+        need_source(source)
+    except LatentdialError:
+        seen = "" if Path(source).is_absolute() else f", seen from {Path.cwd()}"
+        raise LatentdialError(
+            f"the pictures of this run are not at {source!r}{seen}: name pictures in the command, or write where its "
+            'own are now as "source" into its config.json'
+        ) from None
+
+
 def open_for(config: RunConfig, progress: Progress = quiet, source: str | None = None) -> ImageSet:
-    """The pictures of a run, or all those of another source, fitted as the run fits them."""
+    """The pictures of a run, or all those of another source, fitted as the run fits them.
+
+    A run whose pictures are not where they were is a LatentdialError.
+    """
+    if source is None:
+        _need_own(config.data.source)
     data = config.data if source is None else replace(config.data, source=source, limit=None)
     return open_images(data, config.geometry, progress)

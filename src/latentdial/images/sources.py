@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import cast
@@ -47,6 +48,11 @@ def need_source(source: str) -> None:
     """A name that is no source of pictures is a LatentdialError; nothing is opened."""
     if source not in builtin.BUILT_IN and not source.startswith("hf:") and not Path(source).exists():
         raise _nothing_at(source)
+
+
+def lasting_source(source: str) -> str:
+    """A source as it is found from every directory: the path of files is made absolute."""
+    return source if source in builtin.BUILT_IN or not Path(source).exists() else os.path.abspath(source)
 
 
 def _nothing_at(source: str) -> LatentdialError:

@@ -16,7 +16,7 @@ from latentdial.images.duplicates import exact_groups, near_groups
 from latentdial.images.geometry import is_grey
 from latentdial.images.splits import Split, split_images
 from latentdial.images.types import ImageSet, Listed
-from latentdial.texts import Brief
+from latentdial.texts import Brief, counted
 
 BLANK = 2.0  # sd of the levels of a picture below which it shows nothing
 RARE = 0.01  # share of the pictures below which a label is called rare
@@ -136,7 +136,7 @@ class Survey(Brief):
             )
         if self.near:
             found.append(
-                f"{self.near_pictures:,} pictures in {len(self.near):,} groups look nearly the same; "
+                f"{self.near_pictures:,} pictures in {counted(len(self.near), 'group')} look nearly the same; "
                 "a group may be on both sides of the split."
             )
         if self.blank:
@@ -147,7 +147,8 @@ class Survey(Brief):
         if not self.labels:
             return []
         rare = [name for name, count in self.labels if count < RARE * len(self.images)]
-        most = f"{len(self.labels)} labels; the largest is {self.labels[0][0]} with {self.labels[0][1]:,} pictures"
+        largest, count = self.labels[0]
+        most = f"{counted(len(self.labels), 'label')}; the largest is {largest} with {counted(count, 'picture')}"
         return [most + (f", and {len(rare)} have less than {RARE:.0%} of the pictures each." if rare else ".")]
 
 
@@ -197,4 +198,4 @@ def share(count: int, total: int) -> str:
     """Such as "12 pictures (3%) are", "1 picture (0.1%) is"."""
     percent = 100 * count / total
     text = f"{percent:.0f}%" if percent >= 1 else f"{percent:.1g}%"
-    return f"{count:,} pictures ({text}) are" if count != 1 else f"1 picture ({text}) is"
+    return f"{counted(count, 'picture')} ({text}) {'is' if count == 1 else 'are'}"

@@ -70,18 +70,19 @@ class Sheet:
         """Draw the sheet with pictures of about `side` pixels; joined edits part in a heading where they are joined."""
         label_width = max(row.label_width for row in self.rows)
         headings = [_wrapped(heading.replace(";", "; "), side, 15) for heading in self.headings]
-        top = MARGIN + LINE * (2 * bool(self.title) + bool(self.subtitle)) + 8 * bool(self.title)
-        top += LINE * max(map(len, headings), default=0)
         columns = max(len(row.cells) for row in self.rows)
+        width = max(2 * MARGIN + label_width + columns * (side + GAP) - GAP, _width(self.title, 22))
+        said = _wrapped(self.subtitle, width - 2 * MARGIN, 14) if self.subtitle else []
+        top = MARGIN + LINE * (2 * bool(self.title) + len(said)) + 8 * bool(self.title)
+        top += LINE * max(map(len, headings), default=0)
         heights = [side + LINE * max(len(cell.lines(side)) for cell in row.cells) + GAP for row in self.rows]
-        width = 2 * MARGIN + label_width + columns * (side + GAP) - GAP
-        width = max(width, _width(self.title, 22), _width(self.subtitle, 14))
         notes = [line for note in self.notes for line in _wrapped(note, width - 2 * MARGIN, 14)]
         height = MARGIN + top + sum(heights) - GAP + len(notes) * LINE
         canvas = Image.new("RGB", (width, height), PAPER)
         pen = ImageDraw.Draw(canvas)
         pen.text((MARGIN, MARGIN - 4), self.title, INK, _font(22))
-        pen.text((MARGIN, MARGIN + (2 * LINE - 8) * bool(self.title)), self.subtitle, SOFT, _font(14))
+        for i, line in enumerate(said):
+            pen.text((MARGIN, MARGIN + (2 * LINE - 8) * bool(self.title) + i * LINE), line, SOFT, _font(14))
         for i, lines in enumerate(headings):
             middle = MARGIN + label_width + i * (side + GAP) + side / 2
             for j, line in enumerate(reversed(lines)):

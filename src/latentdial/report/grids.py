@@ -14,7 +14,7 @@ from latentdial.latent.paths import interpolate
 from latentdial.progress import Show
 from latentdial.report.figures import Cell, Row, Sheet
 from latentdial.runs.given import open_set
-from latentdial.texts import suggestion
+from latentdial.texts import counted, suggestion
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,8 @@ class Grid:
         """All rows, both labels before them."""
         rows = [
             Row(
-                [Cell(picture) for picture in row.pictures], [row.first, *([] if row.first == row.last else [row.last])]
+                [Cell(picture) for picture in row.pictures],
+                [row.first, *([] if row.first == row.last else [f"to {row.last}"])],
             )
             for row in self.rows
         ]
@@ -66,7 +67,7 @@ def interpolation_grid(
     >>> interpolation_grid(codec, "avatars", by="glasses").sheet().save("grid.png")  # doctest: +SKIP
     """
     if not 1 <= rows <= 100:
-        raise LatentdialError(f"a grid of {rows} rows cannot be drawn: use from 1 to 100")
+        raise LatentdialError(f"a grid of {counted(rows, 'row')} cannot be drawn: use from 1 to 100")
     images = open_set(codec, data, show)
     title, labels, words = _labels(images, by)
     pairs = pairs_by_label(labels, same, rows, seed)

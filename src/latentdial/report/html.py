@@ -14,6 +14,7 @@ from PIL import Image
 
 from latentdial import outputs
 from latentdial.report.figures import moving_picture, to_picture
+from latentdial.texts import counted
 
 QUALITY, FRAME_MS = 82, 90  # of moving pictures
 KINDS = {3: ("png", "image/png"), 4: ("webp", "image/webp")}
@@ -76,4 +77,5 @@ def filled(template: str, content: dict[str, Any], uri: Callable[[np.ndarray], s
     )
     environment.filters["uri"] = uri
     environment.filters["breakable"] = breakable
+    environment.filters["counted"] = counted
     return environment.get_template(template).render(**content)

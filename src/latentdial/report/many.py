@@ -22,7 +22,7 @@ from latentdial.report.figures import edit_sheet
 from latentdial.report.html import encoded, png
 from latentdial.runs.given import given_pictures
 from latentdial.storage import explained, write, writing
-from latentdial.texts import FileNames
+from latentdial.texts import FileNames, counted
 
 TABLE = "changes.csv"
 VISIBLE = 2.0  # levels of 255 on average, from which an edit counts as seen
@@ -41,8 +41,8 @@ class EditedMany:
 
     def sentence(self) -> str:
         return (
-            f"edited {self.pictures:,} pictures: {self.levels:.1f} levels of 255 on average, {self.seen:,} of them "
-            f"visibly, {self.left:,} taken out of the range of real pictures"
+            f"edited {counted(self.pictures, 'picture')}: {self.levels:.1f} levels of 255 on average, "
+            f"{self.seen:,} of them visibly, {self.left:,} taken out of the range of real pictures"
         )
 
 

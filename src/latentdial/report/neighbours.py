@@ -15,6 +15,7 @@ from latentdial.progress import Show
 from latentdial.report.figures import Cell, Row, Sheet
 from latentdial.runs.given import open_set
 from latentdial.runs.pictures import run_pictures
+from latentdial.texts import counted
 
 SCALE = 500  # training codes, whose mean distance is the unit
 
@@ -58,7 +59,9 @@ class Neighbours:
             for i, (title, found) in enumerate((("by code", self.by_code), ("by pixels", self.by_pixels)))
         ]
         headings = ["given, decoded", *(str(i + 1) for i in range(len(self.by_code)))]
-        return Sheet(rows, f"Nearest of {self.total:,} pictures, {self.codec.name}", headings=headings).draw(side)
+        return Sheet(rows, f"Nearest of {counted(self.total, 'picture')}, {self.codec.name}", headings=headings).draw(
+            side
+        )
 
 
 def nearest(

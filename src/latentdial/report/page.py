@@ -21,6 +21,7 @@ from latentdial.report.direction_sheet import headings, turned
 from latentdial.report.figures import ACROSS, HEAT_FULL, heat_map, with_ends
 from latentdial.report.html import render, render_beside
 from latentdial.report.odd import odd_sentence
+from latentdial.texts import counted
 
 PICTURES, STRIPS, DIRECTIONS, FRAMES = 8, 8, 4, 9
 ASKED = 1  # the dimension that people find to do nothing
@@ -178,12 +179,15 @@ def _short(comparison: Comparison, nets: list[dict[str, Any]]) -> list[tuple[str
 def _about(run: Measured) -> str:
     config = run.codec.config
     if config is None or not run.summary:
-        return f"{run.codec.latent} numbers in a code, imported weights."
+        return f"{counted(run.codec.latent, 'number')} in a code, imported weights."
     summary = run.summary
-    steps = f"{summary['step']:,} steps of {config.train.batch} pictures at learning rate {config.train.peak:g}, "
+    steps = (
+        f"{counted(summary['step'], 'step')} of {config.train.batch} pictures at learning rate {config.train.peak:g}, "
+    )
     return (
-        f"{config.model.recipe}, {run.codec.latent} numbers in a code, {summary['parameters']:,} parameters; "
-        f"{steps if summary['step'] else 'no steps, '}{summary['precision']} on {summary['device']}, "
+        f"{config.model.recipe}, {counted(run.codec.latent, 'number')} in a code, "
+        f"{summary['parameters']:,} parameters; {steps if summary['step'] else 'no steps, '}"
+        f"{summary['precision']} on {summary['device']}, "
         f"{summary['seconds']:.0f} s."
     )
 

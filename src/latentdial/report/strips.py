@@ -9,7 +9,7 @@ from PIL import Image
 
 from latentdial.latent.sampling import Fit
 from latentdial.report.figures import Cell, Row, Sheet
-from latentdial.texts import printable
+from latentdial.texts import counted, printable
 
 SIDE = 128
 LETTERS = 44  # of a name, below which it is shown whole
@@ -29,7 +29,7 @@ def sample_sheet(pictures: np.ndarray, name: str, fit: Fit, temperature: float =
 def average_sheet(pictures: np.ndarray, groups: Sequence[str], counts: Sequence[int], name: str) -> Image.Image:
     """The decoded mean code of each group of pictures, (N, H, W, C), with the group's name and size below it."""
     cells = [
-        Cell(one, [short(group), f"{count:,} pictures" if count > 1 else "1 picture"])
+        Cell(one, [short(group), counted(count, "picture")])
         for one, group, count in zip(pictures, groups, counts, strict=True)
     ]
     rows = [Row(cells[i : i + MAX_COLUMNS]) for i in range(0, len(cells), MAX_COLUMNS)]

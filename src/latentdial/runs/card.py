@@ -8,6 +8,7 @@ from typing import Any
 
 from latentdial.config import RunConfig
 from latentdial.recipes import builder_of
+from latentdial.texts import counted
 
 LIMITS = """The pictures it learned from set its limits: pictures unlike them come back badly, and what is seldom or
 one-sided in them is so in the model. An attribute that it learnt is what the labels say, not what a person is."""
@@ -41,7 +42,11 @@ def _figures(summary: Mapping[str, Any]) -> str:
     rows = [
         ["unseen pictures", "squared error", "PSNR, dB"],
         ["this run", f"{summary['test_mse']:.5f}", f"{summary['test_psnr']:.2f}"],
-        [f"PCA with {summary['numbers']} numbers", f"{summary['pca_mse']:.5f}", f"{summary['pca_psnr']:.2f}"],
+        [
+            f"PCA with {counted(summary['numbers'], 'number')}",
+            f"{summary['pca_mse']:.5f}",
+            f"{summary['pca_psnr']:.2f}",
+        ],
     ]
     return _table(rows) + "\n\nPer pixel and channel, pictures in 0 to 1."
 
@@ -49,8 +54,10 @@ def _figures(summary: Mapping[str, Any]) -> str:
 def _data(config: RunConfig, summary: Mapping[str, Any]) -> str:
     geometry, data = config.geometry, config.data
     count = summary.get("pictures")
-    used = "" if count is None else f", {count:,} pictures, {summary['training_pictures']:,} of them for training"
-    left = f" {summary['skipped']:,} files could not be read." if summary.get("skipped") else ""
+    used = (
+        "" if count is None else f", {counted(count, 'picture')}, {summary['training_pictures']:,} of them for training"
+    )
+    left = f" {counted(summary['skipped'], 'file')} could not be read." if summary.get("skipped") else ""
     varied = [f"{name} {value}" for name, value in vars(config.augment).items() if value]
     more = f" Varied in training: {', '.join(varied)}." if varied else ""
     source = f"`{named(data.source)}`" if data.source else "Not said"

@@ -11,7 +11,7 @@ from typing import Any
 from latentdial import storage
 from latentdial.config import SETTING_NAMES, Options, RunConfig, TrainSettings, make_config
 from latentdial.errors import LatentdialError
-from latentdial.images import Check, ImageSet, Split, open_at_once, open_images, split_for
+from latentdial.images import Check, ImageSet, Split, lasting_source, open_at_once, open_images, split_for
 from latentdial.latent.codec import Codec
 from latentdial.machine.precision import choose_device
 from latentdial.machine.world import World, join_world
@@ -51,7 +51,7 @@ def train(
             f"train reads pictures from files, so that a run finds them again, and was given a {type(data).__name__}: "
             "save an array with np.save and give its path"
         )
-    config = make_config(recipe, str(data), options or {}, settings)
+    config = make_config(recipe, lasting_source(str(data)), options or {}, settings)
     with showing(show) as shown:
         finished = train_run(config, Path(out), existing(resume, overwrite), shown)
         if finished.leads and "verdict" in finished.summary:
