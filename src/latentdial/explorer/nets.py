@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from latentdial.errors import LatentdialError
+from latentdial.explorer.factoring import factor_layers
 from latentdial.explorer.rounding import large_weights, round_weights
 from latentdial.exporting.graphs import (
     ELSEWHERE,
@@ -46,7 +47,8 @@ def export_nets(codec: Codec, codes: np.ndarray, pictures: np.ndarray, weights: 
     "auto" stores as int8 what stays within 2 levels of torch, and the rest as fp16; "int8" is a LatentdialError where
     that is further off. Raises NotExportable where a net has no ONNX form.
     """
-    traced = trace(codec)
+    encoder, decoder = trace(codec)
+    traced = factor_layers(encoder), factor_layers(decoder)
     if weights == "auto":
         return _mixed(codec, traced, codes, pictures)
     made = _stored(codec, traced, codes, pictures, weights)
