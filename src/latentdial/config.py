@@ -72,7 +72,7 @@ class DataSettings:
     split: str = "auto"
     """what says train, validation or test: seed, a column, folder (top folders); auto: the column split, else seed"""
     label: str | None = None
-    """the column of a table or data set that holds the label; default: label, class or target"""
+    """the column of a table, data set or avatars that holds the label; default: label, class or target"""
     max_skipped: float = 0.2
     """share of the picture files that may be unreadable before the set is refused"""
 

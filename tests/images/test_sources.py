@@ -180,6 +180,23 @@ def test_tables_bring_labels_attributes_and_the_split(tmp_path, kind):
     assert opened(path, label="mood", split="seed").label_names == ["bad", "good"]
 
 
+def test_a_label_that_a_set_does_not_have_is_refused_wherever_it_comes_from(tmp_path):
+    folder = write_folder(tmp_path, {f"{kind}/{i}.png": encoded(photo(i), "PNG") for i in range(3) for kind in "ab"})
+    np.save(tmp_path / "array.npy", np.zeros((8, 16, 16, 3), np.uint8))
+    for source in (folder, tmp_path / "array.npy", "avatars"):
+        with pytest.raises(LatentdialError, match="no column 'sex' for --label"):
+            open_images(DataSettings(str(source), label="sex", limit=8), Geometry(16))
+    assert opened(folder).label_names == ["a", "b"]
+
+
+def test_a_factor_of_avatars_can_be_their_label():
+    plain = open_images(DataSettings("avatars", limit=30), Geometry(16))
+    images = open_images(DataSettings("avatars", limit=30, label="glasses"), Geometry(16))
+    assert images.label_names == ["none", "clear", "sunglasses"]
+    np.testing.assert_array_equal(images.labels, plain.factors["glasses"])
+    assert images.factors.keys() == plain.factors.keys() - {"glasses"}
+
+
 def test_copies_across_a_stated_split_go_to_training(tmp_path):
     files = {f"train/a/{i}.png": encoded(photo(i), "PNG") for i in range(8)}
     files |= {f"test/a/{i}.png": encoded(photo(i), "PNG") for i in range(6, 12)}

@@ -10,6 +10,7 @@ import numpy as np
 from latentdial.config import DataSettings, Geometry
 from latentdial.errors import needs
 from latentdial.images import avatars
+from latentdial.images.columns import with_label
 from latentdial.images.geometry import fit_arrays
 from latentdial.images.pictures import Pictures, hashes_of
 from latentdial.images.types import Columns, ImageSet
@@ -19,6 +20,7 @@ from latentdial.progress import Progress
 def open_built_in(data: DataSettings, geometry: Geometry, progress: Progress) -> ImageSet:
     """Open the built-in set named by `data.source`."""
     images = BUILT_IN[data.source](data, geometry, progress)
+    images = replace(images, columns=with_label(images.columns, data.label))
     return images if data.limit is None else images.take(np.arange(min(data.limit, len(images))))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,9 +45,24 @@ def columns_of(
     return Columns(labels, label_names, factors, categories, parts)
 
 
+def with_label(columns: Columns, wanted: str | None) -> Columns:
+    """The columns with the factor that --label names as their labels; one that is not there is a LatentdialError."""
+    if wanted is None:
+        return columns
+    _chosen(columns.categories, wanted, (), "--label")
+    factors, categories = dict(columns.factors), dict(columns.categories)
+    return replace(
+        columns,
+        labels=factors.pop(wanted),
+        label_names=categories.pop(wanted),
+        factors=factors,
+        categories=categories,
+    )
+
+
 def _chosen(columns: Mapping[str, Any], wanted: str | None, usual: tuple[str, ...], option: str) -> str | None:
     if wanted is not None and wanted not in columns:
-        remedy = suggestion(wanted, columns) if columns else f"there are none; leave out {option}"
+        remedy = suggestion(wanted, columns) if columns else f"there are none; leave out {option}, or give a table"
         raise LatentdialError(f"there is no column {wanted!r} for {option}: {remedy}")
     return wanted or next((name for name in usual if name in columns), None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -14,6 +15,7 @@ from latentdial.errors import LatentdialError
 from latentdial.images import arrays, builtin
 from latentdial.images.cache import ORIGINAL, decoded, recall
 from latentdial.images.check import Check
+from latentdial.images.columns import with_label
 from latentdial.images.folder import list_folder, recall_folder
 from latentdial.images.geometry import SUFFIXES, settle_colour
 from latentdial.images.listing import Listing
@@ -75,7 +77,13 @@ def open_at_once(data: DataSettings, geometry: Geometry, progress: Progress = qu
 
 def _recalled(data: DataSettings, geometry: Geometry) -> Listing | None:
     path = Path(data.source)
-    if data.source in builtin.BUILT_IN or not path.is_dir() or _saved_by_datasets(path) or geometry.colour == "keep":
+    if (
+        data.label
+        or data.source in builtin.BUILT_IN
+        or not path.is_dir()
+        or _saved_by_datasets(path)
+        or geometry.colour == "keep"
+    ):
         return None
     held = recall(str(path.resolve()), geometry)
     return recall_folder(path, data.split, held.names, held.stamps(), held.seen)
@@ -85,7 +93,8 @@ def list_source(data: DataSettings) -> Listing | None:
     """The files of a source that is made of picture files, None for others."""
     path = Path(data.source)
     if path.is_dir() and not _saved_by_datasets(path):
-        return list_folder(path, data.split)
+        listing = list_folder(path, data.split)
+        return replace(listing, columns=with_label(listing.columns, data.label))
     if path.suffix.lower() in {".csv", ".tsv", ".parquet"} and path.is_file():
         from latentdial.images.tables import list_table
 
