@@ -344,6 +344,7 @@ def test_a_detector_of_other_weights_is_fitted_again(run, tmp_path):
         ('"false_alarms": 0.', '"false_alarms": 7.'),
         ('"error"', '"eval"'),
         ('"ssim"', '"error"'),
+        ('"ssim"', "{}"),
         ('"scores"', '"score"'),
     ],
 )

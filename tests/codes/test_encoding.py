@@ -119,6 +119,17 @@ def test_a_damaged_shard_is_made_again(run, many, whole, tmp_path):
     assert visible(out) == visible(whole)
 
 
+def test_a_file_that_pretends_to_be_huge_is_not_read(run, many, whole, tmp_path):
+    out = shutil.copytree(whole, tmp_path / "codes")
+    for name in ("codes-00001.npy", "names-00002.json"):
+        with (out / name).open("r+b") as file:
+            file.truncate(64 * 2**30)
+        with pytest.raises(LatentdialError, match="is larger than"):
+            read_codes(out).check()
+        assert encode_pictures(run, DataSettings(str(many)), out, shard_rows=128).encoded > 0
+        assert visible(out) == visible(whole)
+
+
 def test_two_processes_give_the_bytes_of_one(run, many, whole, tmp_path):
     torchrun = [
         sys.executable,

@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 
 import latentdial
+from latentdial.attributes.known import blank_attributes
+from latentdial.attributes.reader import Part
 from latentdial.config import Geometry, ModelSettings, RunConfig
 from latentdial.images import Pictures
 from latentdial.measure.likelihood import bits_per_dim
 from latentdial.measure.paired import Interval
 from latentdial.recipes import build, options_of
+from latentdial.report.attributes import one_at_a_time
 from latentdial.report.compare import compare
 from latentdial.report.comparison import Claim, Measured
 from latentdial.report.odd import oddest
@@ -93,6 +96,12 @@ def test_what_is_said_in_short_leads_to_where_it_is_shown(page):
     assert all(f'id="{one}"' in text for one in led)
     assert 'href="explorer.html"' in text
     assert "http://" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", text)
+
+
+def test_attributes_that_no_code_tells_are_not_shown(runs, discs):
+    codec = latentdial.load(runs[0])
+    unread = blank_attributes([Part("number", ("smile",))], codec.latent)
+    assert one_at_a_time([codec, replace(codec, attributes=unread)], discs) == []
 
 
 def test_markdown_says_the_same(runs, page, tmp_path):

@@ -100,7 +100,7 @@ def _check(record: dict[str, Any]) -> None:
     if not 0 < record["false_alarms"] < 1:
         raise ValueError("its share of false alarms is none")
     names = record["scores"]
-    if not names or len(set(map(str, names))) < len(names) or not all(name in ABOUT for name in names):
+    if not names or not all(type(name) is str and name in ABOUT for name in names) or len(set(names)) < len(names):
         raise ValueError("it has scores of no known name")
     told = record["told_apart"]
     if not all(name in {*names, "combined"} and type(value) in (int, float) for name, value in told.items()):

@@ -49,9 +49,19 @@ def shard_count(job: Job) -> int:
     return -(-job["rows"] // job["shard_rows"])
 
 
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file."""
-    with storage.opened(path) as file:
+def shard_bytes(job: Job, shard: int) -> int:
+    """The most bytes that the codes of a shard take in their file."""
+    return 4 * len(shard_span(job, shard)) * job["latent"] + HEADER
+
+
+def names_bytes(job: Job, shard: int) -> int:
+    """The most bytes that the names and labels of a shard take in their file."""
+    return 10_000 + NAME_BYTES * len(shard_span(job, shard))
+
+
+def digest_of(path: Path, most: int | None = None) -> str:
+    """SHA-256 of a file of at most so many bytes."""
+    with storage.opened(path, most, REMEDY) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -108,22 +118,21 @@ class Codes(Brief):
     def shard(self, shard: int) -> np.ndarray:
         """The codes of one shard, mapped from its file; one that does not fit the manifest is a LatentdialError."""
         path = self.folder / codes_file(shard)
-        rows = len(shard_span(self.job, shard))
-        storage.opened(path, 4 * rows * self.shape[1] + HEADER, REMEDY).close()
+        storage.opened(path, shard_bytes(self.job, shard), REMEDY).close()
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         except (ValueError, OSError, EOFError, OverflowError, SyntaxError, TokenError) as error:
             raise _broken(path, str(error)) from None
-        if array.shape != (rows, self.shape[1]) or array.dtype != np.float32:
+        if array.shape != (len(shard_span(self.job, shard)), self.shape[1]) or array.dtype != np.float32:
             raise _broken(path, f"it holds {array.dtype} {array.shape}")
         return array
 
     def check(self) -> None:
         """Compare every file with its checksum; one that differs is a LatentdialError."""
         for shard, wanted in enumerate(self.checksums):
-            self.shard(shard)  # bounded in size before it is read whole
-            for name, digest in zip((codes_file(shard), names_file(shard)), wanted, strict=True):
-                if digest_of(self.folder / name) != digest:
+            files = {codes_file(shard): shard_bytes(self.job, shard), names_file(shard): names_bytes(self.job, shard)}
+            for (name, most), digest in zip(files.items(), wanted, strict=True):
+                if digest_of(self.folder / name, most) != digest:
                     raise _broken(self.folder / name, "its checksum differs")
 
     def _about(self, shard: int) -> dict[str, Any]:
@@ -173,7 +182,7 @@ def check_job(job: Any) -> Job:
 def read_names(folder: Path, job: Job, shard: int) -> dict[str, Any]:
     """The names and labels of a shard; a file that does not fit is a LatentdialError."""
     path, count = folder / names_file(shard), len(shard_span(job, shard))
-    about = read_json(path, 10_000 + NAME_BYTES * count)
+    about = read_json(path, names_bytes(job, shard))
     names, labels = about.get("names"), about.get("labels")
     if not isinstance(names, list) or len(names) != count or not all(isinstance(name, str) for name in names):
         raise _broken(path, "it does not name every picture")

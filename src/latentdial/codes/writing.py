@@ -31,6 +31,7 @@ from latentdial.codes.reading import (
     read_codes,
     read_json,
     read_names,
+    shard_bytes,
     shard_count,
     shard_span,
 )
@@ -188,15 +189,11 @@ def _sweep(out: Path, shards: range) -> None:
 def _whole(out: Path, job: Job, shard: int) -> bool:
     """Whether a shard is there, of this job, and as it was written."""
     try:
-        return read_names(out, job, shard).get("job") == _digest(job) and _checksum(out, job, shard) == digest_of(
-            out / codes_file(shard)
-        )
+        about = read_names(out, job, shard)
+        mine = about.get("job") == _digest(job)
+        return mine and about.get("codes") == digest_of(out / codes_file(shard), shard_bytes(job, shard))
     except (LatentdialError, OSError):
         return False
-
-
-def _checksum(out: Path, job: Job, shard: int) -> Any:
-    return read_names(out, job, shard).get("codes")
 
 
 def _write_shard(out: Path, job: Job, shard: int, codes: np.ndarray, images: ImageSet) -> None:

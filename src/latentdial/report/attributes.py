@@ -35,8 +35,9 @@ class Attributed:
 
 
 def one_at_a_time(codecs: Sequence[Codec], test: np.ndarray) -> list[Attributed]:
-    """For every codec that has learnt attributes: three test pictures by its three most visible ones."""
-    return [found for codec in codecs if codec.attributes is not None for found in [_of(codec, codec.attributes, test)]]
+    """For every codec that reads attributes well: three test pictures by its three most visible ones."""
+    found = [_of(codec, codec.attributes, test) for codec in codecs if codec.attributes is not None]
+    return [one for one in found if one.rows]
 
 
 def _of(codec: Codec, known: Attributes, test: np.ndarray) -> Attributed:
