@@ -51,7 +51,7 @@ def run_here(path: Path, folder: Path, **values: Any) -> dict[str, Any]:
 def executed(path: Path, folder: Path, **values: Any) -> Any:
     """A notebook with the outputs that its cells gave in a kernel of this Python, run in `folder`."""
     notebook = read(path, **values)
-    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}}).execute()
+    NotebookClient(notebook, timeout=3600, resources={"metadata": {"path": str(folder)}}).execute()
     return notebook
 
 

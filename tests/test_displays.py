@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from html.parser import HTMLParser
 
@@ -11,6 +12,7 @@ import pytest
 import latentdial
 from latentdial.displays import display_of, html_of
 from latentdial.latent.direction import Direction, Directions, Effect
+from latentdial.report.comparison import LINES
 
 
 def measured(name: str) -> Direction:
@@ -53,7 +55,10 @@ def test_dimensions_are_shown_at_work(codec):
 def test_directions_are_shown_by_where_they_act():
     found = Directions([measured("big"), measured("<b>odd")])
     html = found._repr_html_()
+    assert '<td class="words">-2.0 to +2.5</td>' not in html  # a number, which stays in one line
     assert "-2.0 to +2.5" in html
+    many = Directions([measured(f"a{i}") for i in range(40)])
+    assert "16 of 40 directions" in many._repr_html_()
     assert "<b>odd" not in html
     assert found.to_frame().loc["big", "side.big"] == 0.8
 
@@ -64,6 +69,19 @@ def test_a_comparison_is_shown_with_reconstructions(compared):
     frame = compared.to_frame()
     assert list(frame.index) == [run.name for run in compared.runs]
     assert frame["psnr"].iloc[0] == pytest.approx(compared.runs[0].decibels.mean())
+
+
+def test_pca_stands_beside_the_runs(tiny_runs):
+    found = latentdial.compare([tiny_runs["fcn-vae"]], None)
+    names, lines = found.table()
+    assert names == [found.runs[0].name, "PCA"]
+    assert lines[0][2] == f"{-10 * np.log10(found.pca_errors).mean():.2f}"
+    assert found.to_frame().loc["PCA", "mse"] == found.pca_errors.mean()
+    psnr = LINES[0]
+    assert found.best(psnr) is None  # the two or three test pictures are too few to say
+    clear = np.repeat(found.pca_errors.mean(), 40)
+    runs = [dataclasses.replace(found.runs[0], errors=clear * 2)]
+    assert dataclasses.replace(found, runs=runs, pca_errors=clear * np.linspace(0.9, 1.1, 40)).best(psnr) == 1
 
 
 def test_html_is_well_formed(codec, discs):

@@ -10,7 +10,7 @@ import numpy as np
 
 from latentdial.anomaly.detecting import Anomalies
 from latentdial.latent.codec import Codec
-from latentdial.latent.direction import Directions
+from latentdial.latent.direction import Directions, foremost
 from latentdial.latent.editing import EditSheet
 from latentdial.latent.effect import Dimension, DimensionTable, real_codes
 from latentdial.latent.naming import direction_of
@@ -40,6 +40,12 @@ class Table:
 
     head: Sequence[str]
     lines: Sequence[Sequence[str]]
+
+    @property
+    def kinds(self) -> list[str]:
+        """Of each column, whether it holds a number in every cell, or words."""
+        columns = zip(*self.lines, strict=True)
+        return ["number" if all(cell[:1] in "0123456789-+" for cell in cells) else "words" for cells in columns]
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,8 @@ def _(table: DimensionTable) -> Display:
 @display_of.register
 def _(found: Directions) -> Display:
     head = ["direction", "kind", "levels for 1 sd", "95% interval", "safe, sd", "for +1 sd"]
-    measured = [(one, one.effect) for one in found if one.effect is not None]
+    some = foremost([one for one in found if one.effect is not None], PICTURES)
+    measured = [(one, one.effect) for one in some if one.effect is not None]
     lines = [
         [
             one.title,
@@ -112,8 +119,10 @@ def _(found: Directions) -> Display:
         ]
         for one, effect in measured
     ]
-    where = [(acts_map(effect), one.title) for one, effect in measured[:PICTURES]]
-    return Display("Directions", ["where each acts"], [Strip(where)], Table(head, lines))
+    where = [(acts_map(effect), one.title) for one, effect in measured]
+    said = [f"where each acts; {len(lines)} of {counted(len(found), 'direction')}, .to_frame() has all"]
+    rows = [Strip(where[i : i + PICTURES]) for i in range(0, len(where), PICTURES)]
+    return Display("Directions", said, rows, Table(head, lines))
 
 
 @display_of.register

@@ -7,6 +7,7 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 
 from latentdial.cli.shared import (
+    called,
     check_exists,
     checked,
     given_option,
@@ -53,7 +54,7 @@ def run(options: Namespace) -> None:
     columns = [column for column in COLUMNS if any(column[1](row) not in (None, "") for row in table.rows)]
     rows = [[cell(row) or "-" for _, cell in columns] for row in table.rows[: options.top]]
     print_table(
-        f"{options.run}: {said_of(codec, table)}; effect over {counted(table.codes, 'real code')}",
+        f"{called(options.run)}: {said_of(codec, table)}; effect over {counted(table.codes, 'real code')}",
         [c[0] for c in columns],
         rows,
     )

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from jsonargparse import ArgumentParser, Namespace
 
 from latentdial.cli.shared import (
+    called,
     check_labels,
     check_source,
     checked,
@@ -71,7 +72,7 @@ def run(options: Namespace) -> None:
     foremost = f"the first {count} explain" if count > 1 else "the first explains"
     weak = stored.attributes.weak if stored.attributes else set()
     print_table(
-        f"{options.run}: {counted(len(stored.directions), 'direction')}; "
+        f"{called(options.run)}: {counted(len(stored.directions), 'direction')}; "
         f"{foremost} {stored.shares[count - 1]:.0%} of the decoded variance",
         ["direction", "kind", "levels for 1 sd", "95% interval", "sd", "linear", "safe range (sd)", "+1 sd reads (sd)"],
         [_direction_row(direction, weak) for direction in shown],

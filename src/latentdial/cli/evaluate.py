@@ -12,6 +12,7 @@ from latentdial import outputs
 from latentdial.cli.shared import (
     DATA,
     cache_option,
+    called,
     check_source,
     checked,
     json_option,
@@ -63,7 +64,9 @@ def run(options: Namespace) -> None:
     if options.json:
         print_json(found.as_dict())
         return
-    print_table(f"{options.run}: {found.test:,} test pictures, distances to {found.reference:,} others", *found.table())
+    print_table(
+        f"{called(options.run)}: {found.test:,} test pictures, distances to {found.reference:,} others", *found.table()
+    )
     for note in found.notes:
         say(f"- {note}")
     say_written(options.out)

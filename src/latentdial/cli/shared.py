@@ -74,6 +74,14 @@ def check_run(run: str, option: str) -> None:
         raise LatentdialError(f"there is no run at {run}: train one with latentdial train RECIPE DATA --out {run}")
 
 
+def called(run: str) -> str:
+    """What a run is called above a table: as it was written, and a copy from a hub by its name."""
+    from latentdial.runs.hub import name_of
+
+    folder = Path(run)
+    return run if name_of(folder) == folder.name else name_of(folder)
+
+
 def check_exists(path: str, option: str) -> None:
     """A file or folder that is read must be there."""
     if not Path(path).exists():

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from latentdial.config import DataSettings, RunConfig
 from latentdial.errors import LatentdialError
 from latentdial.features import FeatureNet, efficientnet_features, has_efficientnet, pixel_features
-from latentdial.images import ImageSet, open_for, open_parts, spread
+from latentdial.images import ImageSet, lasting_source, open_for, open_parts, spread
 from latentdial.latent.codec import Codec, Picture
 from latentdial.latent.editing import edit
 from latentdial.latent.effect import dimensions
@@ -149,10 +150,15 @@ def _material(codecs: list[Codec], data: str | None, show: Show) -> Material:
     notes = [
         f"{codec.name} was trained on other data or another split, and may have seen test pictures."
         for codec in codecs[1:]
-        if codec.config is None or (codec.config.data, codec.config.train.seed) != (config.data, config.train.seed)
+        if codec.config is None or _split_by(codec.config) != _split_by(config)
     ]
     test = parts.test.take(spread(len(parts.test), MAX_TEST))
     return Material(parts.images, test, parts.split.train, notes)
+
+
+def _split_by(config: RunConfig) -> tuple[DataSettings, int]:
+    """What says which pictures a run was trained on."""
+    return replace(config.data, source=lasting_source(config.data.source)), config.train.seed
 
 
 def _telling(codecs: list[Codec], test: np.ndarray) -> int:

@@ -206,13 +206,23 @@ class Comparison(Brief, Shown):
     odd: Oddest | None = None
 
     @property
-    def pca_psnr(self) -> float | None:
-        """PSNR in dB of PCA with as many numbers."""
-        return None if self.pca_errors is None else float(decibels(self.pca_errors).mean())
+    def columns(self) -> list[tuple[str, dict[str, Figure]]]:
+        """Names and figures of the runs; after them those of PCA with as many numbers, where no run is that."""
+        runs = [(run.name, run.figures) for run in self.runs]
+        if self.pca_errors is None:
+            return runs
+        each = decibels(self.pca_errors)
+        known = {
+            "psnr": Figure(float(each.mean()), each),
+            "mse": Figure(float(self.pca_errors.mean()), self.pca_errors),
+            "bits": Figure() if self.pca_bits is None else Figure(float(self.pca_bits.mean()), self.pca_bits),
+            "latent": Figure(max(run.codec.latent for run in self.runs)),
+        }
+        return [*runs, ("PCA", {line.key: known.get(line.key, Figure()) for line in LINES})]
 
     def best(self, line: Line) -> int | None:
-        """The run that is better in a row than every other by more than noise, where one is."""
-        figures = [run.figures[line.key] for run in self.runs]
+        """The column that is better in a row than every other by more than noise, where one is."""
+        figures = [column[line.key] for _, column in self.columns]
         known = [i for i, figure in enumerate(figures) if figure.each is not None]
         if not line.better or len(known) < 2:
             return None
@@ -221,14 +231,16 @@ class Comparison(Brief, Shown):
         return best if all(gap is not None and gap.clear for gap in gaps) else None
 
     def table(self) -> tuple[list[str], list[list[str]]]:
-        """Names of the runs, and rows of a title and a text for each run."""
-        shown = [line for line in LINES if any(run.figures[line.key].value is not None for run in self.runs)]
-        rows = [[line.title, *(_text(line, run.figures[line.key].value) for run in self.runs)] for line in shown]
-        return [run.name for run in self.runs], rows
+        """Names of the columns, and rows of a title and a text for each column."""
+        names, figures = zip(*self.columns, strict=True)
+        shown = [line for line in LINES if any(column[line.key].value is not None for column in figures)]
+        return list(names), [
+            [line.title, *(_text(line, column[line.key].value) for column in figures)] for line in shown
+        ]
 
     def to_frame(self) -> DataFrame:
-        """Every figure of every run, a row for each run."""
-        rows = [{"run": run.name} | {key: one.value for key, one in run.figures.items()} for run in self.runs]
+        """Every figure of every run, a row for each run, and one for PCA where no run is that."""
+        rows = [{"run": name} | {key: one.value for key, one in figures.items()} for name, figures in self.columns]
         return frame(rows, "run")
 
     def lines(self) -> list[dict[str, Any]]:

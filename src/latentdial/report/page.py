@@ -58,6 +58,7 @@ def _content(comparison: Comparison, explorer: str | None) -> dict[str, Any]:
     nets = [run for run in shown if run["kind"] != "PCA"] or shown
     return {
         "comparison": comparison,
+        "columns": comparison.table()[0],
         "name": Path(source).stem or source or "pictures",
         "title": _listed([run.name for run in runs]),
         "runs": shown,

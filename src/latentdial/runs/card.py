@@ -87,8 +87,9 @@ def _published(summary: Mapping[str, Any]) -> str:
 
 
 def _use(run: str) -> str:
+    install = "pip install 'latentdial[hub]'\n" if run.startswith("hub:") else ""
     return f"""```
-latentdial dimensions {run} --out dims.png
+{install}latentdial dimensions {run} --out dims.png
 latentdial edit {run} picture.jpg "c0+=2" "c1-=2" --out edit.png
 ```
 

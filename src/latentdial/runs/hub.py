@@ -61,15 +61,26 @@ def fetch(address: Address) -> Path:
     Each commit has a folder of its own, so that directions and priors found there later stay with it.
     """
     snapshot = _snapshot(address)
-    folder = cache_folder() / "hub" / address.repository.replace("/", "--") / snapshot.name
+    folder = _copies() / address.repository.replace("/", "--") / snapshot.name
     if folder.is_dir():
         return folder
+    if not (snapshot / "config.json").is_file():
+        raise LatentdialError(f"{address} holds no run of latentdial: check the name")
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(mkdtemp(dir=folder.parent, prefix=f".{snapshot.name}."))
     for path in travelling(snapshot):
         shutil.copyfile(path, fresh / path.name)
     storage.replace_folder(fresh, folder)
     return folder
+
+
+def name_of(folder: Path) -> str:
+    """What a run is called: its folder, and of a copy from a hub the repository's name."""
+    return folder.parent.name.split("--", 1)[1] if folder.parent.parent == _copies() else folder.name
+
+
+def _copies() -> Path:
+    return cache_folder() / "hub"
 
 
 def travelling(folder: Path) -> list[Path]:

@@ -24,7 +24,7 @@ from latentdial.parts.quantisers import Quantiser
 from latentdial.priors.stored import read_priors
 from latentdial.priors.words import WordPrior, read_words
 from latentdial.recipes import build
-from latentdial.runs.hub import run_folder
+from latentdial.runs.hub import name_of, run_folder
 from latentdial.runs.probing import NAME as PROBE
 from latentdial.runs.probing import check_probe, probe
 from latentdial.types import Shape
@@ -113,7 +113,7 @@ def load(folder: str | Path, device: str = "cpu") -> Codec:
     model.to(device)
     arrays = _read_codes(folder, model.latent)
     codes = arrays.get("codes")
-    codec = codec_of(model, config, folder.name, device, codes, arrays.get("kl"))
+    codec = codec_of(model, config, name_of(folder), device, codes, arrays.get("kl"))
     codec = replace(codec, held_out=arrays.get("held_out"), held_out_losses=arrays.get("held_out_losses"))
     codec = replace(codec, stored_canonical=_read_canonical(folder, model.latent))
     if codes is not None:

@@ -13,7 +13,7 @@ from latentdial.latent.sampling import fit_of
 from latentdial.report.figures import dimension_sheet
 from latentdial.report.strips import sample_sheet
 from latentdial.runs.card import card, named
-from latentdial.runs.hub import Address, travelling
+from latentdial.runs.hub import Address, parse_address, travelling
 from latentdial.runs.loading import CARD, CONFIG, read_config, read_summary
 
 SHOWN, SAMPLES = 8, 24
@@ -38,7 +38,8 @@ def stage(codec: Codec, folder: Path, out: Path, address: str, license: str = ""
     storage.write(out / CONFIG, config.to_json())
     dimension_sheet(codec, dimensions(codec), codec.codes[0], SHOWN).save(out / "dimensions.png")
     sample_sheet(codec.sample(SAMPLES), codec.name, fit_of(codec), 1.0, 0).save(out / "samples.png")
-    text = card(config, read_summary(folder) or {}, codec.name, address, PICTURES)
+    name = parse_address(address).repository.split("/")[1]
+    text = card(config, read_summary(folder) or {}, name, address, PICTURES)
     storage.write(out / CARD, _front(config.model.recipe, license) + text)
     return out
 
