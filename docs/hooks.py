@@ -13,6 +13,7 @@ import re
 import sys
 import tempfile
 from contextlib import redirect_stdout
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,14 @@ from notebooks import EXERCISES, as_page, executed, parameters, read
 ROOT = Path(__file__).parent.parent
 KEPT = ROOT / "build" / "exercises"
 SMALL = {"PICTURES": 400, "SIZE": 16, "EPOCHS": 3, "PAIRS": 4, "STEPS": 5, "SAMPLES": 8, "SIZES": (2, 8)}
+GALLERY = """# Exercises
+
+What courses ask for, each as a notebook that you can run and change, with what comes out.
+
+<div class="gallery">
+{cards}
+</div>
+"""
 PAGES = ("recipes",)  # that are shown in the navigation where they are there
 
 
@@ -41,7 +50,7 @@ def on_config(config: Any) -> Any:
 
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages of exercises, of their table, and of the command line."""
-    lines = ["# Exercises\n", "What courses ask for, each as a notebook that you can run and change.\n", ""]
+    cards = []
     for path in sorted(EXERCISES.glob("*.py")):
         text, pictures = as_page(_ran(path), path.stem)
         source = f"\n[The notebook]({path.stem}.ipynb), to run it yourself.\n"
@@ -49,15 +58,21 @@ def on_files(files: Files, config: Any) -> Files:
         _add(files, config, f"exercises/{path.stem}.ipynb", nbformat.writes(read(path)))
         for name, data in pictures.items():
             _add(files, config, f"exercises/{name}", data)
-        title, about = _heading(text)
-        lines.append(f"- [{title}]({path.stem}.md): {about}")
-    _add(files, config, "exercises/index.md", "\n".join(lines) + "\n")
+        cards.append(_card(path.stem, *_heading(text), pictures))
+    _add(files, config, "exercises/index.md", GALLERY.format(cards="\n".join(cards)))
     _add(files, config, "commands.md", _commands())
     return files
 
 
 def _add(files: Files, config: Any, uri: str, content: str | bytes) -> None:
     files.append(File.generated(config, uri, content=content))
+
+
+def _card(name: str, title: str, about: str, pictures: dict[str, bytes]) -> str:
+    """An exercise in the gallery, with that of its pictures that holds most."""
+    most = max(pictures, key=lambda one: len(pictures[one]), default=None)
+    picture = "" if most is None else f'<img src="{most}" alt="" loading="lazy">'
+    return f'<a href="{name}.html">{picture}<b>{escape(title)}</b><span>{escape(about)}</span></a>'
 
 
 def _heading(text: str) -> tuple[str, str]:

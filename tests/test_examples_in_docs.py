@@ -15,6 +15,7 @@ from latentdial.runs.loading import read_metrics
 from latentdial.training import train
 
 ROOT = Path(latentdial.__file__).parent
+DOCS = Path(__file__).parent.parent / "docs"
 MODULES = sorted(
     ".".join(("latentdial", *path.relative_to(ROOT).with_suffix("").parts))
     for path in ROOT.rglob("*.py")
@@ -27,8 +28,14 @@ def test_examples(name):
     assert doctest.testmod(import_module(name), raise_on_error=False).failed == 0
 
 
+def test_examples_are_code_on_the_pages_of_the_reference(monkeypatch):
+    monkeypatch.syspath_prepend(DOCS)
+    fenced = import_module("doctests").fenced("Adds.\n\n>>> a = 1  # doctest: +SKIP\n>>> a + 1\n2\n\nMore.")
+    assert fenced == "Adds.\n\n```pycon\n>>> a = 1\n>>> a + 1\n2\n```\n\nMore."
+
+
 def test_the_recipe_of_the_page_trains(monkeypatch, discs_file, tmp_path):
-    page = (Path(__file__).parent.parent / "docs" / "adding_a_recipe.md").read_text()
+    page = (DOCS / "adding_a_recipe.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", page, re.S)
     monkeypatch.setattr(registry, "RECIPES", dict(registry.RECIPES))
     exec(code, {"__name__": "mypackage"})
@@ -39,12 +46,11 @@ def test_the_recipe_of_the_page_trains(monkeypatch, discs_file, tmp_path):
 
 
 def test_every_page_is_in_the_navigation_and_every_link_leads_somewhere():
-    docs = Path(__file__).parent.parent / "docs"
-    listed = set(re.findall(r"[\w/]+\.md", (docs.parent / "mkdocs.yml").read_text())) | {"recipes.md"}
+    listed = set(re.findall(r"[\w/]+\.md", (DOCS.parent / "mkdocs.yml").read_text())) | {"recipes.md"}
     made = {"commands.md", "exercises/index.md"}
-    pages = {path.relative_to(docs).as_posix() for path in docs.rglob("*.md")}
+    pages = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
     assert pages <= listed
     assert listed - made - {"recipes.md"} <= pages
-    for path in [*docs.glob("*.md"), docs.parent / "README.md", docs.parent / "CONTRIBUTING.md"]:
+    for path in [*DOCS.glob("*.md"), DOCS.parent / "README.md", DOCS.parent / "CONTRIBUTING.md"]:
         for link in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
             assert (path.parent / link).exists() or link in made, f"{path.name} links to {link}"
