@@ -23,10 +23,7 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 import traceback
-from itertools import count as count_up
-from itertools import takewhile, zip_longest
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -42,25 +39,50 @@ WARM = [
     "jsonargparse",
 ]
 
-PARTS, LIKELIHOOD = "tests/parts", "tests/latent/test_likelihood.py"
-RECIPES, FAMILIES = "tests/recipes/test_recipes.py", "tests/recipes/test_families.py"
-MODULES = {
-    "measure/likelihood.py": ["tests/measure/test_generation.py", LIKELIHOOD],
-    "latent/likelihood.py": [LIKELIHOOD],
-    "parts/likelihoods.py": [PARTS, "tests/training/test_starting.py"],
-    "parts/priors.py": [PARTS],
-    "parts/objectives.py": [PARTS, FAMILIES],
-    "parts/schedules.py": [PARTS, "tests/training/test_optimizing.py"],
-    "parts/bounds.py": [FAMILIES],
+PARTS, LIKELIHOOD = "tests/parts/test_parts.py", "tests/latent/test_likelihood.py"
+RECIPES, FAMILIES, FLEXIBLE, LEVELS, RIVALS, CONDITIONAL = (
+    f"tests/recipes/test_{name}.py" for name in ("recipes", "families", "flexible", "levels", "rivals", "conditional")
+)
+TRAINING, OPTIMIZING, STARTING, SUBSPACE, VERDICT = (
+    f"tests/training/test_{name}.py" for name in ("training", "optimizing", "starting", "subspace", "verdict")
+)
+LATENT, CANONICAL = "tests/latent/test_latent.py", "tests/latent/test_canonical.py"
+MODULES = {  # what concerns a module most comes first: a fault is seldom noticed late
     "parts/aggregate.py": [FAMILIES],
-    "parts/penalties.py": [FAMILIES],
+    "parts/bottlenecks.py": [PARTS, FAMILIES, STARTING],
+    "parts/bounds.py": [FAMILIES],
+    "parts/conditions.py": [CONDITIONAL],
     "parts/corruptions.py": [FAMILIES],
+    "parts/critics.py": [RIVALS],
+    "parts/flows.py": [FLEXIBLE],
+    "parts/ladder.py": [LEVELS],
+    "parts/likelihoods.py": [PARTS, STARTING],
+    "parts/logistic.py": ["tests/parts/test_logistic.py"],
+    "parts/networks.py": [PARTS],
+    "parts/objectives.py": [PARTS, FAMILIES],
+    "parts/penalties.py": [FAMILIES],
+    "parts/priors.py": [PARTS, FLEXIBLE],
+    "parts/quantisers.py": ["tests/parts/test_quantisers.py"],
+    "parts/residual.py": [PARTS, STARTING],
+    "parts/schedules.py": [PARTS, OPTIMIZING],
+    "parts/sphere.py": ["tests/parts/test_sphere.py"],
+    "layers.py": [PARTS, SUBSPACE, STARTING],
+    "posteriors.py": [PARTS, FAMILIES],
+    "types.py": [PARTS, FAMILIES, LEVELS],
     "model.py": [PARTS, RECIPES],
-    "types.py": [PARTS, FAMILIES],
-    "training/loop.py": ["tests/training/test_training.py", RECIPES],
-    "training/optimizers.py": ["tests/training/test_optimizing.py"],
-    "latent/canonical.py": ["tests/latent/test_canonical.py"],
-    "latent/direction.py": ["tests/latent/test_latent.py"],
+    "training/loop.py": [TRAINING, OPTIMIZING, RECIPES],
+    "training/optimizers.py": [OPTIMIZING],
+    "training/starting.py": [STARTING],
+    "training/subspace.py": [SUBSPACE],
+    "training/best.py": [OPTIMIZING],
+    "training/verdict.py": [VERDICT],
+    "latent/canonical.py": [CANONICAL],
+    "latent/direction.py": [LATENT, CANONICAL],
+    "latent/effect.py": [LATENT, CANONICAL, RECIPES],
+    "latent/likelihood.py": [LIKELIHOOD],
+    "latent/novelty.py": ["tests/latent/test_novelty.py"],
+    "measure/likelihood.py": ["tests/measure/test_generation.py", LIKELIHOOD],
+    "measure/principal.py": [STARTING],
 }
 
 
@@ -77,21 +99,41 @@ def mutants(module: str, count: int, seed: int) -> list[tuple[int, str]]:
     from cosmic_ray.mutating import mutate_code
     from cosmic_ray.plugins import get_operator
 
-    text = (SOURCE / module).read_text()
-    plain, places = bare(text), dict[tuple[int, int], list[str]]()
+    text, chosen, drawn = (SOURCE / module).read_text(), random.Random(f"{module} {seed}"), []
+    places, nothing = _places(text), (bare(text), None)
+    for place in chosen.sample(sorted(places), len(places)):
+        if len(drawn) == count:
+            break
+        name, index = chosen.choice(places[place])
+        changed = mutate_code(text, get_operator(f"core/{name}")(), index)
+        if bare(changed) not in nothing:
+            drawn.append((place[0], changed))
+    return sorted(drawn)
+
+
+def _places(text: str) -> dict[tuple[int, int], list[tuple[str, int]]]:
+    """By line and column, the faults that can be made there: the operator's name and which of its places it is."""
+    from cosmic_ray.ast import ast_nodes, get_ast
+    from cosmic_ray.plugins import get_operator
+
+    nodes, places = list(ast_nodes(get_ast(text))), dict[tuple[int, int], list[tuple[str, int]]]()
     for name in FAULTS:
         operator = get_operator(f"core/{name}")()
-        for changed in takewhile(bool, (mutate_code(text, operator, i) for i in count_up())):
-            if bare(changed) != plain:
-                places.setdefault((where(text, changed)[0], column(text, changed)), []).append(changed)
-    chosen = random.Random(f"{module} {seed}")
-    drawn = chosen.sample(sorted(places), min(count, len(places)))
-    return [(line, chosen.choice(sorted(places[line, place]))) for line, place in sorted(drawn)]
+        found = (begin for node in nodes for begin, _ in operator.mutation_positions(node))
+        for index, begin in enumerate(found):
+            places.setdefault(begin, []).append((name, index))
+    return places
 
 
-def bare(text: str) -> str:
-    """What a module does: without annotations, which are not evaluated, and documentation."""
-    tree = ast.parse(text)
+def bare(text: str) -> str | None:
+    """What a module does: without annotations, which are not evaluated, and how its dataclasses compare and freeze.
+
+    None where it is no Python: the star of an unpacking taken for a product.
+    """
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return None
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
             node.returns = None
@@ -99,13 +141,9 @@ def bare(text: str) -> str:
                 argument.annotation = None
         elif isinstance(node, ast.AnnAssign):
             node.annotation = ast.Constant(None)
+        elif isinstance(node, ast.ClassDef):
+            node.decorator_list = []
     return ast.dump(tree)
-
-
-def column(text: str, changed: str) -> int:
-    """Where in its line a fault begins."""
-    same = next(i for i, pair in enumerate(zip_longest(text, changed)) if pair[0] != pair[1])
-    return same - text.rfind("\n", 0, same)
 
 
 def where(text: str, changed: str) -> tuple[int, str, str]:
@@ -182,13 +220,18 @@ def main() -> None:
             tried(copy, module, options)
 
 
+def _spent() -> float:
+    """Core-seconds of this process and those that it has waited for."""
+    return sum(os.times()[:4])
+
+
 def tried(copy: Path, module: str, options: argparse.Namespace) -> None:
     """Try the mutants of one module; print the share that is noticed, and those that are not."""
     drawn, text = mutants(module, options.count, options.seed), (SOURCE / module).read_text()
     if options.list:
         print(f"{module}: {len(drawn)} places")
         return
-    begin, survivors = time.time(), []
+    begin, survivors = _spent(), []
     if noticed(copy, module, text, MODULES[module], quiet=False):
         raise SystemExit(f"{module}: its tests fail without a fault")
     for line, changed in drawn:
@@ -197,7 +240,7 @@ def tried(copy: Path, module: str, options: argparse.Namespace) -> None:
             survivors.append([line, before, after])
             print(f"  {module}:{line}\n    - {before}\n    + {after}", flush=True)
     share = 1 - len(survivors) / max(len(drawn), 1)
-    print(f"{module}: {share:.0%} of {len(drawn)} noticed, {time.time() - begin:.0f} s", flush=True)
+    print(f"{module}: {share:.0%} of {len(drawn)} noticed, {_spent() - begin:.0f} core-seconds", flush=True)
     record = {"module": module, "seed": options.seed, "tried": len(drawn), "noticed": len(drawn) - len(survivors)}
     if options.out:
         with options.out.open("a") as file:

@@ -75,7 +75,7 @@ class Bottleneck(nn.Module):
         """What the decoder sees of codes (B, ...): here these themselves."""
         return code
 
-    def linear(self, principal: Principal, beta: float = 1.0) -> Affine:
+    def linear(self, principal: Principal, beta: float) -> Affine:
         """From flat pictures to the features of the best linear codec with these components.
 
         `beta` is what the KL to a standard normal prior is weighed with.

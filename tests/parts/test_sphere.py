@@ -12,7 +12,7 @@ from scipy import integrate, special, stats
 from latentdial import LatentdialError
 from latentdial.config import ModelSettings, RunConfig
 from latentdial.latent.sampling import fit_prior
-from latentdial.parts.sphere import OnSphere, Projected, UniformOnSphere, _log_lengths
+from latentdial.parts.sphere import OnSphere, ProjectedNormal, UniformOnSphere, _log_lengths
 from latentdial.recipes import build
 from latentdial.runs.loading import codec_of
 from latentdial.types import Level
@@ -22,12 +22,12 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def along_axis(length: float, latent: int) -> Projected:
+def along_axis(length: float, latent: int) -> ProjectedNormal:
     """The posterior of one picture, whose centre is on the first axis."""
-    return Projected(length * torch.eye(latent)[:1])
+    return ProjectedNormal(length * torch.eye(latent)[:1])
 
 
-def drawn(posterior: Projected, n: int) -> torch.Tensor:
+def drawn(posterior: ProjectedNormal, n: int) -> torch.Tensor:
     return posterior.sample(torch.randn(n, *posterior.centre.shape, generator=seeded()), n)
 
 
@@ -88,7 +88,9 @@ def test_a_centre_at_zero_is_the_prior_which_is_uniform():
     for latent, area in ((2, 2 * math.pi), (3, 4 * math.pi), (4, 2 * math.pi**2)):
         prior, z = UniformOnSphere(latent), torch.nn.functional.normalize(torch.randn(4, 2, latent), dim=-1)
         torch.testing.assert_close(prior.log_prob(z), torch.full((4, 2, 1), -math.log(area)))
-        torch.testing.assert_close(Projected(torch.zeros(2, latent)).log_prob(z), prior.log_prob(z), rtol=0, atol=2e-5)
+        torch.testing.assert_close(
+            ProjectedNormal(torch.zeros(2, latent)).log_prob(z), prior.log_prob(z), rtol=0, atol=2e-5
+        )
         codes = prior.sample(20_000, seeded())
         torch.testing.assert_close(codes.norm(dim=1), torch.ones(20_000))
         torch.testing.assert_close(codes.T @ codes / 20_000, torch.eye(latent) / latent, atol=0.02, rtol=0)
@@ -105,7 +107,7 @@ def test_the_divergence_and_its_slope_are_those_of_an_integral():
         return integrate.quad(inside, -1, 1)[0]
 
     length = torch.tensor(3.0, requires_grad=True)
-    posterior = Projected(length * torch.eye(3)[:1])
+    posterior = ProjectedNormal(length * torch.eye(3)[:1])
     z = posterior.sample(torch.randn(40_000, 1, 3, generator=seeded()), 40_000)
     kl = Level(z, posterior, UniformOnSphere(3)).kl
     assert kl.shape == (1, 1)

@@ -13,13 +13,13 @@ from torch.distributions import Normal
 from latentdial.config import ModelSettings
 from latentdial.model import Autoencoder
 from latentdial.parts.bottlenecks import Gaussian
-from latentdial.parts.ladder import Ladder, Said, TwoLevels
+from latentdial.parts.ladder import Ladder, Said, TwoLevels, _weighed
 from latentdial.parts.objectives import kl, nll, total
 from latentdial.parts.priors import StandardNormal
 from latentdial.posteriors import Diagonal
 from latentdial.recipes import Recipe, build
 from latentdial.training.starting import components, start_at_pca
-from latentdial.types import Level
+from latentdial.types import Level, Principal
 
 SHAPE = (3, 16, 16)
 BOTH = ["two-level-vae", "ladder-vae"]
@@ -242,6 +242,48 @@ def test_they_start_as_the_vae_does(name, discs):
         losses.append(total([nll(), kl()], model.eval().requires_grad_(False)(batch, 50), batch)[0].item())
     ours, theirs = losses
     assert theirs - 0.5 < ours < theirs + 2  # of -157
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_the_linear_start_is_that_of_the_lowest_level_alone(name, discs):
+    """To rounding, where the levels say nothing of each other: the same means and variances, whatever the beta."""
+    pixels, found = torch.from_numpy(discs), []
+    for one in (name, "beta-tcvae"):
+        model = quiet(made(one).model)
+        start_at_pca(model, pixels, components(model, pixels), beta=30.0)
+        posterior = model.eval().requires_grad_(False).posterior(model.scale(pixels))
+        noise = torch.stack([torch.zeros(48, model.latent), torch.ones(48, model.latent)])
+        found.append(posterior.sample(noise, 2)[..., -4:])
+        if name == "ladder-vae":  # what the levels above are said by begins as what the picture says of the lowest
+            assert model.encoder(model.scale(pixels)).std(0).min() > 0.1
+    assert (found[1][1] - found[1][0]).mean() > 0.3  # of standard deviations: a start that is sure says little
+    torch.testing.assert_close(*found, rtol=1e-3, atol=1e-4)
+
+
+def test_a_start_that_knows_nothing_of_a_number_leaves_it_to_the_prior():
+    """Where no component is above the noise, a ladder's picture cannot say N(0, I): it says nearly nothing."""
+    principal = Principal(torch.zeros(6), torch.eye(6)[:2], torch.full((2,), 0.5), 4.6)
+    bottleneck = Ladder(Gaussian(2), [1], 4)
+    start = bottleneck.linear(principal, 1.0)
+    likely = Diagonal(torch.zeros(1, 2), torch.zeros(1, 2))
+    low = _weighed(bottleneck.low(start.bias[None, :4]), likely)
+    torch.testing.assert_close(low.log_variance.exp(), torch.full((1, 2), 0.99))
+    torch.testing.assert_close(low.mean, torch.zeros(1, 2))
+
+
+def test_the_divergence_of_a_ladder_is_given_what_was_drawn_last():
+    model = loud(made("ladder-vae").model)
+    first, second = torch.randn(2, 4, 2, model.latent, generator=seeded()).unbind(0)
+    posterior, fresh = (model.posterior(pictures(model, 2)) for _ in range(2))
+    given_means = posterior.kl(model.prior)
+    assert torch.equal(posterior.mean, fresh.mean)
+    assert torch.equal(posterior.kl(model.prior), given_means)
+    posterior.sample(first, 4)
+    fresh.sample(second, 4)
+    assert not torch.allclose(posterior.kl(model.prior), fresh.kl(model.prior), rtol=0.01)
+    posterior.log_prob(posterior.sample(second, 4))
+    assert torch.equal(posterior.kl(model.prior), fresh.kl(model.prior))
+    assert given_means.shape == fresh.kl(model.prior).shape == (2, model.latent)
 
 
 def test_the_divergences_of_the_levels_are_logged_and_make_the_whole():

@@ -25,7 +25,7 @@ class Deterministic(Bottleneck):
     def forward(self, features: Tensor) -> Point:
         return Point(features)
 
-    def linear(self, principal: Principal, beta: float = 1.0) -> Affine:
+    def linear(self, principal: Principal, beta: float) -> Affine:
         """Principal components of unit variance."""
         return _coordinates(principal, principal.variances.rsqrt(), self.features)
 
@@ -46,7 +46,7 @@ class Gaussian(Bottleneck):
         mean, log_variance = features.chunk(2, dim=1)
         return Diagonal(mean, F.hardtanh(log_variance, -LOG_VARIANCE_BOUND, LOG_VARIANCE_BOUND))
 
-    def linear(self, principal: Principal, beta: float = 1.0) -> Affine:
+    def linear(self, principal: Principal, beta: float) -> Affine:
         """The posterior of probabilistic PCA (Tipping & Bishop 1999, eq. 6 to 9), whose codes are N(0, I) together.
 
         Components that vary less than `beta` times the noise have the prior as their posterior.

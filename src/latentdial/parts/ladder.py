@@ -90,7 +90,7 @@ class TwoLevels(Bottleneck):
         high, apart = code.split(list(self.sizes), -1)
         return _moved(self.down(high), apart)
 
-    def linear(self, principal: Principal, beta: float = 1.0) -> Affine:
+    def linear(self, principal: Principal, beta: float) -> Affine:
         return self.low.linear(principal.first(self.sizes[-1]), beta)
 
 
@@ -174,7 +174,7 @@ class Ladder(Bottleneck):
             z = _moved(down(z), apart)
         return z
 
-    def linear(self, principal: Principal, beta: float = 1.0) -> Affine:
+    def linear(self, principal: Principal, beta: float) -> Affine:
         """What the picture must say of the lowest level so that with N(0, I) it makes the posterior of `low` alone."""
         alone, half = self.low.linear(principal.first(self.sizes[-1]), beta), self.sizes[-1]
         variance = alone.bias[half:].exp().clamp(max=MOST)

@@ -20,7 +20,7 @@ BOUND = 12.0  # of the log of how sure a direction is
 
 
 @dataclass(frozen=True, eq=False)
-class Projected:
+class ProjectedNormal:
     """q(z|x) for B images: the direction of a normal N(centre, I) (Presnell et al., JASA 93, 1998, eq. 2).
 
     With a centre at zero it is uniform, far from zero it is narrow. Its draws are smooth functions of normal noise,
@@ -59,9 +59,9 @@ class OnSphere(Bottleneck):
             raise LatentdialError("a sphere needs two dimensions at least: use --latent 2 or more")
         super().__init__(latent + 1, (latent,))
 
-    def forward(self, features: Tensor) -> Projected:
+    def forward(self, features: Tensor) -> ProjectedNormal:
         direction, sure = F.normalize(features[:, :-1], dim=1), features[:, -1:].clamp(max=BOUND)
-        return Projected(direction * sure.exp() * self.code[0] ** 0.5)
+        return ProjectedNormal(direction * sure.exp() * self.code[0] ** 0.5)
 
     def read(self, code: Tensor) -> Tensor:
         return F.normalize(code, dim=-1)
