@@ -11,6 +11,7 @@ from PIL import Image
 
 import latentdial
 from latentdial import LatentdialError
+from latentdial.anomaly.evidence import has_evidence, surplus
 from latentdial.cli import main
 from latentdial.config import ModelSettings
 from latentdial.recipes import build, options_of, takes_labels
@@ -79,6 +80,17 @@ def test_what_is_drawn_is_what_the_label_says(trained, judge):
     assert np.mean(obeyed) > 0.75, obeyed
     same = [codec.given(name).decode(codec.codes[:1]) for name in LABELS]
     assert not np.array_equal(same[0], same[1])
+
+
+def test_pictures_whose_label_is_not_told_have_their_evidence(trained):
+    """As `anomalies` and reports ask for it: of one picture as of many."""
+    codec, rng = latentdial.load(trained), np.random.default_rng(3)
+    pictures = np.stack([drawn(label, rng) for label in (0, 1, 2, 0)])
+    strange = np.concatenate([pictures, rng.integers(0, 256, (1, 16, 16, 3), np.uint8)])
+    assert has_evidence(codec)
+    found = surplus(codec, strange)
+    np.testing.assert_allclose(surplus(codec, strange[:1]), found[:1], rtol=1e-4)
+    assert found.argmax() == 4
 
 
 def test_a_label_that_nobody_knows_is_refused(trained, codec):

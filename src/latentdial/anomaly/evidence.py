@@ -23,7 +23,8 @@ def has_evidence(codec: Codec) -> bool:
     """Whether the codec is a model with a prior and random codes of which the KL is known."""
     if not isinstance(codec.model, Model) or codec.model.prior is None or not codec.model.draws:
         return False
-    levels = codec.model(_batch(codec.model, torch.zeros(1, *codec.geometry.shape, device=codec.device))).levels
+    probe = torch.zeros(1, *codec.geometry.shape, device=codec.device)
+    levels = codec.model(_batch(codec.model, probe), SAMPLES).levels
     return all(level.kl is not None for level in levels.values())
 
 

@@ -27,7 +27,7 @@ class Condition(nn.Module):
     def rows(self, y: Tensor | None, like: Tensor, noise: Tensor | None = None) -> Tensor:
         """Rows (B,) of the labels (B,) of pictures or codes; row 0 where there is none, or noise leaves it out."""
         if y is None:
-            return torch.zeros(len(like), dtype=torch.long, device=like.device)
+            return torch.zeros(like.shape[:1], dtype=torch.long, device=like.device)
         return y + 1 if noise is None else torch.where(torch.special.ndtr(noise) < self.out, 0, y + 1)
 
     def picture(self, x: Tensor, rows: Tensor) -> Tensor:
