@@ -33,6 +33,8 @@ def test_collapse_is_seen_and_good_codecs_are_not_called_so():
     assert collapse(pictures, np.broadcast_to(pictures.mean(0), pictures.shape)) == "all reconstructions are alike"
     assert "black or white" in collapse(pictures, np.where(pictures > 128, 255.0, 0.0))
     assert not collapse(pictures, 0.5 * pictures + 64)
+    assert not collapse(pictures, np.broadcast_to(pictures.mean(0), pictures.shape), young=True)
+    assert collapse(pictures, np.where(pictures > 128, 255.0, 0.0), young=True)
     assert not collapse(np.where(pictures > 128, 255.0, 0.0), np.where(pictures > 128, 255.0, 0.0))
     assert not collapse(np.full((5, 2, 2, 1), 9.0), np.full((5, 2, 2, 1), 9.0))
 
@@ -57,6 +59,27 @@ def test_a_collapse_is_said_while_it_trains(discs_file, tmp_path, capsys):
     assert "collapsed at step" in out.err
     assert "collapsed: " in out.out
     assert "--start pca" in out.out
+
+
+@pytest.mark.parametrize(
+    ("options", "collapsed"),
+    [
+        ("--start random --lr 1e-6", False),  # all pictures are one at first
+        ("--start pca --optimizer adamw --weight-decay 20 --lr 0.05 --warmup 1", True),  # they were told apart before
+        ("--start random --lr 1e-6 --epochs 9", True),  # for longer than nets are young
+    ],
+)
+def test_a_net_that_is_only_young_has_not_collapsed(options, collapsed, discs_file, tmp_path, capsys, monkeypatch):
+    from latentdial.cli import main
+
+    monkeypatch.setattr("latentdial.training.session.YOUNG", 15)
+    length = "" if "epochs" in options else "--steps 12"
+    data = f"train fcn-ae {discs_file} --out {tmp_path / 'run'} --size 16 --holdout 0.5 --batch 16 {length}"
+    assert main(f"{data} --set widths=32 --latent 4 {options}".split()) == 0
+    assert ("all reconstructions are alike" in capsys.readouterr().err) == collapsed
+    said = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert bool(said["collapsed"]) == (collapsed and "random" in options)  # else the start is published
+    assert said["verdict"].startswith("collapsed: ") == bool(said["collapsed"])
 
 
 def test_a_pca_run_is_a_run_like_any_other(discs_file, tmp_path, capsys):

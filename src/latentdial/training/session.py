@@ -37,7 +37,7 @@ from latentdial.training.stopping import Reason, Stop
 from latentdial.training.subspace import widen
 from latentdial.training.trackers import Tracker, open_trackers
 from latentdial.training.trouble import back_to_last_good, out_of_memory
-from latentdial.training.verdict import REMEDY, collapse, judge
+from latentdial.training.verdict import REMEDY, YOUNG, collapse, judge
 
 STRIP = 8  # pictures in a sample strip
 STRIPS = 5  # sample strips in a whole run
@@ -82,6 +82,7 @@ class Session:
     _saved: float = field(default_factory=time.monotonic)
     _strips: int = 0
     _warned: bool = False
+    _told: bool = False  # pictures apart, at a validation so far
 
     def __post_init__(self) -> None:
         self.world = self.material.world
@@ -225,10 +226,17 @@ class Session:
             return
         with evaluating(model):
             codec = codec_of(model, self.config, self.out.name, self.loop.device)
-            found = collapse(pictures, codec.levels(codec.encode(pictures)))
+            made = codec.levels(codec.encode(pictures))
+        found = collapse(pictures, made, self._young)
+        self._told = self._told or not collapse(pictures, made)
         if found:
             self._warned = True
             self.show.say(f"collapsed at step {self.loop.step}: {found}; {REMEDY}")
+
+    @property
+    def _young(self) -> bool:
+        """Whether the net may still learn to tell pictures apart, which it never has."""
+        return not self._told and self.loop.step < YOUNG
 
     def _agreed_reason(self) -> Reason:
         """Why training was told to stop, the same in all processes: a signal may have reached only some as yet."""
@@ -383,7 +391,14 @@ class Session:
             x = to_float(torch.from_numpy(pixels).to(principal.mean.device), scale)
             return to_levels(principal.restore(principal.project(x)).view_as(x), scale).cpu().numpy()
 
-        found = judge(lambda pixels: codec.levels(codec.encode(pixels)), linear, train, test, len(principal.variances))
+        found = judge(
+            lambda pixels: codec.levels(codec.encode(pixels)),
+            linear,
+            train,
+            test,
+            len(principal.variances),
+            self._young,
+        )
         return found.as_dict()
 
     @property

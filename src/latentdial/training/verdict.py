@@ -10,6 +10,7 @@ import numpy as np
 from latentdial.measure.reconstruction import reconstruction
 
 ALIKE = 0.02  # of the pictures' variance, below which all reconstructions count as one picture
+YOUNG = 500  # steps, within which a net that has never told pictures apart may still learn to
 SATURATED = 0.5  # share of the values that are black or white and should not be
 HEART = 1.5  # times the error of training pictures, from which a net is said to know them by heart
 REMEDY = "use --start pca, a lower --lr, or for a VAE --kl-schedule linear"
@@ -51,7 +52,7 @@ class Verdict:
         return {**figures, "numbers": self.numbers, "collapsed": self.collapsed, "verdict": self.sentence()}
 
 
-def judge(codec: Codec, pca: Codec, train: np.ndarray, test: np.ndarray, numbers: int) -> Verdict:
+def judge(codec: Codec, pca: Codec, train: np.ndarray, test: np.ndarray, numbers: int, young: bool = False) -> Verdict:
     """Judge a codec of so many numbers by pictures (N, H, W, C) that it was trained on and others, beside PCA's."""
     made = codec(test)
     ours, theirs, seen = (
@@ -59,20 +60,20 @@ def judge(codec: Codec, pca: Codec, train: np.ndarray, test: np.ndarray, numbers
         reconstruction(test, pca(test)),
         reconstruction(train, codec(train)),
     )
-    return Verdict(ours.mse, ours.psnr, seen.mse, theirs.mse, theirs.psnr, numbers, collapse(test, made))
+    return Verdict(ours.mse, ours.psnr, seen.mse, theirs.mse, theirs.psnr, numbers, collapse(test, made, young))
 
 
-def collapse(pictures: np.ndarray, made: np.ndarray) -> str:
+def collapse(pictures: np.ndarray, made: np.ndarray, young: bool = False) -> str:
     """In words, how reconstructions (N, H, W, C) in levels of 255 tell nothing of their pictures; empty where they do.
+
+    A `young` net makes one picture of all before it learns to tell them apart, so that is no collapse.
 
     >>> collapse(np.array([0.0, 255.0, 9.0])[:, None, None, None], np.full((3, 1, 1, 1), 80.0))
     'all reconstructions are alike'
     """
-    if _spread(made) < ALIKE * _spread(pictures):
-        return "all reconstructions are alike"
     if _extreme(made) - _extreme(pictures) > SATURATED:
         return f"{_extreme(made):.0%} of all values are black or white, {_extreme(pictures):.0%} in the pictures"
-    return ""
+    return "all reconstructions are alike" if not young and _spread(made) < ALIKE * _spread(pictures) else ""
 
 
 def _spread(pictures: np.ndarray) -> float:
