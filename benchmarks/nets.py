@@ -7,6 +7,7 @@ Expected: fcn-ae has 52,577,408 parameters and 265 MFLOP a picture, mlp-vae 676,
 
 from __future__ import annotations
 
+from math import prod
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from latentdial.config import ModelSettings, Options
 from latentdial.parts.objectives import total
 from latentdial.recipes import Recipe, build
+from latentdial.training.subspace import narrow
+from latentdial.types import Principal
 
 
 class Net(NamedTuple):
@@ -25,10 +28,16 @@ class Net(NamedTuple):
     shape: tuple[int, int, int]  # (C, H, W)
     batch: int
     variational: bool
+    subspace: int = 0  # components that the outer layers are trained in, as `latentdial train` does; 0: plain layers
 
     def build(self, seed: int = 0) -> Recipe:
         torch.manual_seed(seed)
-        return build(ModelSettings(self.recipe, self.options), self.shape)
+        made = build(ModelSettings(self.recipe, self.options), self.shape)
+        if self.subspace:
+            values, count = prod(self.shape), self.subspace
+            basis = torch.linalg.qr(torch.randn(values, count))[0].T.contiguous()
+            narrow(made.model, Principal(torch.zeros(values), basis, torch.ones(count), float(values)))
+        return made
 
     def pixels(self, n: int) -> torch.Tensor:
         """Random uint8 pictures (n, H, W, C): what they show makes no difference to the time of a step."""
@@ -38,6 +47,7 @@ class Net(NamedTuple):
 
 NETS = {
     "fcn-ae": Net("fcn-ae", {}, (3, 64, 64), 400, variational=False),
+    "fcn-ae-subspace": Net("fcn-ae", {}, (3, 64, 64), 400, variational=False, subspace=1024),
     "mlp-vae": Net("binary-vae", {"latent": 40}, (1, 28, 28), 100, variational=True),
     "conv-vae": Net("conv-vae", {}, (3, 64, 64), 128, variational=True),
 }

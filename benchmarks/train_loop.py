@@ -1,6 +1,7 @@
 """Pictures/s of latentdial's training loop beside pythae, a notebook-style loop and a bare loop, and the roofline.
 
-Command:  python benchmarks/train_loop.py --net mlp-vae --pythae /path/to/pythae/bin/python     (also fcn-ae, conv-vae)
+Command:  python benchmarks/train_loop.py --net mlp-vae --pythae /path/to/pythae/bin/python
+          (also fcn-ae, conv-vae; and fcn-ae-subspace, without pythae)
 Time:     2 to 4 minutes a net on 2 cores
 Expected: latentdial / bare at least 0.97 for every net, and latentdial / pythae, on two cores of
           an Intel Xeon with AMX:                      mlp-vae 1.5 to 1.7, fcn-ae 3.1, conv-vae 2.2
@@ -15,6 +16,9 @@ The notebook-style loop is what people write: a Dataset that gives one float pic
 Adam, `.item()` each step. The bare loop is the limit: the same model and objective, uint8 pictures in memory, a fused
 Adam, the precision that latentdial chose, freed memory kept as latentdial keeps it, and nothing around. "By hand" is
 that loop with the loss written out for this one net, which shows what the general form of models and objectives costs.
+"fcn-ae-subspace" is fcn-ae as `latentdial train` has it learn, its outer layers in 1,024 components: the bare loop and
+the loop by hand train the same narrowed net, which nobody writes in a notebook.
+
 pythae runs in a process of its own (see pythae_worker.py) and has no reduced precision on processors. The roofline is
 the best measured rate of a matrix product, square or of the net's own sizes, in the precision used; the fraction is
 pictures/s x FLOP a picture / that.
@@ -39,6 +43,7 @@ from latentdial.machine.precision import autocast, choose_device, choose_precisi
 from latentdial.parts.objectives import total
 from latentdial.training.loop import Loop
 from latentdial.training.memory import kept_memory
+from latentdial.training.subspace import round_bases
 from nets import NETS, Net, flops_a_picture, parameters
 from pythae_worker import Contender
 
@@ -99,6 +104,7 @@ def bare_epochs(net: Net, pixels: torch.Tensor, device: str, precision: str) -> 
     """The same model and objective, with nothing around."""
     recipe = net.build()
     model = recipe.model.to(device)
+    round_bases(model, precision)
 
     def loss_of(x: torch.Tensor) -> torch.Tensor:
         batch = model.batch(x)
@@ -200,7 +206,8 @@ def main() -> None:
     print(f"{datetime.date.today()}, {device}, torch {torch.__version__}, {torch.get_num_threads()} threads")
     print(f"{args.net}, {weights:,} parameters, {args.pictures} pictures an epoch, batch {net.batch}")
     print(f"notebook and pythae in float32, the others in {precision}")
-    epochs = {name: partial(loop, net, pixels, device, precision)() for name, loop in LOOPS.items()}
+    loops = {name: loop for name, loop in LOOPS.items() if not (net.subspace and name == "notebook")}
+    epochs = {name: partial(loop, net, pixels, device, precision)() for name, loop in loops.items()}
     if args.compile:
         epochs["compiled"] = latentdial_epochs(net, pixels, device, precision, compiled=True)
     if args.pythae:
