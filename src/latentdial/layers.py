@@ -142,7 +142,7 @@ def _parted(wanted: Affine, most: int) -> tuple[Affine, Affine]:
     inputs, varying = wanted.weight.shape[1], wanted.weight.any(1).nonzero().flatten()
     if inputs <= len(varying):
         first = torch.eye(inputs).to(wanted.weight)[:most]
-        return Affine(first, torch.zeros_like(first[:, 0])), Affine(wanted.weight[:, :most], wanted.bias)
+        return Affine(first, first.new_zeros(len(first))), Affine(wanted.weight[:, :most], wanted.bias)
     varying = varying[:most]
     bias = wanted.bias.clone()
     bias[varying] = 0

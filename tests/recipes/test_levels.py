@@ -254,8 +254,8 @@ def test_the_linear_start_is_that_of_the_lowest_level_alone(name, discs):
         posterior = model.eval().requires_grad_(False).posterior(model.scale(pixels))
         noise = torch.stack([torch.zeros(48, model.latent), torch.ones(48, model.latent)])
         found.append(posterior.sample(noise, 2)[..., -4:])
-        if name == "ladder-vae":  # what the levels above are said by begins as what the picture says of the lowest
-            assert model.encoder(model.scale(pixels)).std(0).min() > 0.1
+        if one == "ladder-vae":  # what the levels above are said by begins as what the picture says of the lowest
+            assert model.encoder(model.scale(pixels))[:, 8:].std(0).min() > 0.1
     assert (found[1][1] - found[1][0]).mean() > 0.3  # of standard deviations: a start that is sure says little
     torch.testing.assert_close(*found, rtol=1e-3, atol=1e-4)
 
