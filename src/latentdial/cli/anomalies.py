@@ -41,7 +41,7 @@ def add_options(parser: ArgumentParser) -> None:
         "--false_alarms",
         type=str | None,
         default=None,
-        help="share of normal pictures that may be called odd, such as 1%%, which is the default",
+        help="share of normal pictures that may be called odd, such as 1%, which is the default",
     )
     about = "a CSV of file,label; or data: their own"
     checked(parser.add_argument("--labels", type=str | None, default=None, help=about), check_labels)
