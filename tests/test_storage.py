@@ -239,3 +239,18 @@ def test_records_are_checked_by_type():
     for record in ({}, {"a": "1"}, {"a": True}, {"a": None}):
         with pytest.raises(ValueError, match=r"^a is"):
             storage.need(record, {"a": int})
+
+
+@pytest.mark.parametrize("name", ["a.safetensors", "a.json"])
+def test_a_copy_is_the_same_bytes_and_never_of_what_is_linked_or_huge(tmp_path, name):
+    storage.save_tensors(tmp_path / "a.safetensors", {"x": np.ones(3, np.float32)})
+    storage.write_json(tmp_path / "a.json", {"x": 1})
+    storage.copy(tmp_path / name, tmp_path / f"new-{name}")
+    assert (tmp_path / f"new-{name}").read_bytes() == (tmp_path / name).read_bytes()
+    (tmp_path / f"link-{name}").symlink_to(tmp_path / name)
+    os.mkfifo(tmp_path / f"pipe-{name}")
+    os.truncate(tmp_path / name, 2**36)
+    for odd in (f"link-{name}", f"pipe-{name}", name):
+        with pytest.raises(LatentdialError, match="cannot be used"):
+            storage.copy(tmp_path / odd, tmp_path / f"other-{name}")
+    assert f"other-{name}" not in names(tmp_path)

@@ -28,6 +28,7 @@ REMEDY = "restore it or train the run again"
 MAX_JSON_BYTES = 1_000_000
 MAX_LINES_BYTES = 16_000_000
 MAX_HEADER_BYTES = 1_000_000
+MAX_COPIED_BYTES = 32_000_000  # of a file that holds no arrays
 MAX_VALUES = 1_000_000  # in one JSON file
 MAX_LINES, MAX_LINE_VALUES = 100_000, 10_000
 DEPTH = 20  # of JSON in JSON
@@ -296,6 +297,18 @@ def read_json(path: Path, most: int = MAX_JSON_BYTES, remedy: str = REMEDY, valu
         return _object(read_bytes(path, most, remedy), values)
     except (ValueError, RecursionError) as error:
         raise _broken(path, str(error), remedy) from None
+
+
+def copy(path: Path, to: Path, remedy: str = REMEDY) -> None:
+    """Copy a regular file of a run: not what a link names, and of arrays only what the header says of them."""
+    arrays = to.suffix == ".safetensors"
+    with opened(path, None if arrays else MAX_COPIED_BYTES, remedy) as file, _reading(path, remedy):
+        if arrays:
+            header, _, start = _header(file, MAX_HEADER_BYTES)
+            _check_offsets(header, os.fstat(file.fileno()).st_size - start)
+            file.seek(0)
+        with writing(to) as copied:
+            shutil.copyfileobj(file, copied)
 
 
 def read_lines(path: Path, most: int = MAX_LINES_BYTES) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -18,7 +19,8 @@ from latentdial.config import DataSettings, ModelSettings, RunConfig
 from latentdial.errors import LatentdialError
 from latentdial.runs.card import card, named
 from latentdial.runs.hub import parse_address, travelling
-from latentdial.runs.loading import read_config
+from latentdial.runs.loading import load, read_config
+from latentdial.sharing.staging import stage
 from sharing_stand_in import TOKEN, serve
 
 pytest.importorskip("huggingface_hub", reason="needs the extra: pip install 'latentdial[hub]'")
@@ -140,6 +142,18 @@ def test_only_data_travels(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "a.json").write_text("")
     assert [path.name for path in travelling(tmp_path)] == ["README.md", "config.json", "model.safetensors"]
+
+
+def test_what_a_link_in_a_run_names_does_not_travel(tiny_runs, tmp_path):
+    run = shutil.copytree(tiny_runs["fcn-ae"], tmp_path / "run")
+    codec = load(run)
+    os.truncate(run / "README.md", 2**36)  # is written anew, so it is not even read
+    stage(codec, run, tmp_path / "first", "hub:anna/discs")
+    assert (tmp_path / "first" / "README.md").stat().st_size < 100_000
+    (tmp_path / "secret").write_text('{"token": "mine"}')
+    (run / "more.json").symlink_to(tmp_path / "secret")
+    with pytest.raises(LatentdialError, match="it is a link"):
+        stage(codec, run, tmp_path / "second", "hub:anna/discs")
 
 
 def test_a_card_tells_figures_data_and_limits(tiny_runs):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -69,7 +68,7 @@ def fetch(address: Address) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(mkdtemp(dir=folder.parent, prefix=f".{snapshot.name}."))
     for path in travelling(snapshot):
-        shutil.copyfile(path, fresh / path.name)
+        storage.copy(path.resolve(), fresh / path.name)  # the client's own folder is made of links
     storage.replace_folder(fresh, folder)
     return folder
 

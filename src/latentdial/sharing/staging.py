@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +31,8 @@ def stage(codec: Codec, folder: Path, out: Path, address: str, license: str = ""
     """Copy what may travel of a run into the new folder `out`, with its card and pictures."""
     out.mkdir()
     for path in travelling(folder):
-        shutil.copyfile(path, out / path.name)
+        if path.name not in (CARD, CONFIG):  # are made anew
+            storage.copy(path, out / path.name)
     config = read_config(folder)
     config = replace(config, data=replace(config.data, source=named(config.data.source)))
     storage.write(out / CONFIG, config.to_json())
