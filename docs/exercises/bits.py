@@ -8,8 +8,10 @@ DATA, PICTURES, SIZE, EPOCHS = "avatars", 1500, 16, 20
 
 # %%
 import numpy as np
+from PIL import Image
 
 import latentdial
+from latentdial.images.montage import montage
 from latentdial.measure.likelihood import bits_per_dim
 from latentdial.runs.pictures import run_pictures
 
@@ -48,6 +50,14 @@ for beta, codec in codecs.items():
     codes = codec.encode(unseen.astype(np.uint8))
     own, other = (np.square(codec.levels(c) - unseen).mean() for c in (codes, np.roll(codes, 1, 0)))
     print(f"beta {beta:g}: squared error {own:.0f} with its own code, {other:.0f} with another's")
+
+# %% [markdown]
+# To look at: unseen pictures, and below them what each beta, the smallest first, makes of their codes.
+
+# %%
+some = unseen[:8].astype(np.uint8)
+sheet = Image.fromarray(montage([some, *(codec.reconstruct(some) for codec in codecs.values())]))
+sheet.resize((sheet.width * 4, sheet.height * 4), Image.Resampling.NEAREST)
 
 # %% [markdown]
 # **Your turn.** At which beta do dimensions begin to fall silent? What does `options={"free_bits": 0.5}` change?

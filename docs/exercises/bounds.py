@@ -10,7 +10,10 @@
 DATA, PICTURES, SIZE, EPOCHS, SAMPLES = "avatars", 1500, 16, 20, 64
 
 # %%
+from PIL import Image
+
 import latentdial
+from latentdial.images.montage import montage
 
 common = {"limit": PICTURES, "size": SIZE, "epochs": EPOCHS, "overwrite": True}
 net = {"latent": 8, "net": "fcn", "layers": [128]}
@@ -29,6 +32,14 @@ for run in ("vae", "mixture", "iwae"):
         if row.key in ("elbo", "nll", "bits_per_dim"):
             values = ", ".join(f"{name} {value:.4g}" for name, value in row.values.items() if value is not None)
             print(f"{row.key}: {values}")
+
+# %% [markdown]
+# A likelihood is not how good samples look. A row for each: VAE, mixture, IWAE.
+
+# %%
+codecs = [latentdial.load(f"runs/{run}") for run in ("vae", "mixture", "iwae")]
+sheet = Image.fromarray(montage([codec.sample(8, prior="model") for codec in codecs]))
+sheet.resize((sheet.width * 4, sheet.height * 4), Image.Resampling.NEAREST)
 
 # %% [markdown]
 # **Your turn.** How does the gap between both bounds change with `SAMPLES`? Why is the gap of the IWAE wider at K = 1?

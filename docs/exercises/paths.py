@@ -9,8 +9,10 @@ DATA, PICTURES, SIZE, EPOCHS, PAIRS = "avatars", 1500, 16, 20, 6
 
 # %%
 import numpy as np
+from PIL import Image
 
 import latentdial
+from latentdial.images.montage import montage
 from latentdial.latent.paths import interpolate
 from latentdial.runs.pictures import run_pictures
 
@@ -50,6 +52,16 @@ for kind in ("linear", "spherical", "density"):
         )
     agree = np.corrcoef(*lengths)[0, 1]
     print(f"{kind}: {np.mean(lengths):.1f} levels long; both decoders agree with r = {agree:.2f}")
+
+# %% [markdown]
+# The same three paths between two faces, as the first decoder draws them.
+
+# %%
+codec = codecs[0]
+first, last = codec.encode(pixels[:2])
+rows = [codec.decode(interpolate(codec, first, last, 8, kind)) for kind in ("linear", "spherical", "density")]
+sheet = Image.fromarray(montage(rows))
+sheet.resize((sheet.width * 4, sheet.height * 4), Image.Resampling.NEAREST)
 
 # %% [markdown]
 # **Your turn.** Distances in the code space depend on the net's arbitrary choice of axes; decoded lengths hardly do. Show it: take

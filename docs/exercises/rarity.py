@@ -9,9 +9,11 @@ PICTURES, SIZE, EPOCHS = 2000, 32, 15
 
 # %%
 import numpy as np
+from PIL import Image
 
 import latentdial
 from latentdial.images.avatars import CHOICES
+from latentdial.images.montage import montage
 from latentdial.runs.pictures import run_pictures
 
 codec = latentdial.train(
@@ -45,6 +47,14 @@ print(f"density: {kind}; faces that count for half of all draws: {(np.sort(weigh
 for index, name in enumerate(CHOICES["glasses"]):
     has = training.factors["glasses"] == index
     print(f"{name}: {has.mean():.1%} of the set, {weight[has].sum():.1%} of the draws")
+
+# %% [markdown]
+# The faces that would be drawn least often, and below them those that would be drawn most often.
+
+# %%
+order = weight.argsort()
+sheet = Image.fromarray(montage([training.pixels[order[:8]], training.pixels[order[-8:]]]))
+sheet.resize((sheet.width * 2, sheet.height * 2), Image.Resampling.NEAREST)
 
 # %% [markdown]
 # **Your turn.** Train again on a set drawn by `weight` (save the pictures with `np.save`) and compare the errors for sunglasses.

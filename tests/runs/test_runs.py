@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pickle
@@ -23,6 +24,7 @@ from latentdial.config import ModelSettings, RunConfig, from_json
 from latentdial.images import lasting_source, open_parts
 from latentdial.recipes import build, parse_options
 from latentdial.runs.loading import read_config
+from latentdial.training.folder import check_folder
 
 
 @pytest.fixture
@@ -278,6 +280,10 @@ def test_a_run_finds_its_pictures_from_everywhere(discs_file, tmp_path, monkeypa
         open_parts(read_config(run))
     with pytest.raises(LatentdialError, match="does not say what it was trained on"):
         open_parts(RunConfig())
+    monkeypatch.chdir(home)
+    saved = read_config(run)
+    now = dataclasses.replace(saved, data=dataclasses.replace(saved.data, source=str(home / "discs.npy")))
+    assert check_folder(run, now, "resume")
 
 
 def test_a_built_in_set_stays_one_beside_a_folder_of_its_name(tmp_path, monkeypatch):

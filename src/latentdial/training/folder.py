@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from latentdial import storage
 from latentdial.config import RunConfig
 from latentdial.errors import LatentdialError
+from latentdial.images import lasting_source
 from latentdial.runs.cleaning import CHECKPOINTS
 from latentdial.runs.loading import CONFIG, LOCK, METRICS, SUMMARY, TIMES, read_config, read_summary
 from latentdial.training.loop import Record
@@ -48,7 +49,8 @@ def check_folder(out: Path, config: RunConfig, existing: Existing) -> bool:
     resume = existing == "resume"
     exists = os.path.lexists(out / CONFIG) and not (resume and (out / GOING).exists())
     if exists and resume:
-        _same(read_config(out), config)
+        saved = read_config(out)  # those of before kept the path of their pictures as it was given
+        _same(replace(saved, data=replace(saved.data, source=lasting_source(saved.data.source))), config)
     elif exists and existing == "refuse":
         raise LatentdialError(f"{out} holds a run already: use --resume, --overwrite or another --out")
     elif not exists and out.exists() and _holds_other(out):
