@@ -447,12 +447,12 @@ def trained(rows: list[dict]) -> dict:
     kinds = sorted({row["task"].split()[0] for row in rows})
     table = []
     for name in [name for name in TRAINING if len(of(rows, f"{name} default"))]:
-        means = [
-            float(of([row for row in rows if row["task"].startswith(kind)], f"{name} default").mean()) for kind in kinds
-        ]
+        found = [of([row for row in rows if row["task"].startswith(kind)], f"{name} default") for kind in kinds]
+        means = [float(one.mean()) if len(one) else None for one in found]
         sees = of(rows, f"{name} told apart")
         cost = of(rows, f"{name} core-seconds")
-        table.append([name, *means, float(np.mean(means)), float(sees.mean()), float(cost.mean())])
+        mean = None if None in means else float(np.mean(means))
+        table.append([name, *means, mean, float(sees.mean()), float(cost.mean())])
     seeds = len({row["seed"] for row in rows})
     tasks = ", ".join(f"{kind} {len({row['task'] for row in rows if row['task'].startswith(kind)})}" for kind in kinds)
     return {
