@@ -93,10 +93,12 @@ def test_a_rounded_basis_changes_no_bit_of_training_in_bfloat16(discs):
     names, exact = list(made.model.state_dict()), outputs(made.model, pixels)
     with torch.autocast("cpu", torch.bfloat16):
         before = outputs(made.model, pixels)
-        round_bases(made.model, "float32")
-        assert made.model.encoder[1].rounded is None
-        round_bases(made.model, "bf16")
-        made.model.encoder[1].basis.data.zero_()  # is not looked at
+    round_bases(made.model, "float32")
+    assert made.model.encoder[1].rounded is None
+    round_bases(made.model, "bf16")
+    assert torch.equal(outputs(made.model, pixels), exact)  # outside of autocast it is not looked at
+    made.model.encoder[1].basis.data.zero_()
+    with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(outputs(made.model, pixels), before)
     assert not torch.equal(outputs(made.model, pixels), exact)
     assert list(made.model.state_dict()) == names
