@@ -15,7 +15,7 @@ from latentdial.layers import Lifted, Projected, linear_of
 from latentdial.parts.objectives import total
 from latentdial.recipes import build
 from latentdial.training.starting import components, start_at_pca
-from latentdial.training.subspace import components_wanted, narrow, round_bases, widen
+from latentdial.training.subspace import _basis_with, components_wanted, narrow, round_bases, widen
 
 COUNT = 24
 OPTIONS = {"latent": 4, "widths": [40]}
@@ -64,6 +64,16 @@ def test_a_lifted_layer_keeps_the_outputs_that_lie_in_the_subspace():
     torch.testing.assert_close(lifted(x), layer(x))
     nn.init.normal_(lifted.bias)
     torch.testing.assert_close(lifted.plain()(x), lifted(x))
+
+
+def test_the_basis_holds_what_the_last_layer_reaches_however_weakly_and_then_the_first_components():
+    torch.manual_seed(0)
+    axes = torch.linalg.qr(torch.randn(9, 9))[0]
+    weight = torch.cat([axes[:, :2] * torch.tensor([1.0, 0.01]), torch.zeros(9, 1)], 1)  # a unit that says nothing yet
+    basis = _basis_with(weight, axes[:, 2:6].T)
+    torch.testing.assert_close(basis @ basis.T, torch.eye(4), atol=1e-6, rtol=0)
+    torch.testing.assert_close(basis.T @ basis @ weight, weight, atol=1e-6, rtol=0)
+    torch.testing.assert_close((basis @ axes[:, 2:4]).norm(dim=0), torch.ones(2), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("recipe", ["fcn-ae", "fcn-vae"])
