@@ -93,6 +93,22 @@ def test_pictures_whose_label_is_not_told_have_their_evidence(trained):
     assert found.argmax() == 4
 
 
+def test_nets_of_a_label_take_any_number_of_pictures_when_traced(trained):
+    codec, any_number = latentdial.load(trained).given("red"), torch.export.Dim("codes")
+
+    class Decoder(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model, self.decode = codec.model, codec.decoder
+
+        def forward(self, code):
+            return self.decode(code)
+
+    codes = torch.from_numpy(codec.codes[:5])
+    program = torch.export.export(Decoder(), (codes[:2],), dynamic_shapes=({0: any_number},), strict=False).module()
+    torch.testing.assert_close(program(codes), codec.decoder(codes))
+
+
 def test_a_label_that_nobody_knows_is_refused(trained, codec):
     run = latentdial.load(trained)
     with pytest.raises(LatentdialError, match="knows no label 'gren': did you mean green"):

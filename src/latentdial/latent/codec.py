@@ -220,7 +220,7 @@ class Codec(Brief, Shown):
         model, name = cast(Any, self.model), f"{self.name} given {names[row]}"
 
         def labelled(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-            return lambda x: function(x, torch.full((len(x),), row, device=x.device))
+            return lambda x: function(x, torch.full(x.shape[:1], row, device=x.device))
 
         encoder, decoder = labelled(model.encode), labelled(model.decode)
         bare = replace(self, name=name, stored_canonical=None, stored_support=None, directions=())
