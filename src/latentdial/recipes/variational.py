@@ -37,7 +37,7 @@ def conv_vae(
     free_bits: float = 0.0,
     sigma: float = 0.0,
 ) -> Recipe:
-    """Convolutional VAE, its sigma given or learned (0) (arXiv 1312.6114, eq. 3; sigma: arXiv 2006.13202)."""
+    """Convolutional VAE with a learned sigma, or the one given (arXiv 1312.6114, eq. 3; sigma: arXiv 2006.13202)."""
     code, prior = Gaussian(latent), StandardNormal(latent)
     net = conv(image, code.features, latent, channels, shortcut)
     return Recipe(
