@@ -39,7 +39,8 @@ WARM = [
     "jsonargparse",
 ]
 
-PARTS, LIKELIHOOD = "tests/parts/test_parts.py", "tests/latent/test_likelihood.py"
+PARTS, LOGISTIC = "tests/parts/test_parts.py", "tests/parts/test_logistic.py"
+LIKELIHOOD = "tests/latent/test_likelihood.py"
 RECIPES, FAMILIES, FLEXIBLE, LEVELS, RIVALS, CONDITIONAL = (
     f"tests/recipes/test_{name}.py" for name in ("recipes", "families", "flexible", "levels", "rivals", "conditional")
 )
@@ -56,9 +57,9 @@ MODULES = {  # what concerns a module most comes first: a fault is seldom notice
     "parts/critics.py": [RIVALS],
     "parts/flows.py": [FLEXIBLE],
     "parts/ladder.py": [LEVELS],
-    "parts/likelihoods.py": [PARTS, STARTING],
-    "parts/logistic.py": ["tests/parts/test_logistic.py"],
-    "parts/networks.py": [PARTS],
+    "parts/likelihoods.py": [PARTS, LOGISTIC, STARTING],
+    "parts/logistic.py": [LOGISTIC],
+    "parts/networks.py": [PARTS, RECIPES],
     "parts/objectives.py": [PARTS, FAMILIES],
     "parts/penalties.py": [FAMILIES],
     "parts/priors.py": [PARTS, FLEXIBLE],

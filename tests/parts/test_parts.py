@@ -12,6 +12,7 @@ from scipy import stats
 from torch import nn
 
 from latentdial.config import ModelSettings
+from latentdial.errors import LatentdialError
 from latentdial.layers import ChannelsLast, Network
 from latentdial.parts import schedules
 from latentdial.parts.bottlenecks import Deterministic
@@ -66,6 +67,7 @@ def test_grey_pixels_become_white_as_often_as_they_are_bright():
     torch.testing.assert_close(drawn.mean(0).flatten(), grey[0].flatten(), rtol=0, atol=0.03)
     assert torch.equal(likelihood.target(grey, {}), grey)
     edge = torch.tensor([0.0, 0.49, 0.5, 1.0]).reshape(1, 1, 2, 2)
+    assert Bernoulli("threshold", (1, 2, 2)).draws == {}
     assert Bernoulli("threshold").target(edge, {}).flatten().tolist() == [0.0, 0.0, 1.0, 1.0]
     with pytest.raises(ValueError, match="shape of the image"):
         Bernoulli("sampled")
@@ -205,6 +207,14 @@ def test_fcn_ae_has_the_published_widths():
     for i, (before, after) in enumerate(pairwise(widths)):
         assert state[f"encoder.{2 * i}.weight"].shape == (after, before)
         assert state[f"decoder.{4 - 2 * i}.weight"].shape == (before, after)
+
+
+def test_a_convolutional_net_halves_pictures_as_often_as_it_has_channels():
+    net = conv((3, 24, 24), 6, 5, [4, 4, 8], shortcut=False, outputs=2)
+    assert net.encoder(torch.zeros(2, 3, 24, 24)).shape == (2, 6)
+    assert net.decoder(torch.zeros(2, 5)).shape == (2, 2, 24, 24)
+    with pytest.raises(LatentdialError, match="halves the picture 3 times, and 30 is no multiple of 8: use --size 32"):
+        conv((3, 30, 30), 6, 5, [4, 4, 8])
 
 
 def small_conv() -> tuple[Network, Network]:
