@@ -34,6 +34,14 @@ def layer_of(weight: np.ndarray, **flags: int) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
 
 
+def twice(weight: np.ndarray) -> onnx.ModelProto:
+    """A net whose two layers share their weight."""
+    model = layer_of(weight)
+    model.graph.node[0].output[0] = "between"
+    model.graph.node.append(helper.make_node("Gemm", ["between", "weight", "bias"], ["y"]))
+    return model
+
+
 def values_of(model: onnx.ModelProto) -> int:
     return sum(int(np.prod(tensor.dims)) for tensor in model.graph.initializer)
 
@@ -67,6 +75,7 @@ def test_what_comes_first_is_the_strongest():
         pytest.param(layer_of(np.eye(INPUTS, OUTPUTS, dtype=np.float32)), id="all directions"),
         pytest.param(layer_of(weight_of(RANK, 100, 200)), id="small"),
         pytest.param(layer_of(weight_of(RANK), transB=1), id="turned"),
+        pytest.param(twice(weight_of(RANK, INPUTS, INPUTS)), id="shared"),
     ],
 )
 def test_other_layers_stay_as_they_are(model):
