@@ -77,13 +77,9 @@ def open_at_once(data: DataSettings, geometry: Geometry, progress: Progress = qu
 
 def _recalled(data: DataSettings, geometry: Geometry) -> Listing | None:
     path = Path(data.source)
-    if (
-        data.label
-        or data.source in builtin.BUILT_IN
-        or not path.is_dir()
-        or _saved_by_datasets(path)
-        or geometry.colour == "keep"
-    ):
+    if data.label or geometry.colour == "keep":
+        return None
+    if data.source in builtin.BUILT_IN or not path.is_dir() or _saved_by_datasets(path):
         return None
     held = recall(str(path.resolve()), geometry)
     return recall_folder(path, data.split, held.names, held.stamps(), held.seen)
