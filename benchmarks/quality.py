@@ -2,6 +2,7 @@
 
 Command:  python benchmarks/quality.py run --utk FOLDER [--pythae PYTHON] [--seeds 0 1 2] [--rows ROW ...]
           python benchmarks/quality.py table
+          the same with --epochs 30: nets that have trained to the end (a GPU)
 Time:     one to two core-minutes a row, some 75 minutes for all; one thread
 Expected: no net above PCA's squared error, res-ae at most 0.6 times it on avatars and 0.9 on photographs
 
@@ -11,7 +12,8 @@ file of results already are left out, so that a run that was stopped goes on.
 
 Rows: recipes, `@300` with 300 training pictures only; `start` is fcn-ae before its first step. `notebook` is the usual
 loop (a DataLoader over float pictures, float32, Adam at 0.001, batches of 200, random start) and `pythae` its trainer
-on the same fully connected net; both get BUDGET core-seconds, about what the nets take.
+on the same fully connected net; both get BUDGET core-seconds, about what the nets take. With --epochs all nets make so
+many passes, the notebook's too, on the device that `latentdial train` chooses.
 
 Figures: core-seconds of the whole training (processor time; ours with priors, canonical coordinates and all that a run
 holds); squared error per value with pictures in [0, 1], and in units of PCA's with 128 numbers trained on the same
@@ -54,6 +56,7 @@ from latentdial.config import DataSettings, Geometry
 from latentdial.features import efficientnet_features
 from latentdial.images import open_images
 from latentdial.latent.codec import Codec, wrap
+from latentdial.machine.precision import choose_device
 from latentdial.measure.generation import frechet, nearest
 from latentdial.measure.reconstruction import reconstruction
 from nets import NETS
@@ -108,10 +111,12 @@ def avatars() -> Data:
 # codecs ---------------------------------------------------------------------------------------------------------------
 
 
-def trained(row: str, data: Data, pixels: np.ndarray, seed: int, folder: Path) -> Codec:
+def trained(row: str, data: Data, pixels: np.ndarray, seed: int, folder: Path, epochs: float | None) -> Codec:
     np.save(folder / "train.npy", pixels)
     settings: dict[str, float] = dict(SETTINGS[row])
-    if len(pixels) == FEW and "steps" in settings:
+    if epochs and settings:
+        settings = {"epochs": epochs}
+    elif len(pixels) == FEW and "steps" in settings:
         settings["steps"] = round(SHORT * settings["steps"])
     recipe = "fcn-ae" if row == "start" else row
     return latentdial.train(
@@ -126,22 +131,23 @@ def trained(row: str, data: Data, pixels: np.ndarray, seed: int, folder: Path) -
     )
 
 
-def notebook(pixels: np.ndarray, seed: int) -> Codec:
-    """The usual loop of a notebook, for `BUDGET` core-seconds."""
+def notebook(pixels: np.ndarray, seed: int, epochs: float | None) -> Codec:
+    """The usual loop of a notebook, for `BUDGET` core-seconds or so many passes."""
     torch.manual_seed(seed)
+    device = choose_device("auto")
     encoder, decoder = plain_nets()
-    net = nn.Sequential(encoder, decoder)
+    net = nn.Sequential(encoder, decoder).to(device)
     optimizer = torch.optim.Adam(net.parameters(), 1e-3)
     pictures = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div(127.5).sub(1).flatten(1)
     loader = DataLoader(list(pictures), batch_size=200, shuffle=True)
-    end = time.process_time() + BUDGET
-    while time.process_time() < end:
-        for x in loader:
-            optimizer.zero_grad()
-            nn.functional.mse_loss(net(x), x).backward()
-            optimizer.step()
-            if time.process_time() > end:
-                break
+    passes = itertools.count() if epochs is None else range(round(epochs))
+    end = time.process_time() + (BUDGET if epochs is None else float("inf"))
+    for x in (batch.to(device) for _ in passes for batch in loader):
+        optimizer.zero_grad()
+        nn.functional.mse_loss(net(x), x).backward()
+        optimizer.step()
+        if time.process_time() > end:
+            break
     return wrap(encoder, decoder, size=64, images=pixels)
 
 
@@ -238,13 +244,17 @@ def one(row: str, data: Data, seed: int, seen: Judges, options: argparse.Namespa
     """A row's figures."""
     name, _, count = row.partition("@")
     pixels = data.train[: int(count)] if count else data.train
-    start = time.process_time()
+    start, clock = time.process_time(), time.perf_counter()
     if name == "pythae":
         codec, seconds = pythae(options.pythae, pixels, seed, room)
     else:
-        codec = notebook(pixels, seed) if name == "notebook" else trained(name, data, pixels, seed, room)
+        codec = (
+            notebook(pixels, seed, options.epochs)
+            if name == "notebook"
+            else trained(name, data, pixels, seed, room, options.epochs)
+        )
         seconds = time.process_time() - start
-    return {"core_seconds": seconds, **seen.measure(codec)}
+    return {"core_seconds": seconds, "seconds": time.perf_counter() - clock, **seen.measure(codec)}
 
 
 def records(path: Path) -> list[dict]:
@@ -324,6 +334,7 @@ def main() -> None:
     running.add_argument("--pythae", default=sys.executable, help="a Python with pythae 0.1.2")
     running.add_argument("--sets", nargs="+", default=["avatars", "photographs"])
     running.add_argument("--rows", nargs="+", default=ROWS)
+    running.add_argument("--epochs", type=float, help="passes of every net; default: the short steps of SETTINGS")
     running.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     tabling = commands.add_parser("table")
     tabling.add_argument("--to", type=Path, default=HERE / "results" / "quality.json")
