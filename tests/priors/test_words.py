@@ -110,9 +110,9 @@ def test_a_run_of_words_is_sampled_by_them(recipe, discs_file, tmp_path, capsys)
     with pytest.raises(LatentdialError, match="no prior of words"):
         codec.sample(2, prior="words")
     quantiser = codec.model.bottleneck
-    numbers = quantiser.rows(torch.from_numpy(codec.codes))
+    numbers = quantiser.rows(torch.tensor(codec.codes, device=codec.device)).cpu()
     assert numbers.shape == (len(codec.codes), quantiser.tokens)
-    np.testing.assert_array_equal(quantiser.code_of_rows(numbers).numpy(), codec.codes)
+    np.testing.assert_array_equal(quantiser.cpu().code_of_rows(numbers).numpy(), codec.codes)
     save_words(run, fit_words(numbers.numpy(), quantiser.vocabulary, steps=2), codec.codes)
     loaded = latentdial.load(run)
     assert loaded.prior_named() == "words"

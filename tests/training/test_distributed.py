@@ -21,7 +21,7 @@ import latentdial
 from latentdial.machine.world import World
 from latentdial.training.checkpoint import Checkpoints
 
-SMALL = ["--size", "16", "--latent", "4", "--set", "widths=24", "--batch", "15"]
+SMALL = ["--size", "16", "--latent", "4", "--set", "widths=24", "--batch", "15", "--device", "cpu"]
 CURVE = ["--keep-checkpoint", "true", "--steps", "60", "--holdout", "0.3", "--precision", "float32"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "latentdial"]
 

@@ -140,7 +140,7 @@ def test_only_wide_nets_of_large_pictures_are_worth_it(discs):
 
 def test_a_run_trained_so_is_loaded_as_any_other(discs, discs_file, tmp_path):
     trained = latentdial.train("fcn-ae", discs_file, tmp_path / "run", options=OPTIONS, **SETTINGS)
-    loaded = latentdial.load(tmp_path / "run")
+    loaded = latentdial.load(tmp_path / "run", device=trained.device)
     np.testing.assert_array_equal(trained.encode(discs), loaded.encode(discs))
     np.testing.assert_allclose(
         loaded.encode(loaded.decode(loaded.codes)), trained.encode(trained.decode(trained.codes))
