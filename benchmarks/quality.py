@@ -275,7 +275,7 @@ KEYS = [
 ]
 
 
-def table(path: Path, target: Path) -> None:
+def table(path: Path, target: Path, machine: str) -> None:
     """Means over seeds with their standard deviations where there are several, as one file of results."""
     found = records(path)
     rows: list[list[str | float | int | None]] = []
@@ -297,7 +297,7 @@ def table(path: Path, target: Path) -> None:
         )
     target.parent.mkdir(exist_ok=True)
     columns = ["set", "codec", "seeds", "core_seconds", "mse", "of_pca", "of_pca_sd", *KEYS]
-    target.write_text(json.dumps(result(columns, rows), indent=1) + "\n")
+    target.write_text(json.dumps(result(columns, rows, machine), indent=1) + "\n")
     print("\n".join(" | ".join("" if cell is None else str(cell) for cell in row) for row in [columns, *rows]))
 
 
@@ -306,13 +306,13 @@ def pca_of(row: str) -> str:
     return "pca" + row[row.index("@") :] if "@" in row else "pca"
 
 
-def result(columns: list[str], rows: list[list]) -> dict:
+def result(columns: list[str], rows: list[list], machine: str) -> dict:
     return {
         "topic": "Codecs",
         "question": "How good are codecs at what they cost, beside PCA, a notebook's loop and pythae?",
         "command": "python benchmarks/quality.py run --utk FOLDER --pythae PYTHON, then table",
         "date": date.today().isoformat(),
-        "machine": "2 virtual cores, Intel Xeon with AMX, shared; one thread",
+        "machine": machine,
         "versions": {name: version(name) for name in ("torch", "numpy", "scikit-learn")},
         "columns": columns,
         "rows": rows,
@@ -338,9 +338,10 @@ def main() -> None:
     running.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     tabling = commands.add_parser("table")
     tabling.add_argument("--to", type=Path, default=HERE / "results" / "quality.json")
+    tabling.add_argument("--machine", default="2 virtual cores, Intel Xeon with AMX, shared; one thread")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    table(options.out, options.to) if options.command == "table" else run(options)
+    table(options.out, options.to, options.machine) if options.command == "table" else run(options)
 
 
 if __name__ == "__main__":
