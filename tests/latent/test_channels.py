@@ -8,7 +8,9 @@ import pytest
 import latentdial
 from latentdial import LatentdialError
 from latentdial.explorer.dials import find_dials
-from latentdial.latent.naming import direction_of, raw_directions
+from latentdial.latent.naming import channels_of, direction_of, raw_directions
+from latentdial.report.compare import classic_edits
+from latentdial.report.figures import said_of
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +39,22 @@ def test_tables_and_dials_show_channels(spatial):
     assert sum(row.kl for row in table.rows) == pytest.approx(spatial.kl.sum(), rel=1e-5)
     assert {dial.kind for dial in find_dials(spatial)} == {"canonical", "channel"}
     assert [one.title for one in raw_directions(spatial)] == ["channel 0", "channel 1", "channel 2"]
+    assert said_of(spatial, table).startswith("3 channels over 8 x 8 places, ")
+
+
+def test_of_hundreds_of_canonical_coordinates_those_are_measured_that_tell(spatial, codec):
+    assert len(spatial.canonical.steps) > 32
+    names = [row.name for row in latentdial.dimensions(spatial).rows]
+    assert names == [f"c{i}" for i in range(spatial.canonical.telling)]
+    assert len(latentdial.dimensions(codec).rows) == codec.latent
+
+
+def test_a_report_edits_channels_and_scores_are_about_them(spatial, codec):
+    assert classic_edits(spatial) == ["ch1*=2", "ch0*=10", "c1*=2", "c0*=10"]
+    assert classic_edits(codec) == ["1*=2", "0*=10", "c1*=2", "c0*=10"]
+    read = [one.along(spatial.codes) for one in raw_directions(spatial)]
+    np.testing.assert_allclose(channels_of(spatial, spatial.codes), np.stack(read, 1), atol=1e-5)
+    assert channels_of(codec, codec.codes) is codec.codes
 
 
 def test_edits_take_channels_by_name(spatial, discs):

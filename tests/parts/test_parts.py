@@ -22,7 +22,7 @@ from latentdial.parts.likelihoods import PIXELS, Bernoulli, Gaussian
 from latentdial.parts.networks import conv
 from latentdial.parts.objectives import kl, nll, total
 from latentdial.parts.priors import StandardNormal
-from latentdial.parts.residual import ChannelToSpace, SpaceToChannel, residual
+from latentdial.parts.residual import Block, ChannelToSpace, SpaceToChannel, grid_of, residual, spatial
 from latentdial.posteriors import Diagonal
 from latentdial.recipes import build
 from latentdial.types import Batch, Level, Pass
@@ -276,6 +276,19 @@ def test_space_to_channel_holds_every_square_and_comes_back():
 def test_the_width_of_a_residual_net_is_the_one_that_was_asked_for():
     wide, narrow = (residual((3, 32, 32), 6, 6, width=width, blocks=[1, 1]).encoder.net for width in (16, 8))
     assert [net[2].out_channels for net in (wide, narrow)] == [16, 8]
+
+
+def test_a_residual_block_adds_little_at_first():
+    torch.manual_seed(0)
+    x = torch.randn(4, 16, 8, 8)
+    assert 0 < (Block(16)(x) - x).std() < 0.05
+
+
+def test_a_net_over_a_grid_gives_back_pictures_of_their_size():
+    net = spatial((3, 32, 32), 4, 2, width=8)
+    code = net.encoder(torch.zeros(2, 3, 32, 32))
+    assert code.shape == (2, 4, *grid_of((3, 32, 32)))
+    assert net.decoder(code[:, :2]).shape == (2, 3, 32, 32)
 
 
 def test_schedules_stay_as_they_are_behind_the_end():

@@ -87,6 +87,18 @@ def test_a_mixture_is_a_density_and_draws_from_it():
     assert abs(StandardNormal(2).kl(z[0], z[1]).sum() - Mixture(2, 1).kl(z[0], z[1]).sum()) < 1e-4
 
 
+def test_one_component_that_has_moved_has_a_closed_form_and_two_can_part():
+    torch.manual_seed(0)
+    one, mean, spread = Mixture(2, 1).requires_grad_(False), torch.randn(4, 2), torch.rand(4, 2) + 0.5
+    one.mean.copy_(torch.tensor([[0.5, -1.0]]))
+    one.log_variance.copy_(torch.tensor([[-1.0, 0.7]]))
+    normal = torch.distributions.Normal
+    expected = torch.distributions.kl_divergence(normal(mean, spread), normal(one.mean, (0.5 * one.log_variance).exp()))
+    torch.testing.assert_close(one.kl(mean, 2 * spread.log()), expected)
+    two = Mixture(2, 2)
+    assert not torch.equal(two.mean[0], two.mean[1])  # else they would learn the same for ever
+
+
 def test_vamp_whose_pseudo_inputs_are_the_pictures_is_the_aggregated_posterior():
     """log p(z) is then log 1/N sum q(z|x_n), whatever the pictures; and its samples are samples of those posteriors."""
     recipe = made("vamp-vae", inputs=6)

@@ -26,6 +26,7 @@ from latentdial.progress import Show
 from latentdial.training.checkpoint import Checkpoints, State
 from latentdial.training.folder import locked
 from latentdial.training.stopping import listening
+from latentdial.training.verdict import ALL_ALIKE
 
 SMALL = ["--size", "16", "--latent", "4", "--set", "widths=24", "--batch", "16"]
 OFTEN = ["--checkpoint", "0.0001", "--keep-checkpoint", "true"]
@@ -206,6 +207,22 @@ def test_a_broken_checkpoint_gives_way_to_the_one_before_it(discs_file, half):
     go_on(discs_file, half, step + 3, heard)
     assert any(newest in line and "broken" in line for line in heard.lines)
     assert f"going on from step {int(before.removeprefix('step-'))}" in heard.lines
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_whether_a_net_has_told_pictures_apart_goes_on_with_it(discs_file, tmp_path, monkeypatch, older):
+    """A young net whose pictures are all alike has collapsed only if they were not before; older states do not say."""
+    out, heard = tmp_path / "run", Heard()
+    with pytest.raises(LatentdialError, match="stopped by a signal"):
+        go_on(discs_file, out, 300, EndedBySignal(out))
+    assert Checkpoints(out).load().state.told
+    for path in out.glob("checkpoint/*/state.json") if older else ():
+        record = json.loads(path.read_text())
+        record["state"].pop("told")
+        path.write_text(json.dumps(record))
+    monkeypatch.setattr("latentdial.training.session.collapse", lambda pictures, made: ALL_ALIKE)
+    go_on(discs_file, out, 300, heard)
+    assert any("collapsed at step" in line for line in heard.lines) is not older
 
 
 def test_broken_checkpoints_only_are_an_error_and_never_a_silent_restart(discs_file, half):

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import latentdial
-from latentdial.training.verdict import Verdict, collapse, judge
+from latentdial.config import ModelSettings, TrainSettings
+from latentdial.recipes import build
+from latentdial.training.verdict import Verdict, collapse, forgiven, judge, remedy
 
 
 def test_a_codec_is_judged_beside_pca():
@@ -33,10 +35,27 @@ def test_collapse_is_seen_and_good_codecs_are_not_called_so():
     assert collapse(pictures, np.broadcast_to(pictures.mean(0), pictures.shape)) == "all reconstructions are alike"
     assert "black or white" in collapse(pictures, np.where(pictures > 128, 255.0, 0.0))
     assert not collapse(pictures, 0.5 * pictures + 64)
-    assert not collapse(pictures, np.broadcast_to(pictures.mean(0), pictures.shape), young=True)
-    assert collapse(pictures, np.where(pictures > 128, 255.0, 0.0), young=True)
+    assert not forgiven("all reconstructions are alike", young=True)
+    assert forgiven("all reconstructions are alike", young=False)
+    assert forgiven(collapse(pictures, np.where(pictures > 128, 255.0, 0.0)), young=True)
     assert not collapse(np.where(pictures > 128, 255.0, 0.0), np.where(pictures > 128, 255.0, 0.0))
     assert not collapse(np.full((5, 2, 2, 1), 9.0), np.full((5, 2, 2, 1), 9.0))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings", "said"),
+    [
+        ("fcn-ae", {"start": "random"}, "use --start pca or a lower --lr"),
+        ("fcn-ae", {}, "use a lower --lr"),
+        ("fcn-vae", {"start": "random"}, "use --start pca or a lower --lr or --kl-schedule linear"),
+        ("fcn-vae", {"kl_schedule": "linear"}, "use a lower --lr"),
+        ("vq-vae", {"start": "random"}, "use a lower --lr"),
+        ("logistic-vae", {"start": "random"}, "use a lower --lr or --kl-schedule linear"),
+    ],
+)
+def test_the_remedy_of_a_collapse_is_what_the_recipe_can_do_and_was_not_told_to(recipe, settings, said):
+    net = build(ModelSettings(recipe), (3, 16, 16))
+    assert remedy(net, TrainSettings(**settings)) == said
 
 
 def test_training_ends_with_a_verdict_and_the_best_weights(tiny_runs):

@@ -25,7 +25,7 @@ from latentdial.errors import LatentdialError
 from latentdial.images import ImageSet, open_images, spread
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction
-from latentdial.latent.naming import canonical_directions, direction_of, make_direction
+from latentdial.latent.naming import canonical_directions, channels_of, direction_of, make_direction
 from latentdial.latent.stored import Stored, merged
 from latentdial.latent.support import Support, fit_support
 from latentdial.measure.disentanglement import binned, scores
@@ -107,7 +107,8 @@ def disentanglement(
 ) -> dict[str, float]:
     """Disentanglement scores of a run over at most so many pictures with known factors: `data`, or the run's own.
 
-    Pictures without factors are a LatentdialError that says how to supply them.
+    Of a code over a grid they are about its channels, each the mean over its places. Pictures without factors are a
+    LatentdialError that says how to supply them.
 
     >>> latentdial.disentanglement("runs/vae", "factors.csv")["MIG"]  # doctest: +SKIP
     """
@@ -121,7 +122,7 @@ def disentanglement(
         )
     few = images.take(spread(len(images), pictures))
     factors = [v if v.dtype.kind in "iu" else binned(v[:, None], 5)[:, 0] for v in few.factors.values()]
-    return scores(codec.encode(few.pixels[:]), np.stack(factors, axis=1))
+    return scores(channels_of(codec, codec.encode(few.pixels[:])), np.stack(factors, axis=1))
 
 
 def _ordered(codec: Codec, directions: Sequence[Direction], progress: Progress) -> Stored:

@@ -44,10 +44,14 @@ class Canonical(Brief):
         total = np.cumsum(np.square(self.levels))
         return total / total[-1] if len(total) and total[-1] > 0 else np.ones(len(total))
 
+    def needed(self, share: float) -> int:
+        """How many coordinates make up a share of that variance."""
+        return min(len(self.levels), 1 + int((self.shares < share).sum()))
+
     @property
     def telling(self) -> int:
         """How many coordinates make up nearly all of that variance, at most 32."""
-        return min(MOST_TOLD, len(self.levels), 1 + int((self.shares < NEARLY_ALL).sum()))
+        return min(MOST_TOLD, self.needed(NEARLY_ALL))
 
     def coordinates(self, codes: np.ndarray) -> np.ndarray:
         """Codes (N, D) -> coordinates (N, K)."""

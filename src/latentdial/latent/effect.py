@@ -46,7 +46,7 @@ class Dimension:
 
 @dataclass(frozen=True, repr=False)
 class DimensionTable(Brief, Shown):
-    """All coordinates, strongest first, and how many real codes the effects are averaged over."""
+    """Coordinates, strongest first, and how many real codes the effects are averaged over."""
 
     rows: list[Dimension]
     codes: int
@@ -59,18 +59,17 @@ class DimensionTable(Brief, Shown):
         """A row for each coordinate, by its name."""
         return frame(self.as_dicts(), "name")
 
-    def needed(self, share: float) -> int:
-        """How many canonical coordinates make up a share of the variance of decoded pictures."""
-        return 1 + sum(row.share is not None and row.share < share for row in self.rows[:-1])
-
 
 def dimensions(codec: Codec, raw: bool = False, progress: Steps = quiet) -> DimensionTable:
     """The canonical coordinates of a codec, or its raw dimensions, with what they do to the decoded picture.
 
     Effects are mean absolute changes for +-1 sd over real codes; raw dimensions are ranked by them. Of a code over a
-    grid these are its channels, each moved at every place; their KL is summed, their variance averaged over places.
+    grid these are its channels, each moved at every place; their KL is summed, their variance averaged over places;
+    and of its canonical coordinates, one for every channel of every place, those are measured that tell most.
     """
     directions = raw_directions(codec) if raw else canonical_directions(codec)
+    if not raw and len(code_shape(codec)) == 3:
+        directions = directions[: codec.canonical.telling]
     reads = {direction.name: tuple(direction.reads()) for direction in codec.directions}
     found = zip(directions, effects(codec, directions, progress), strict=True)
     rows = [

@@ -89,6 +89,12 @@ def code_shape(codec: Codec) -> tuple[int, ...]:
     return tuple(codec.model.code) if isinstance(codec.model, Model) else (codec.latent,)
 
 
+def channels_of(codec: Codec, codes: np.ndarray) -> np.ndarray:
+    """Codes (N, D) as what a person turns: as they are, or of those over a grid each channel's mean (N, C)."""
+    channels, *places = code_shape(codec)
+    return codes.reshape(len(codes), channels, -1).mean(2) if places else codes
+
+
 def direction_of(codec: Codec, name: str, latent: int | None = None) -> Direction:
     """Resolve a name: a stored direction, a canonical coordinate as `c0`, or a bare number for a raw dimension."""
     for direction in codec.directions:

@@ -18,6 +18,7 @@ from latentdial.latent.codec import Codec, Picture
 from latentdial.latent.editing import edit
 from latentdial.latent.effect import dimensions
 from latentdial.latent.likelihood import likelihood
+from latentdial.latent.naming import canonical_directions, raw_directions
 from latentdial.latent.sampling import fit_of
 from latentdial.measure.cost import milliseconds
 from latentdial.measure.generation import kernel_distances
@@ -33,7 +34,7 @@ from latentdial.runs.loading import load, read_metrics, read_summary
 
 MAX_TEST = 1_000
 MAX_TRAINING = 10_000  # pictures that PCA is found on
-CLASSIC_EDITS = ("1*=2", "0*=10", "c1*=2", "c0*=10")
+CLASSIC_EDITS = ((1, "*=2"), (0, "*=10"))  # of what the net itself turns, and of the canonical coordinates
 SHOWN = 24  # samples
 REPEATS = 25  # of the times of a picture
 LIKELY, DRAWN = 128, 16  # test pictures whose likelihood is found, and codes drawn for each
@@ -111,9 +112,8 @@ def _compared(
     net = efficientnet_features() if has_efficientnet() else pixel_features(test)
     real = net.features(test)
     chosen = codecs[0].pictures(picture)[0] if picture is not None else test[_telling(codecs, test)]
-    made = list(CLASSIC_EDITS if edits is None else edits)
     measured = [
-        _measure(codec, folder, test, (net, real), chosen, made if edits else _possible(codec, made), show)
+        _measure(codec, folder, test, (net, real), chosen, list(edits or classic_edits(codec)), show)
         for codec, folder in zip(codecs, folders, strict=True)
     ]
     pca = _pca(measured, material)
@@ -168,9 +168,10 @@ def _telling(codecs: list[Codec], test: np.ndarray) -> int:
     return int(np.abs(found - TELLING[: found.shape[1]]).sum(1).argmin())
 
 
-def _possible(codec: Codec, edits: list[str]) -> list[str]:
-    """Those of the classic edits that a short code has dimensions for."""
-    return [text for text in edits if int(text.removeprefix("c").split("*")[0]) < len(codec.canonical.steps)]
+def classic_edits(codec: Codec) -> list[str]:
+    """Those that a code has dimensions for, such as 1*=2 and c1*=2; ch1*=2 where it lies over a grid."""
+    own = (raw_directions(codec), canonical_directions(codec))
+    return [f"{found[i].name}{change}" for found in own for i, change in CLASSIC_EDITS if i < len(found)]
 
 
 def _measure(

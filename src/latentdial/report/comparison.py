@@ -100,7 +100,7 @@ class Measured(Brief):
             "fitted_distance": Figure(fitted.distance, fitted.distances),
             "bits": Figure() if self.bits is None else Figure(float(self.bits.mean()), self.bits),
             "latent": Figure(self.codec.latent),
-            "needed": Figure(self.dimensions.needed(0.95)),
+            "needed": Figure(self.codec.canonical.needed(0.95)),
             "active": Figure(active_units(self.codec)),
             "kl": Figure(self.kl),
             "parameters": Figure(self.summary.get("parameters")),

@@ -13,8 +13,10 @@ from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Effect
 from latentdial.latent.editing import EditSheet, Move
 from latentdial.latent.effect import Dimension, DimensionTable, active_units
-from latentdial.latent.naming import direction_of
+from latentdial.latent.naming import code_shape, direction_of
+from latentdial.latent.sampling import quantiser_of
 from latentdial.latent.traversing import Strip, strip_of
+from latentdial.texts import counted
 
 PAPER, INK, SOFT, BAR, SAFE = "#ffffff", "#1c2230", "#667085", "#2f6fed", "#2e9e5b"
 MARGIN, GAP, LINE, LABEL = 28, 10, 20, 150
@@ -160,8 +162,12 @@ def row_title(row: Dimension) -> str:
 def said_of(codec: Codec, table: DimensionTable) -> str:
     """What a table of dimensions says in a line."""
     if not any(row.share is not None for row in table.rows):
-        return f"{active_units(codec)} of {codec.latent} raw dimensions active"
-    count = table.needed(0.95)
+        channels, *places = code_shape(codec)
+        over = f"{counted(channels, 'channel')} over {places[0]} x {places[1]} places, " if places else ""
+        snaps = "; steps that end nearest to the same word change nothing" if quantiser_of(codec) else ""
+        what = "numbers" if places else "raw dimensions"
+        return f"{over}{active_units(codec)} of {codec.latent} {what} active{snaps}"
+    count = codec.canonical.needed(0.95)
     return f"{'the first makes' if count == 1 else f'the first {count} make'} up 95% of what decoded pictures vary by"
 
 

@@ -68,7 +68,7 @@ def _content(comparison: Comparison, explorer: str | None) -> dict[str, Any]:
         "summary": comparison.images.summary(),
         "geometry": runs[0].codec.geometry,
         "latents": _listed(sorted({str(run.codec.latent) for run in runs}, key=int)),
-        "asked": f"Why does dimension {ASKED} do {_amount(shown)}?",
+        "asked": f"Why does {nets[0]['asked'][0]['title']} do {_amount(shown)}?",
         "why": AMOUNTS[_amount(shown)],
         "originals": test[:PICTURES],
         "source_picture": runs[0].edits.source,
@@ -110,13 +110,19 @@ def _run_content(run: Measured, test: np.ndarray) -> dict[str, Any]:
             for strip in [strip_of(run.codec, run.edits.code, direction_of(run.codec, row.name), ACROSS)]
         ],
         "effects": [row.effect / strongest for row in run.dimensions.rows],
-        "needed": run.dimensions.needed(0.95),
+        "measured": _measured(run),
+        "needed": run.codec.canonical.needed(0.95),
         "latent": run.codec.latent,
         "directions": turned(run.codec, directions) if directions else [],
         "samples": [
             {"title": TITLES[one.prior], "pictures": one.pictures[:PICTURES], "note": one.note} for one in run.samples
         ],
     }
+
+
+def _measured(run: Measured) -> str:
+    count = len(run.dimensions.rows)
+    return "all dimensions" if count == len(run.codec.canonical.steps) else f"the first {count} dimensions"
 
 
 def _asked(codec: Codec, code: np.ndarray) -> list[dict[str, Any]]:

@@ -32,7 +32,8 @@ KEPT = 2
 MOST = 2**40  # bytes of a file
 Kinds = dict[str, type | tuple[type, ...]]
 KINDS: Kinds = dict.fromkeys(("step", "steps", "count", "best_step", "waited"), int)
-KINDS |= {"seconds": float, "wall": float, "best": (float, type(None)), "data": str, "setting": dict}
+KINDS |= {"seconds": float, "wall": float, "best": (float, type(None)), "told": bool, "data": str, "setting": dict}
+SINCE = {"told": False}  # what checkpoints of before do not say
 SHARE = 0.02  # of the time, at most, for writing checkpoints
 
 
@@ -48,6 +49,7 @@ class State:
     best: float | None = None  # value of the monitored term
     best_step: int = 0
     waited: int = 0  # validations since the best
+    told: bool = False  # pictures apart, at a validation so far
     data: str = ""  # digest of the training pictures
     setting: dict[str, str | int] = field(default_factory=dict)  # what bit-exact going on depends on
 
@@ -208,15 +210,16 @@ def _read_state(folder: Path, most: int) -> tuple[State, dict[str, str]]:
             raise ValueError("it is a link")
         record = storage.read_json(folder / STATE)
         storage.need(record, {"state": dict, "digests": dict})
-        if record["state"].keys() != KINDS.keys():
+        state = SINCE | record["state"]
+        if state.keys() != KINDS.keys():
             raise ValueError("its state has other keys")
-        storage.need(record["state"], KINDS)
-        if any(isinstance(value, int) and value < 0 for value in record["state"].values()):
+        storage.need(state, KINDS)
+        if any(isinstance(value, int) and value < 0 for value in state.values()):
             raise ValueError("its state has a number below zero")
         for name, digest in record["digests"].items():
             if name != Path(name).name or _digest(folder / name, most) != digest:
                 raise ValueError(f"{name[:40]} has changed since it was written")
-        return State(**record["state"]), record["digests"]
+        return State(**state), record["digests"]
     except (LatentdialError, OSError, ValueError) as error:
         raise Unreadable(str(error)) from None
 

@@ -37,7 +37,7 @@ from latentdial.training.stopping import Reason, Stop
 from latentdial.training.subspace import widen
 from latentdial.training.trackers import Tracker, open_trackers
 from latentdial.training.trouble import back_to_last_good, out_of_memory
-from latentdial.training.verdict import REMEDY, YOUNG, collapse, judge
+from latentdial.training.verdict import YOUNG, collapse, forgiven, judge, remedy
 
 STRIP = 8  # pictures in a sample strip
 STRIPS = 5  # sample strips in a whole run
@@ -132,7 +132,7 @@ class Session:
         self.best = Best(self.config.train.monitor, math.inf, state.best_step, state.waited, found.best)
         if state.best is not None:
             self.best.value = state.best
-        self._strips = self._strips_due()
+        self._strips, self._told = self._strips_due(), state.told
         if self.world.leads:
             keep_until(self.out, state.step)
         self.show.say(f"going on from step {state.step}")
@@ -227,16 +227,20 @@ class Session:
         with evaluating(model):
             codec = codec_of(model, self.config, self.out.name, self.loop.device)
             made = codec.levels(codec.encode(pictures))
-        found = collapse(pictures, made, self._young)
-        self._told = self._told or not collapse(pictures, made)
-        if found:
+        found = collapse(pictures, made)
+        self._told = self._told or not found
+        if said := forgiven(found, self._young):
             self._warned = True
-            self.show.say(f"collapsed at step {self.loop.step}: {found}; {REMEDY}")
+            self.show.say(f"collapsed at step {self.loop.step}: {said}; {self._remedy}")
 
     @property
     def _young(self) -> bool:
         """Whether the net may still learn to tell pictures apart, which it never has."""
         return not self._told and self.loop.step < YOUNG
+
+    @property
+    def _remedy(self) -> str:
+        return remedy(self.loop.recipe, self.config.train)
 
     def _agreed_reason(self) -> Reason:
         """Why training was told to stop, the same in all processes: a signal may have reached only some as yet."""
@@ -297,6 +301,7 @@ class Session:
             best=best.value if math.isfinite(best.value) else None,
             best_step=best.step,
             waited=best.waited,
+            told=self._told,
             data=self._data_digest(),
             setting=self._setting(),
         )
@@ -398,6 +403,7 @@ class Session:
             test,
             len(principal.variances),
             self._young,
+            self._remedy,
         )
         return found.as_dict()
 

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from latentdial.config import TrainSettings
 from latentdial.measure.reconstruction import reconstruction
+from latentdial.recipes import Recipe
+from latentdial.training.starting import has_linear_start
 
 ALIKE = 0.02  # of the pictures' variance, below which all reconstructions count as one picture
 YOUNG = 500  # steps, within which a net that has never told pictures apart may still learn to
 SATURATED = 0.5  # share of the values that are black or white and should not be
 HEART = 1.5  # times the error of training pictures, from which a net is said to know them by heart
-REMEDY = "use --start pca, a lower --lr, or for a VAE --kl-schedule linear"
+ALL_ALIKE = "all reconstructions are alike"
 
 Codec = Callable[[np.ndarray], np.ndarray]
 """Uint8 pictures (N, H, W, C) -> their reconstructions in levels of 255."""
@@ -30,6 +33,7 @@ class Verdict:
     pca_psnr: float
     numbers: int
     collapsed: str = ""  # in words
+    remedy: str = ""  # of that
 
     @property
     def gap(self) -> float:
@@ -38,7 +42,7 @@ class Verdict:
 
     def sentence(self) -> str:
         if self.collapsed:
-            return f"collapsed: {self.collapsed}; {REMEDY}"
+            return f"collapsed: {self.collapsed}; {self.remedy}"
         ratio = self.test_mse / max(self.pca_mse, 1e-12)
         than = f"{ratio:.2f} times the squared error of PCA with {self.numbers} numbers ({self.pca_psnr:.1f} dB)"
         said = f"unseen pictures come back at {self.test_psnr:.1f} dB PSNR, {than}"
@@ -52,7 +56,18 @@ class Verdict:
         return {**figures, "numbers": self.numbers, "collapsed": self.collapsed, "verdict": self.sentence()}
 
 
-def judge(codec: Codec, pca: Codec, train: np.ndarray, test: np.ndarray, numbers: int, young: bool = False) -> Verdict:
+def remedy(recipe: Recipe, settings: TrainSettings) -> str:
+    """What to try where a net of this recipe has collapsed: what it can do and was not told to."""
+    could = ["--start pca"] if settings.start == "random" and has_linear_start(recipe.model) else []
+    could.append("a lower --lr")
+    if settings.kl_schedule == "constant" and any(term.scheduled for term in recipe.objective):
+        could.append("--kl-schedule linear")
+    return f"use {' or '.join(could)}"
+
+
+def judge(
+    codec: Codec, pca: Codec, train: np.ndarray, test: np.ndarray, numbers: int, young: bool = False, remedy: str = ""
+) -> Verdict:
     """Judge a codec of so many numbers by pictures (N, H, W, C) that it was trained on and others, beside PCA's."""
     made = codec(test)
     ours, theirs, seen = (
@@ -60,20 +75,24 @@ def judge(codec: Codec, pca: Codec, train: np.ndarray, test: np.ndarray, numbers
         reconstruction(test, pca(test)),
         reconstruction(train, codec(train)),
     )
-    return Verdict(ours.mse, ours.psnr, seen.mse, theirs.mse, theirs.psnr, numbers, collapse(test, made, young))
+    collapsed = forgiven(collapse(test, made), young)
+    return Verdict(ours.mse, ours.psnr, seen.mse, theirs.mse, theirs.psnr, numbers, collapsed, remedy)
 
 
-def collapse(pictures: np.ndarray, made: np.ndarray, young: bool = False) -> str:
+def collapse(pictures: np.ndarray, made: np.ndarray) -> str:
     """In words, how reconstructions (N, H, W, C) in levels of 255 tell nothing of their pictures; empty where they do.
-
-    A `young` net makes one picture of all before it learns to tell them apart, so that is no collapse.
 
     >>> collapse(np.array([0.0, 255.0, 9.0])[:, None, None, None], np.full((3, 1, 1, 1), 80.0))
     'all reconstructions are alike'
     """
     if _extreme(made) - _extreme(pictures) > SATURATED:
         return f"{_extreme(made):.0%} of all values are black or white, {_extreme(pictures):.0%} in the pictures"
-    return "all reconstructions are alike" if not young and _spread(made) < ALIKE * _spread(pictures) else ""
+    return ALL_ALIKE if _spread(made) < ALIKE * _spread(pictures) else ""
+
+
+def forgiven(found: str, young: bool) -> str:
+    """A collapse as it is said: a `young` net makes one picture of all before it learns to tell them apart."""
+    return "" if young and found == ALL_ALIKE else found
 
 
 def _spread(pictures: np.ndarray) -> float:
