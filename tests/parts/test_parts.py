@@ -281,7 +281,7 @@ def test_the_width_of_a_residual_net_is_the_one_that_was_asked_for():
 def test_a_residual_block_adds_little_at_first():
     torch.manual_seed(0)
     x = torch.randn(4, 16, 8, 8)
-    assert 0 < (Block(16)(x) - x).std() < 0.05
+    assert 0 < (Block(16)(x) - x).std() < 0.1
 
 
 def test_a_net_over_a_grid_gives_back_pictures_of_their_size():

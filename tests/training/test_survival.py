@@ -214,14 +214,14 @@ def test_whether_a_net_has_told_pictures_apart_goes_on_with_it(discs_file, tmp_p
     """A young net whose pictures are all alike has collapsed only if they were not before; older states do not say."""
     out, heard = tmp_path / "run", Heard()
     with pytest.raises(LatentdialError, match="stopped by a signal"):
-        go_on(discs_file, out, 300, EndedBySignal(out))
+        go_on(discs_file, out, 300, EndedBySignal(out), holdout=0.5)
     assert Checkpoints(out).load().state.told
     for path in out.glob("checkpoint/*/state.json") if older else ():
         record = json.loads(path.read_text())
         record["state"].pop("told")
         path.write_text(json.dumps(record))
     monkeypatch.setattr("latentdial.training.session.collapse", lambda pictures, made: ALL_ALIKE)
-    go_on(discs_file, out, 300, heard)
+    go_on(discs_file, out, 300, heard, holdout=0.5)
     assert any("collapsed at step" in line for line in heard.lines) is not older
 
 
