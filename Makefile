@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo demo/pca demo/ae demo/vae demo/directions demo/explorer demo/report test check lock audit mutate clean tables docs web web-check
+.PHONY: demo demo/pca demo/ae demo/vae demo/directions demo/odd demo/explorer demo/report test check lock audit mutate clean tables docs web web-check
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -23,7 +23,7 @@ demo: .venv/demo
 	OMP_WAIT_POLICY=PASSIVE $(MAKE) -j2 --no-print-directory demo/vae demo/report demo/explorer
 	@echo 'open demo/index.html in a browser'
 
-demo/report: demo/pca demo/ae demo/directions
+demo/report: demo/pca demo/ae demo/directions demo/odd
 	$(BIN)/latentdial report demo/pca demo/ae demo/vae --explorer explorer.html --out demo/index.html
 
 demo/pca:
@@ -34,6 +34,10 @@ demo/ae demo/vae: demo/%:
 
 demo/directions: demo/vae
 	$(BIN)/latentdial directions demo/vae --labels data --out $@.png
+
+# What is odd: the report shows it, and finds what was fitted here while the directions were.
+demo/odd: demo/ae
+	$(BIN)/latentdial anomalies demo/ae --out $@.csv
 
 demo/explorer: demo/directions
 	$(BIN)/latentdial explore demo/vae --out $@.html

@@ -47,7 +47,7 @@ class Net(NamedTuple):
 
 NETS = {
     "fcn-ae": Net("fcn-ae", {}, (3, 64, 64), 400, variational=False),
-    "fcn-ae-subspace": Net("fcn-ae", {}, (3, 64, 64), 400, variational=False, subspace=1024),
+    "fcn-ae-subspace": Net("fcn-ae", {}, (3, 64, 64), 400, variational=False, subspace=512),
     "mlp-vae": Net("binary-vae", {"latent": 40}, (1, 28, 28), 100, variational=True),
     "conv-vae": Net("conv-vae", {}, (3, 64, 64), 128, variational=True),
 }

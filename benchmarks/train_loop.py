@@ -16,7 +16,7 @@ The notebook-style loop is what people write: a Dataset that gives one float pic
 Adam, `.item()` each step. The bare loop is the limit: the same model and objective, uint8 pictures in memory, a fused
 Adam, the precision that latentdial chose, freed memory kept as latentdial keeps it, and nothing around. "By hand" is
 that loop with the loss written out for this one net, which shows what the general form of models and objectives costs.
-"fcn-ae-subspace" is fcn-ae as `latentdial train` has it learn, its outer layers in 1,024 components: the bare loop and
+"fcn-ae-subspace" is fcn-ae as `latentdial train` has it learn, its outer layers in 512 components: the bare loop and
 the loop by hand train the same narrowed net, which nobody writes in a notebook.
 
 pythae runs in a process of its own (see pythae_worker.py) and has no reduced precision on processors. The roofline is

@@ -117,7 +117,7 @@ class TrainSettings:
     """sgd has momentum 0.9; muon steers the matrices and leaves all else to adamw"""
     start: Literal["pca", "random"] = "pca"
     """weights before the first step: the best linear codec of the pictures, where the net has one, or random ones"""
-    subspace: int = 1024
+    subspace: int = 512
     """principal components in which the outer layers of a fully connected net are trained from a linear start, which
     is many times as fast; the net is a plain one in the end. 0: every weight by itself"""
     lr: float | None = None

@@ -30,6 +30,7 @@ from latentdial.anomaly.places import fit_places
 from latentdial.anomaly.scoring import MOST, Measured, Scorer, sums_of
 from latentdial.anomaly.shifted import shifted
 from latentdial.cli import main
+from latentdial.images import open_parts
 from latentdial.measure.anomaly import (
     pixel_auroc,
     region_overlap,
@@ -463,6 +464,14 @@ def test_the_command_writes_tables_and_compares_with_labels_and_masks(run, given
     assert main(["anomalies", str(copy), str(given / "pictures"), "--correct", str(given / "labels.csv")]) == 0
     assert "corrected by labels" in capsys.readouterr().out
     assert json.loads((copy / stored.RECORD).read_text())["corrected"] is not None
+
+
+def test_without_pictures_those_are_scored_that_the_run_kept_for_tests(run, tmp_path):
+    copy, out = shutil.copytree(run, tmp_path / "copy"), tmp_path / "scores.csv"
+    assert main(["anomalies", str(copy), "--out", str(out)]) == 0
+    with open(out) as file:
+        names = [row["file"] for row in csv.DictReader(file)]
+    assert names == open_parts(latentdial.load(copy).config).test.names
 
 
 def test_bad_input_is_an_error_of_one_line(run, given, tmp_path, capsys):

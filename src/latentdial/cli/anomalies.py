@@ -31,7 +31,8 @@ from latentdial.outputs import PAGE, TABLE
 
 def add_options(parser: ArgumentParser) -> None:
     run_argument(parser)
-    checked(parser.add_argument("pictures", type=str, help="the pictures to score: " + DATA), check_source)
+    about = f"the pictures to score; default: the test pictures of the run; {DATA}"
+    checked(parser.add_argument("pictures", type=str | None, nargs="?", default=None, help=about), check_source)
     out_option(parser, "CSV: file, score, percentile, odd, reason, place", TABLE)
     out_option(parser, "HTML page with the oddest pictures", PAGE, "--report")
     out_option(parser, "CSV of two columns, ID and score, as courses ask", TABLE, "--submit")
@@ -67,12 +68,15 @@ def run(options: Namespace) -> None:
     from latentdial.anomaly.truth import agreement, mask_sample, read_masks, read_truth
     from latentdial.cli.shared import load_run
     from latentdial.config import DataSettings
-    from latentdial.images import open_images
+    from latentdial.images import open_images, open_parts
     from latentdial.progress import show_progress
 
     with show_progress() as show:
         codec = load_run(options.run)
-        images = open_images(DataSettings(options.pictures), codec.geometry, show.advance)
+        if options.pictures is None:
+            images = open_parts(codec.config, show.advance).test
+        else:
+            images = open_images(DataSettings(options.pictures), codec.geometry, show.advance)
         truth = read_truth(options.labels, images, options.good) if options.labels else None
         masks = read_masks(options.masks, images, codec.geometry) if options.masks else None
         found = anomalies(
