@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from filelock import FileLock
@@ -15,6 +16,7 @@ from latentdial import LatentdialError
 from latentdial.cli import main
 from latentdial.runs.listing import list_runs, watch_runs
 from latentdial.runs.loading import LOCK, METRICS, SUMMARY
+from processes import start
 
 
 @pytest.fixture
@@ -81,20 +83,19 @@ def test_command_for_machines(folder, capsys):
 
 def test_watch_follows_a_run_from_another_process_to_its_end(discs_file, tmp_path):
     """As two people would: one trains, one watches from another terminal; the watch ends with the run."""
-    latentdial = [sys.executable, "-m", "latentdial"]
     small = ["--size", "16", "--latent", "4", "--set", "widths=24", "--steps", "200000", "--checkpoint", "0"]
     out = tmp_path / "run"
-    trains = subprocess.Popen(
-        [*latentdial, "train", "fcn-ae", str(discs_file), "--out", str(out), *small], stderr=subprocess.DEVNULL
-    )
+    trains = start("train", "fcn-ae", discs_file, "--out", out, *small)
     while not (out / METRICS).exists():
         assert trains.poll() is None
-    watches = subprocess.Popen([*latentdial, "runs", str(tmp_path), "--watch", "--json"], stdout=subprocess.PIPE)
+        time.sleep(0.05)
+    command = [sys.executable, "-m", "latentdial", "runs", str(tmp_path), "--watch", "--json"]
+    watches = subprocess.Popen(command, stdout=subprocess.PIPE)
     first, second = (json.loads(watches.stdout.readline()) for _ in range(2))
     assert (first["state"], second["state"]) == ("running", "running")
     assert first["step"] < second["step"] < second["steps"]
     trains.send_signal(signal.SIGTERM)
-    trains.wait(60)
+    trains.wait()
     said, _ = watches.communicate(timeout=60)
     assert json.loads(said.splitlines()[-1])["state"] == "stopped"
     assert watches.returncode == 0

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,15 +19,16 @@ import torch
 import latentdial
 from latentdial.machine.world import World
 from latentdial.training.checkpoint import Checkpoints
+from processes import Started, start
 
 SMALL = ["--size", "16", "--latent", "4", "--set", "widths=24", "--batch", "15", "--device", "cpu"]
 CURVE = ["--keep-checkpoint", "true", "--steps", "60", "--holdout", "0.3", "--precision", "float32"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "latentdial"]
 
 
-def train(command: list[str], recipe: str, data: Path, out: Path, *more: str) -> subprocess.CompletedProcess:
+def train(data: Path, out: Path, *more: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [*command, "train", recipe, str(data), "--out", str(out), *SMALL, *more],
+        [*TORCHRUN, "train", "fcn-ae", str(data), "--out", str(out), *SMALL, *more],
         capture_output=True,
         text=True,
         timeout=240,
@@ -43,7 +43,7 @@ def metrics(run: Path) -> list[dict]:
 @pytest.fixture(scope="module")
 def alone(discs_file, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("alone") / "run"
-    train([sys.executable, "-m", "latentdial"], "fcn-ae", discs_file, out, *CURVE)
+    assert start("train", "fcn-ae", discs_file, "--out", out, *SMALL, *CURVE).wait() == 0
     return out
 
 
@@ -62,7 +62,7 @@ def test_two_processes_give_the_curve_of_one(discs_file, tmp_path, alone, shard)
     There is one writer, one line for a person, and one safetensors file of whole weights, sharded or not.
     """
     out = tmp_path / "run"
-    said = train(TORCHRUN, "fcn-ae", discs_file, out, *CURVE, "--shard", shard)
+    said = train(discs_file, out, *CURVE, "--shard", shard)
     assert said.stdout.count("trained") == 1
     ours, expected = metrics(out), metrics(alone)
     assert [(r["split"], r["step"]) for r in ours] == [(r["split"], r["step"]) for r in expected]
@@ -77,30 +77,27 @@ def test_two_processes_go_on_where_they_were(discs_file, tmp_path, shard, precis
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     more = ["--shard", shard, "--precision", precision, "--schedule", "constant", "--warmup", "5", "--ema", "0.9"]
     more += ["--keep-checkpoint", "true"]
-    train(TORCHRUN, "fcn-vae", discs_file, whole, *more, "--steps", "40")
-    train(TORCHRUN, "fcn-vae", discs_file, parts, *more, "--steps", "20")
-    said = train(TORCHRUN, "fcn-vae", discs_file, parts, *more, "--steps", "40", "--resume")
-    assert "going on from step 20" in said.stderr
-    assert precision in said.stderr
+    ended(two(discs_file, whole, *more, "--steps", "40"))
+    ended(two(discs_file, parts, *more, "--steps", "20"))
+    said = ended(two(discs_file, parts, *more, "--steps", "40", "--resume"))[0]
+    assert "going on from step 20" in said
+    assert precision in said
     assert (parts / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize(("name", "shard"), [("SIGTERM", "false"), ("SIGUSR1", "true")])
 def test_a_signal_to_one_process_stops_all_and_the_run_goes_on_to_the_same_weights(discs_file, tmp_path, name, shard):
-    """Row 46. The processes are started without torchrun, which would end them by itself and hide their exit codes."""
+    """Row 46."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     more = ["--shard", shard, "--schedule", "constant", "--warmup", "5", "--keep-checkpoint", "true"]
     processes = two(discs_file, parts, *more, "--steps", "100000")
     wait_for_step(parts, processes)
     processes[1].send_signal(getattr(signal, name))
-    said = [process.communicate(timeout=60)[1] for process in processes]
-    assert [process.returncode for process in processes] == [75, 75], said
+    ended(processes, 75)
     leader = World(0, 2)
     step = Checkpoints(parts, leader, shard == "true").load().state.step
     for out, resume in ((whole, []), (parts, ["--resume"])):
-        ended = two(discs_file, out, *more, "--steps", str(step + 7), *resume)
-        said = [process.communicate(timeout=120)[1] for process in ended]
-        assert [process.returncode for process in ended] == [0, 0], said
+        said = ended(two(discs_file, out, *more, "--steps", str(step + 7), *resume))
     assert f"going on from step {step}" in said[0]
     for share in sorted((whole / "checkpoint" / f"step-{step + 7:08d}").glob("state-*.safetensors")):
         assert (parts / share.relative_to(whole)).read_bytes() == share.read_bytes()
@@ -115,13 +112,10 @@ def test_records_of_a_run_that_two_processes_went_on_with_are_the_same_bytes(dis
         assert stopped[0].poll() is None
         time.sleep(0.01)
     stopped[0].send_signal(signal.SIGTERM)
-    said = [process.communicate(timeout=60)[1] for process in stopped]
-    assert [process.returncode for process in stopped] == [75, 75], said
+    ended(stopped, 75)
     assert Checkpoints(parts, World(0, 2)).load().state.count > 0
     for out, resume in ((whole, []), (parts, ["--resume"])):
-        ended = two(discs_file, out, *more, *resume)
-        said = [process.communicate(timeout=120)[1] for process in ended]
-        assert [process.returncode for process in ended] == [0, 0], said
+        ended(two(discs_file, out, *more, *resume))
     for name in ("metrics.jsonl", "model.safetensors"):
         assert (parts / name).read_bytes() == (whole / name).read_bytes(), name
 
@@ -130,38 +124,33 @@ def test_records_of_a_run_that_two_processes_went_on_with_are_the_same_bytes(dis
 @pytest.mark.parametrize("shard", ["false", "true"])
 def test_after_training_no_thread_of_the_group_is_left(discs_file, tmp_path, shard):
     """One that lets go of a tensor while Python is shut down aborts the process, whose exit status is lost."""
-    program = (
-        "import sys, pathlib, latentdial.cli; latentdial.cli.main();"
+    tells = (
+        "import sys, pathlib;"
         "sys.stderr.write(str([task.read_text() for task in pathlib.Path('/proc/self/task').glob('*/comm')]))"
     )
-    ended = two(discs_file, tmp_path / "run", "--steps", "20", "--shard", shard, program=["-c", program])
-    said = [process.communicate(timeout=120)[1] for process in ended]
-    assert [process.returncode for process in ended] == [0, 0], said
-    for words in said:
+    for words in ended(two(discs_file, tmp_path / "run", "--steps", "20", "--shard", shard, and_then=tells)):
         assert "python" in words
         assert "gloo" not in words
 
 
-def two(data: Path, out: Path, *more: str, program: Sequence[str] = ("-m", "latentdial")) -> list[subprocess.Popen]:
-    """Two processes that train together, on a free port of this machine."""
+def two(data: Path, out: Path, *more: str, and_then: str = "") -> list[Started]:
+    """Two processes that train together, on a free port of this machine; torchrun would hide their exit statuses."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, *program, "train", "fcn-vae", str(data), "--out", str(out), *SMALL, *more]
+    command = ["train", "fcn-vae", data, "--out", out, *SMALL, *more]
     place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
-    return [
-        subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | place | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-        )
-        for rank in range(2)
-    ]
+    return [start(*command, and_then=and_then, **place, RANK=str(rank), LOCAL_RANK=str(rank)) for rank in range(2)]
 
 
-def wait_for_step(out: Path, processes: list[subprocess.Popen]) -> None:
+def ended(processes: list[Started], status: int = 0) -> list[str]:
+    """What each said to standard error, once all have ended with this status."""
+    said = [process.communicate()[1] for process in processes]
+    assert [process.returncode for process in processes] == [status] * len(processes), said
+    return said
+
+
+def wait_for_step(out: Path, processes: list[Started]) -> None:
     """Until the first terms are recorded, while all processes live."""
     end = time.monotonic() + 120
     while not (out / "metrics.jsonl").exists():
@@ -188,15 +177,6 @@ def test_when_one_process_dies_all_end_and_the_run_goes_on(discs_file, tmp_path)
     assert process.returncode != 0
     assert not any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers)
     step = Checkpoints(out).load().state.step
-    said = train(
-        [sys.executable, "-m", "latentdial"],
-        "fcn-vae",
-        discs_file,
-        out,
-        "--steps",
-        str(step + 5),
-        "--checkpoint",
-        "0.0001",
-        "--resume",
-    )
-    assert "not bit-exact from here on, because of processes 2 -> 1" in said.stderr
+    more = ["--steps", str(step + 5), "--checkpoint", "0.0001", "--resume"]
+    (said,) = ended([start("train", "fcn-vae", discs_file, "--out", out, *SMALL, *more)])
+    assert "not bit-exact from here on, because of processes 2 -> 1" in said

@@ -8,8 +8,6 @@ import random
 import resource
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -27,6 +25,7 @@ from latentdial.training.checkpoint import Checkpoints, State
 from latentdial.training.folder import locked
 from latentdial.training.stopping import listening
 from latentdial.training.verdict import ALL_ALIKE
+from processes import Started, start
 
 SMALL = ["--size", "16", "--latent", "4", "--set", "widths=24", "--batch", "16"]
 OFTEN = ["--checkpoint", "0.0001", "--keep-checkpoint", "true"]
@@ -42,14 +41,8 @@ class Heard(Show):
         self.lines.append(text)
 
 
-def command(discs_file, out, *more: str) -> list[str]:
-    return [sys.executable, "-m", "latentdial", "train", "fcn-vae", str(discs_file), "--out", str(out), *SMALL, *more]
-
-
-def start(*args, **more) -> subprocess.Popen:
-    return subprocess.Popen(
-        command(*args), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | more
-    )
+def trained(discs_file, out, *more: str) -> Started:
+    return start("train", "fcn-vae", discs_file, "--out", out, *SMALL, *more)
 
 
 def wait_for(condition, seconds: float = 60) -> None:
@@ -94,19 +87,17 @@ def test_a_run_that_is_killed_again_and_again_ends_byte_for_byte_as_one_that_was
     """Row 45: kill -9 at random moments, sampling noise, augmentation and an average of the weights."""
     vary = ["--steps", "1500", "--ema", "0.99", "--flip", "true", "--noise", "2", "--precision", precision, *OFTEN]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    subprocess.run(command(discs_file, whole, *vary), check=True, capture_output=True)
+    assert trained(discs_file, whole, *vary).wait() == 0
     rng = random.Random(7)
     kills = 0
     while True:
-        process = start(discs_file, killed, *vary, "--resume")
+        process = trained(discs_file, killed, *vary, "--resume")
         wait_for(lambda: steps_in(killed) or (killed / "summary.json").exists() or process.poll() is not None)  # noqa: B023
         time.sleep(rng.uniform(0, 0.6))
         if kills < 5:
             kills += process.poll() is None
             process.kill()
-        code = process.wait(60)
-        process.communicate()
-        if code == 0:
+        if process.wait() == 0:
             break
     assert kills >= 3
     for name in ("model.safetensors", "metrics.jsonl", "codes.safetensors"):
@@ -122,7 +113,7 @@ def test_a_run_that_is_killed_again_and_again_ends_byte_for_byte_as_one_that_was
 def test_preemption_saves_and_says_so_by_its_exit_code(discs_file, tmp_path, name):
     """Row 46."""
     out = tmp_path / "run"
-    process = start(discs_file, out, "--steps", "200000", "--checkpoint", "60")
+    process = trained(discs_file, out, "--steps", "200000", "--checkpoint", "60")
     wait_for(lambda: (out / "metrics.jsonl").exists() and '"split": "train"' in (out / "metrics.jsonl").read_text())
     process.send_signal(getattr(signal, name))
     said, _ = process.communicate(timeout=60)
