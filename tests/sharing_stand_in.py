@@ -56,7 +56,7 @@ def handler_of(hub: Hub) -> type[BaseHTTPRequestHandler]:
         def answer(self, status: int, body: object = None, **headers: str) -> None:
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
-            for name, value in {"Content-Type": "application/json", **headers}.items():
+            for name, value in {"Content_Type": "application/json", **headers}.items():
                 self.send_header(name.replace("_", "-"), value)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
@@ -141,6 +141,11 @@ def handler_of(hub: Hub) -> type[BaseHTTPRequestHandler]:
             sha, files = hub.commit_of("model", name, revision)
             self.answer(200, files[path], ETag=f'"{described(path, files[path])["oid"]}"', X_Repo_Commit=sha)
 
+        def page(self, _body: bytes, name: str, path: str) -> None:
+            """What a static Space shows people."""
+            kind = "text/html; charset=utf-8" if path in {"", "index.html"} else "application/octet-stream"
+            self.answer(200, hub.commit_of("space", name, "main")[1][path or "index.html"], Content_Type=kind)
+
     return Handler
 
 
@@ -165,6 +170,7 @@ ROUTES = {
     rf"GET /api/(model|space)s/{NAME}": "info",
     rf"GET /api/(model|space)s/{NAME}/revision/(.+)": "info",
     rf"GET /api/(model|space)s/{NAME}/tree/([^/]+)": "tree",
+    rf"GET /static/{NAME}/(.*)": "page",
     rf"(?:GET|HEAD) /{NAME}/resolve/([^/]+)/(.+)": "file",
 }
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import pytest
 from PIL import Image
 
 from latentdial.cli import COMMANDS, main
+from processes import start
 
 SMALL = ["--size", "16", "--set", "widths=24", "--latent", "4", "--batch", "8", "--precision", "float32"]
 
@@ -159,19 +158,7 @@ def test_resume_trains_a_finished_run_further(folder, tmp_path, capsys):
 
 def test_interruption_leaves_a_usable_run(folder, tmp_path):
     out = tmp_path / "run"
-    command = [
-        sys.executable,
-        "-m",
-        "latentdial",
-        "train",
-        "fcn-ae",
-        str(folder),
-        "--out",
-        str(out),
-        "--steps",
-        "50000",
-    ]
-    process = subprocess.Popen([*command, *SMALL], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    process = start("train", "fcn-ae", folder, "--out", out, "--steps", "50000", *SMALL)
     for _ in range(600):
         if (out / "metrics.jsonl").exists():
             break

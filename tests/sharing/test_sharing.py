@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
+import numpy as np
 import pytest
 
 from latentdial.config import DataSettings, ModelSettings, RunConfig
@@ -21,7 +22,10 @@ from latentdial.runs.card import card, named
 from latentdial.runs.hub import parse_address, travelling
 from latentdial.runs.loading import load, read_config
 from latentdial.sharing.staging import stage
+from processes import start
 from sharing_stand_in import TOKEN, serve
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 pytest.importorskip("huggingface_hub", reason="needs the extra: pip install 'latentdial[hub]'")
 
@@ -69,16 +73,11 @@ def environment(hub, tmp_path_factory) -> dict[str, str]:
     return {**os.environ, **ours, "HF_HUB_DISABLE_PROGRESS_BARS": "1", "LATENTDIAL_CACHE": str(home / "latentdial")}
 
 
-def run_python(environment: dict[str, str], *args: str | Path) -> subprocess.CompletedProcess[str]:
-    paths = os.pathsep.join(filter(None, sys.path))
-    return subprocess.run(
-        [sys.executable, *map(str, args)], env={**environment, "PYTHONPATH": paths}, capture_output=True, text=True
-    )
-
-
 def test_a_run_goes_to_a_hub_and_comes_back_also_offline(tiny_runs, discs_file, hub, environment):
     run = tiny_runs["fcn-vae"]
-    done = run_python(environment, "-c", THERE_AND_BACK, run, discs_file)
+    paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    argv = [sys.executable, "-c", THERE_AND_BACK, run, discs_file]
+    done = subprocess.run(argv, env=environment | paths, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(done.stdout.splitlines()[-1])
     assert re.fullmatch(r"hub:anna/discs@[0-9a-f]{40}", told["first"])
@@ -99,35 +98,71 @@ def test_a_run_goes_to_a_hub_and_comes_back_also_offline(tiny_runs, discs_file, 
     with urlopen(f"{hub}/seen") as answer:
         assert json.loads(answer.read())["private"] == [False]  # as the last push said
 
-    argv = ["-m", "latentdial", "dimensions", "hub:anna/discs", "--json"]
-    offline = run_python({**environment, "HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:9"}, *argv)
-    assert offline.returncode == 0, offline.stderr
-    assert json.loads(offline.stdout)["codes"] > 0
-    other = {**environment, "HF_HUB_OFFLINE": "1", "HF_HOME": environment["HF_HOME"] + "/none"}
-    refused = run_python(other, *argv)
+    argv = ["dimensions", "hub:anna/discs", "--json"]
+    offline = start(*argv, **environment | {"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:9"})
+    refused = start(*argv, **environment | {"HF_HUB_OFFLINE": "1", "HF_HOME": environment["HF_HOME"] + "/none"})
+    said, error = offline.communicate()
+    assert offline.returncode == 0, error
+    assert json.loads(said)["codes"] > 0
+    _, error = refused.communicate()
     assert refused.returncode == 1
-    assert len(refused.stderr.strip().splitlines()) == 1
-    assert "cannot fetch hub:anna/discs" in refused.stderr
+    assert len(error.strip().splitlines()) == 1
+    assert "cannot fetch hub:anna/discs" in error
 
 
-def test_a_space_holds_the_explorer_and_none_of_the_pictures(tiny_runs, hub, environment):
+@pytest.fixture(scope="module")
+def space(tiny_runs, hub, environment) -> str:
+    """The address of a Space that holds the explorer of a run."""
     pytest.importorskip("onnxruntime", reason="needs the extra: pip install 'latentdial[explorer]'")
-    argv = ["push", str(tiny_runs["fcn-ae"]), "hub:anna/turned", "--space", "--json"]
-    done = run_python(environment, "-m", "latentdial", *argv)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert json.loads(done.stdout)["space"] == f"{hub}/spaces/anna/turned"
+    pushed = start("push", tiny_runs["fcn-ae"], "hub:anna/turned", "--space", "--json", **environment)
+    said, error = pushed.communicate()
+    assert pushed.returncode == 0, error[-3000:]
+    return json.loads(said)["space"]
+
+
+def test_a_space_holds_the_explorer_and_none_of_the_pictures(hub, space):
+    assert space == f"{hub}/spaces/anna/turned"
     with urlopen(f"{hub}/api/spaces/anna/turned") as answer:
         held = {one["rfilename"] for one in json.loads(answer.read())["siblings"]}
     assert held == {"README.md", "index.html"}
 
 
+CANVAS = "canvas => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]"
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_slider_of_a_space_turns_the_picture_in_a_browser(hub, space):
+    """As a hub shows it: from its host, in a frame of another page."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'latentdial[dev]'")
+    with playwright.sync_playwright() as engine:
+        browser = engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page, asked, errors = browser.new_page(), [], []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        shown = f"{hub}/static/anna/turned/"
+        page.set_content(f'<iframe src="{shown}" width="1200" height="800" sandbox="allow-scripts allow-same-origin">')
+        frame = page.frame_locator("iframe")
+        frame.locator(".ld[data-ready]").wait_for()
+        slider, picture = (frame.locator(css).first for css in (".dial input[type=range]", ".big canvas"))
+        before = np.array(picture.evaluate(CANVAS))
+        for key in ("PageUp", "PageUp", "PageUp"):
+            slider.press(key)
+        page.wait_for_timeout(200)
+        turned = np.array(picture.evaluate(CANVAS))
+        browser.close()
+    assert before.std() > 1
+    assert np.abs(turned - before).max() > 10
+    assert errors == []
+    assert all(url.startswith((shown, "data:", "blob:")) for url in asked), asked
+
+
 def test_without_a_token_one_line_says_so(tiny_runs, environment):
-    done = run_python(
-        {**environment, "HF_TOKEN": ""}, "-m", "latentdial", "push", tiny_runs["fcn-ae"], "hub:anna/discs"
-    )
-    assert done.returncode == 1
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert "hf auth login" in done.stderr
+    refused = start("push", tiny_runs["fcn-ae"], "hub:anna/discs", **environment | {"HF_TOKEN": ""})
+    _, error = refused.communicate()
+    assert refused.returncode == 1
+    assert len(error.strip().splitlines()) == 1
+    assert "hf auth login" in error
 
 
 @pytest.mark.parametrize("odd", ["hub:", "hub:a", "hub:a/b/c", "hub:a/b@", "hub:../b c", "hub:a/b@x y"])

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import beta, norm
+from scipy.special import log_ndtr, ndtri
+from scipy.stats import beta
 
 from latentdial.errors import LatentdialError
 
@@ -125,11 +126,11 @@ def corrected(threshold: float, scores: np.ndarray, odd: np.ndarray) -> float:
 def _nats(scores: np.ndarray, ordered: np.ndarray) -> np.ndarray:
     """-ln of the tail probability of scores (N,) among normal ones (n,) in ascending order."""
     n = len(ordered)
-    normal = norm.ppf((np.arange(n) + 0.5) / n)
-    unit = max(np.quantile(ordered, TAIL) - np.median(ordered), 1e-9) / norm.ppf(TAIL)
+    normal = ndtri((np.arange(n) + 0.5) / n)
+    unit = max(np.quantile(ordered, TAIL) - np.median(ordered), 1e-9) / ndtri(TAIL)
     beyond = np.maximum(scores - ordered[-1], 0) / unit
     below = np.minimum(scores - ordered[0], 0) / unit
-    return -norm.logsf(np.interp(scores, ordered, normal) + beyond + below)
+    return -log_ndtr(-(np.interp(scores, ordered, normal) + beyond + below))
 
 
 def _weights(surprise: np.ndarray) -> np.ndarray:

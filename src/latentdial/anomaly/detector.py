@@ -22,7 +22,7 @@ from latentdial.anomaly.shifted import PARTS, shifted
 from latentdial.errors import LatentdialError
 from latentdial.images import spread
 from latentdial.latent.codec import Codec
-from latentdial.measure.anomaly import separation
+from latentdial.measure.anomaly import auroc
 from latentdial.progress import Steps
 from latentdial.texts import Brief
 
@@ -145,7 +145,7 @@ def fit_detector(
     quick = [name for name in names if name not in SLOW]
     moved = {kind: final.scores(final.measure(codec, made, quick)) for kind, made in shifted(held_out[few]).items()}
     apart = {
-        kind: {name: _apart(alone[name][few], values) for name, values in scores.items()}
+        kind: {name: auroc(values, alone[name][few]) for name, values in scores.items()}
         for kind, scores in moved.items()
     }
     told = {name: float(np.mean([apart[kind][name] for kind in PARTS])) for name in quick}
@@ -153,7 +153,7 @@ def fit_detector(
     tails, normal = fit_tails(alone, combined, sees), new_to(scorer, measured, combined, sees)
     if set(combined) <= set(quick):
         unseen = {name: alone[name][few] for name in alone if name not in quick}
-        told["combined"] = float(np.mean([_apart(normal[few], tails.combined(unseen | moved[kind])) for kind in PARTS]))
+        told["combined"] = float(np.mean([auroc(tails.combined(unseen | moved[kind]), normal[few]) for kind in PARTS]))
     return Detector(final, tails, normal, false_alarms, told)
 
 
@@ -199,12 +199,6 @@ def new_to(scorer: Scorer, measured: Measured, combined: list[str], sees: dict[s
 def _part(measured: Measured, which: np.ndarray) -> Measured:
     flat, maps = ({name: values[which] for name, values in held.items()} for held in (measured.flat, measured.maps))
     return Measured(flat, maps)
-
-
-def _apart(normal: np.ndarray, shifted: np.ndarray) -> float:
-    """The AUROC of scores of shifted pictures against those of normal ones."""
-    told = separation(np.concatenate([normal, shifted]), np.arange(len(normal) + len(shifted)) >= len(normal))
-    return 0.5 if told is None else told.auroc
 
 
 def enlarged(maps: np.ndarray, side: int) -> np.ndarray:

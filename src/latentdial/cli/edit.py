@@ -112,7 +112,8 @@ def _sheets(
 
 
 def _said(found: list[tuple[str, Any]], options: Namespace) -> None:
-    from latentdial.report.figures import edit_sheet, to_picture
+    from latentdial.images.montage import to_picture
+    from latentdial.report.figures import edit_sheet
 
     several = len(found) > 1
     if options.out:

@@ -167,7 +167,7 @@ def save_picture(picture: Any, out: str) -> None:
 
 def save_moving(pictures: Any, out: str) -> None:
     """Pictures one after the other and back, as GIF or WebP."""
-    from latentdial.report.figures import moving_picture
+    from latentdial.images.montage import moving_picture
 
     first, *rest = moving_picture(pictures)
     file = io.BytesIO()

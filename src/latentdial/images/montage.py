@@ -1,4 +1,4 @@
-"""Pictures side by side, as one array or PNG."""
+"""Pictures side by side, as one array or PNG, or one after the other."""
 
 from __future__ import annotations
 
@@ -27,6 +27,18 @@ def montage(rows: list[np.ndarray], gap: int = GAP, background: int = 255) -> np
 
 def save_png(path: Path, pixels: np.ndarray, scale: int = 1, root: Path | None = None) -> None:
     """Write a picture, enlarged by a whole factor without smoothing, into a folder of `root`."""
-    picture = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
+    picture = to_picture(pixels)
     with writing(path, root) as file:
         picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST).save(file, "PNG")
+
+
+def moving_picture(pictures: np.ndarray, side: int = 192) -> list[Image.Image]:
+    """Frames of pictures (N, H, W, C), there and back, of about `side` pixels."""
+    scale = max(1, round(side / pictures.shape[1]))
+    there = [to_picture(p).resize((p.shape[1] * scale, p.shape[0] * scale), Image.Resampling.NEAREST) for p in pictures]
+    return there + there[-2:0:-1]
+
+
+def to_picture(pixels: np.ndarray) -> Image.Image:
+    """uint8 (H, W, C) with C of 1 or 3 as a Pillow picture."""
+    return Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)

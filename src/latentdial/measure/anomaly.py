@@ -69,6 +69,15 @@ def worst(maps: np.ndarray) -> np.ndarray:
     return maps.max((1, 2))
 
 
+def auroc(odd: np.ndarray, normal: np.ndarray) -> float:
+    """The probability that an odd one of the scores (N,) is above a normal one of (M,), ties counted half.
+
+    >>> auroc(np.array([0.35, 0.8]), np.array([0.1, 0.4]))
+    0.75
+    """
+    return float(_placements(odd, normal).mean())
+
+
 @dataclass(frozen=True)
 class Separation:
     """How well scores tell odd from normal: AUROC with its 95% interval, AP, false alarms when 95% are found."""

@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from latentdial.images.montage import to_picture
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Effect
 from latentdial.latent.editing import EditSheet, Move
@@ -183,18 +184,6 @@ def acts_map(effect: Effect) -> np.ndarray:
     """Where a direction acts, by the mean change that it makes: uint8 (H, W, 3), white where that is largest."""
     heat = effect.heat[..., None]
     return heat_map(np.zeros_like(heat), heat, max(float(heat.max()), 1e-6))
-
-
-def moving_picture(pictures: np.ndarray, side: int = 192) -> list[Image.Image]:
-    """Frames of pictures (N, H, W, C), there and back, of about `side` pixels."""
-    scale = max(1, round(side / pictures.shape[1]))
-    there = [to_picture(p).resize((p.shape[1] * scale, p.shape[0] * scale), Image.Resampling.NEAREST) for p in pictures]
-    return there + there[-2:0:-1]
-
-
-def to_picture(pixels: np.ndarray) -> Image.Image:
-    """uint8 (H, W, C) with C of 1 or 3 as a Pillow picture."""
-    return Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
 
 
 def _draw_row(

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from latentdial import outputs
-from latentdial.report.figures import moving_picture, to_picture
+from latentdial.images.montage import moving_picture, to_picture
 from latentdial.texts import counted
 
 QUALITY, FRAME_MS = 82, 90  # of moving pictures

@@ -12,11 +12,10 @@ from PIL import Image
 from latentdial.config import DataSettings, Geometry, settings_in
 from latentdial.errors import LatentdialError
 from latentdial.images import open_images
-from latentdial.images.montage import montage
+from latentdial.images.montage import montage, to_picture
 from latentdial.images.survey import Survey, survey
 from latentdial.outputs import PAGE, check_file
 from latentdial.progress import Show, showing
-from latentdial.report.figures import to_picture
 from latentdial.report.html import render
 from latentdial.texts import suggestion
 
