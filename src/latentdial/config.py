@@ -163,6 +163,8 @@ class TrainSettings:
     """minutes between checkpoints for --resume, which never take more than 2% of the time; 0 writes none"""
     keep_checkpoint: bool = False
     """keep the last checkpoints of a run that has ended well, so that it can go on with more --epochs"""
+    priors: bool = True
+    """fit priors for new pictures when training has ended, which takes some seconds; else fit-prior does it later"""
     track: list[Literal["tensorboard", "wandb", "mlflow"]] = field(default_factory=list)
     """trackers that get every record beside metrics.jsonl"""
 

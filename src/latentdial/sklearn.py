@@ -68,7 +68,7 @@ class _Fitted(BaseEstimator):
         self._frame = _frame(rows.shape[1], self.shape, float(low), float(high))
         np.save(folder / PICTURES, self._pictures(rows))
         side, _, channels = self._frame["shape"]
-        given = {"holdout": 0.3, "steps": 400, "batch": 64, "checkpoint": 0, "precision": "float32"}
+        given = {"holdout": 0.3, "steps": 400, "batch": 64, "checkpoint": 0, "precision": "float32", "priors": False}
         settings = given | (self.settings or {}) | {"size": side, "colour": "rgb" if channels == 3 else "grey"}
         options = {"latent": min(self.latent, rows.shape[1])} | (self.options or {})
         seed = self.random_state or 0

@@ -122,3 +122,4 @@ def test_training_fits_priors_where_it_can_judge_them(discs, tmp_path):
     kept = latentdial.load(tmp_path / "run")
     assert kept.fitted.nats == codec.fitted.nats
     np.testing.assert_array_equal(kept.sample(3), codec.sample(3))
+    assert latentdial.train("fcn-ae", source, tmp_path / "bare", priors=False, **settings).fitted is None

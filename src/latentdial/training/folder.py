@@ -28,6 +28,7 @@ FREE = {
     "steps",
     "checkpoint",
     "keep_checkpoint",
+    "priors",
     "device",
     "memory",
     "track",

@@ -365,7 +365,7 @@ class Session:
         codec = replace(codec, held_out=held_out, held_out_losses=lost)
         if self.world.leads and np.isfinite(codes).all():
             save_canonical(self.out, codec.canonical)
-            codec = codec if stopped else self._with_priors(codec)
+            codec = codec if stopped or not self.config.train.priors else self._with_priors(codec)
         return Finished(summary, codec, stopped, self.world.leads)
 
     def _with_priors(self, codec: Codec) -> Codec:
