@@ -2,11 +2,9 @@
 
     python tests/training/kills.py fresh|overwrite|directions|full ROOM DATA [EVERY]
 
-or several kinds, each with a number, as in `fresh,full ROOM DATA 14,19`.
-
 Every child is a fork of this process, which has imported everything, and is ended by `os._exit` right before its n-th
 call of the file system; with `full` the disk is full from that call on, which must be said in one line. Prints a JSON
-line a kind: the calls that there are, the points that were tried, and what went wrong.
+line: the calls that there are, the points that were tried, and what went wrong.
 """
 
 from __future__ import annotations
@@ -137,9 +135,6 @@ def directions(room: Path, data: str) -> dict:
 
 
 if __name__ == "__main__":
-    kinds, data = sys.argv[1].split(","), sys.argv[3]
-    numbers = map(int, sys.argv[4].split(",")) if len(sys.argv) > 4 else [1] * len(kinds)
-    for kind, every in zip(kinds, numbers, strict=True):
-        room = Path(sys.argv[2]) / kind
-        room.mkdir(parents=True, exist_ok=True)
-        print(json.dumps(directions(room, data) if kind == "directions" else training(kind, room, data, every)))
+    kind, room, data = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
+    every = int(sys.argv[4]) if len(sys.argv) > 4 else 1
+    print(json.dumps(directions(room, data) if kind == "directions" else training(kind, room, data, every)))

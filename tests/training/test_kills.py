@@ -9,21 +9,13 @@ from pathlib import Path
 
 import pytest
 
-EVERY = {"fresh": 14, "overwrite": 17, "full": 19, "directions": 1}
 
-
-@pytest.fixture(scope="module")
-def told(discs_file, tmp_path_factory) -> subprocess.CompletedProcess[str]:
-    """What is said of one in so many of all points; `python tests/training/kills.py` tries all of them."""
-    where = tmp_path_factory.mktemp("kills"), discs_file
-    command = [sys.executable, Path(__file__).with_name("kills.py"), ",".join(EVERY), *where]
-    return subprocess.run([*command, ",".join(map(str, EVERY.values()))], capture_output=True, text=True, check=False)
-
-
-@pytest.mark.parametrize("kind", EVERY)
-def test_a_run_goes_on_from_wherever_it_ended(kind, told):
-    assert told.returncode == 0, told.stderr
-    lines = [line for line in told.stdout.splitlines() if line.startswith("{")]
-    found = json.loads(lines[list(EVERY).index(kind)])
-    assert found["wrong"] == [], told.stderr
+@pytest.mark.parametrize(("kind", "every"), [("fresh", 14), ("overwrite", 17), ("full", 19), ("directions", 1)])
+def test_a_run_goes_on_from_wherever_it_ended(kind, every, discs_file, tmp_path):
+    """One in so many of all points; `python tests/training/kills.py` tries all of them."""
+    command = [sys.executable, Path(__file__).with_name("kills.py"), kind, tmp_path, discs_file, str(every)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["wrong"] == [], done.stderr
     assert found["tried"] >= (3 if kind == "directions" else 8)
