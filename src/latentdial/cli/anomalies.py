@@ -73,7 +73,7 @@ def run(options: Namespace) -> None:
 
     with show_progress() as show:
         codec = load_run(options.run)
-        if options.pictures is None:
+        if options.pictures is None and codec.config is not None:
             images = open_parts(codec.config, show.advance).test
         else:
             images = open_images(DataSettings(options.pictures), codec.geometry, show.advance)
