@@ -97,3 +97,10 @@ def test_help_and_a_look_at_pictures_need_no_torch():
     """Importing it takes seconds."""
     code = "import sys, latentdial.report.look; from latentdial.cli import make_parser; make_parser(['train'])"
     subprocess.run([sys.executable, "-c", f"{code}; assert 'torch' not in sys.modules"], check=True)
+
+
+def test_a_run_is_loaded_without_the_compiler(tiny_runs):
+    """torch._dynamo takes a second and more to import: a division of a tensor without values is enough for that."""
+    slow = "{'torch._dynamo', 'scipy.ndimage', 'sklearn', 'matplotlib'}"
+    code = f"import sys, latentdial; latentdial.load(sys.argv[1]); assert not {slow} & {{*sys.modules}}"
+    subprocess.run([sys.executable, "-c", code, str(tiny_runs["fcn-vae"])], check=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 BLUR = 1 / 20  # of the side: sd of the Gaussian that makes a region of pixels
 SSIM_SD = 1.5  # pixels (Wang et al., IEEE TIP 13(4), 2004)
@@ -170,4 +169,6 @@ def _slopes(pictures: np.ndarray) -> np.ndarray:
 
 
 def _blurred(values: np.ndarray, sd: float) -> np.ndarray:
+    from scipy.ndimage import gaussian_filter
+
     return gaussian_filter(values, sd, axes=(1, 2), mode="reflect", truncate=TRUNCATE)

@@ -42,8 +42,8 @@ class Gaussian(nn.Module):
     def __init__(self, sigma: float | None = None, squash: bool = True):
         super().__init__()
         self.squash = squash
-        start = torch.zeros(()) if sigma is None else torch.tensor(log(sigma))
-        self.log_sigma_over_gain = nn.Parameter(start / LOG_SIGMA_GAIN, requires_grad=sigma is None)
+        start = 0.0 if sigma is None else log(sigma)
+        self.log_sigma_over_gain = nn.Parameter(torch.tensor(start / LOG_SIGMA_GAIN), requires_grad=sigma is None)
 
     @property
     def log_sigma(self) -> Tensor:
