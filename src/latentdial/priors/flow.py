@@ -96,7 +96,7 @@ def fit_flow(white: np.ndarray, seed: int = 0, width: int = WIDTH, steps: int = 
     apart = torch.arange(len(codes)) % 5 == 0
     train, kept = codes[~apart], codes[apart].repeat(DRAWS, 1)
     flow = Flow(codes.shape[1], width).start(generator)
-    optimizer = torch.optim.AdamW(flow.parameters(), RATE, weight_decay=DECAY)
+    optimizer = torch.optim.AdamW(flow.parameters(), RATE, weight_decay=DECAY, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     judged = _pairs(kept, generator)
     best, state, waited = float("inf"), {}, 0
