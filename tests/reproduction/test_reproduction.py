@@ -16,6 +16,7 @@ from latentdial.config import Geometry, ModelSettings, TrainSettings
 from latentdial.images import open_images, split_images
 from latentdial.progress import Show
 from latentdial.recipes import build
+from latentdial.reproduction.page import _apart
 from latentdial.reproduction.pictures import source
 from latentdial.reproduction.protocol import BUDGETS, Published, names, read_protocol
 from latentdial.reproduction.reproducing import compare, reproduce, slug
@@ -165,3 +166,8 @@ def test_all_reproductions_are_listed(capsys):
     assert main(["reproduce"]) == 0
     said = capsys.readouterr().out
     assert all(name in said for name in names())
+
+
+def test_names_of_curves_that_end_together_lie_apart():
+    ends = {"low": (5.0, 1.0), "high": (5.0, 3.0), "near": (5.0, 2.9), "short": (2.0, 2.95)}
+    assert _apart(ends, 0.5) == {"high": (5.0, 3.0), "short": (2.0, 2.95), "near": (5.0, 2.5), "low": (5.0, 1.0)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from latentdial.report.curves import STYLE, inline
@@ -9,6 +10,7 @@ from latentdial.report.html import render
 from latentdial.reproduction.reproducing import Reproduction
 
 FAINTEST = 0.3  # of the curves
+APART = 0.05  # of the height: names of curves that end together
 
 
 def write_reproduction(found: Reproduction, out: Path) -> None:
@@ -35,15 +37,16 @@ def _curves(found: Reproduction) -> str:
     with rc_context(STYLE):
         figure = Figure(figsize=(9, 4.2), layout="constrained")
         axes = figure.subplots()
-        for i, (name, parts) in enumerate(found.curves.items()):
+        for i, parts in enumerate(found.curves.values()):
             strength = FAINTEST + (1 - FAINTEST) * (i + 1) / len(found.curves)
             for part, colour, style in (("train", "#030303", "-"), ("validation", "#040404", "--")):
                 if parts[part]:
                     axes.plot(*zip(*parts[part], strict=True), style, color=colour, alpha=strength, lw=1.6)
-            last = (parts["validation"] or parts["train"])[-1]
-            axes.annotate(name, last, (6, 0), textcoords="offset points", fontsize=9, va="center")
         lows = [parts["train"][len(parts["train"]) // 20][1] for parts in found.curves.values() if parts["train"]]
         axes.set_ylim(bottom=min(lows))
+        ends = {name: (parts["validation"] or parts["train"])[-1] for name, parts in found.curves.items()}
+        for name, place in _apart(ends, APART * (axes.get_ylim()[1] - min(lows))).items():
+            axes.annotate(name, place, (6, 0), textcoords="offset points", fontsize=9, va="center")
         axes.set_xlabel("training pictures seen")
         axes.set_title("bound in nats a picture: training (line), validation (dashed)", fontsize=11, loc="left")
         axes.margins(x=0.02)
@@ -51,3 +54,13 @@ def _curves(found: Reproduction) -> str:
         axes.grid(alpha=0.15, color="#020202")
         axes.patch.set_alpha(0)
         return inline(figure, f"Bounds of {found.name}")
+
+
+def _apart(ends: Mapping[str, tuple[float, float]], gap: float) -> dict[str, tuple[float, float]]:
+    """Places beside the ends (x, y) of curves, moved down to lie a gap apart where they end at one x."""
+    lowest: dict[float, float] = {}
+    places = {}
+    for name, (x, y) in sorted(ends.items(), key=lambda end: -end[1][1]):
+        lowest[x] = min(y, lowest.get(x, float("inf")) - gap)
+        places[name] = (x, lowest[x])
+    return places
