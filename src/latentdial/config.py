@@ -149,7 +149,7 @@ class TrainSettings:
     seed: int = 0
     """seed of weights, split, batch order and sampling noise"""
     precision: Literal["auto", "bf16", "float32"] = "auto"
-    """number format of the nets; auto measures whether bfloat16 is faster here"""
+    """number format of the nets; auto measures whether bfloat16 is faster here, and takes it on a GPU that has it"""
     device: str = "auto"
     """auto, cpu, cuda or mps"""
     memory: Literal["auto", "hold", "stream"] = "auto"
