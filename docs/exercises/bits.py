@@ -16,7 +16,7 @@ from latentdial.measure.likelihood import bits_per_dim
 from latentdial.runs.pictures import run_pictures
 
 codecs = {}
-for beta in (0.2, 1.0, 20.0):
+for beta in (1.0, 20.0, 100.0):
     codecs[beta] = latentdial.train(
         "fcn-vae",
         DATA,
