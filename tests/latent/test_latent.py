@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import torch
 
 import latentdial
 from latentdial import LatentdialError
+from latentdial.latent.direction import Direction
+from latentdial.latent.effect import effect_of
 
 SIDE, LATENT = 4, 3
 PIXELS = SIDE * SIDE * 3
@@ -42,6 +45,28 @@ def test_effect_of_a_linear_decoder(linear):
         assert row.effect == pytest.approx(expected, rel=1e-4, abs=1e-6)
     assert [row.effect for row in table.rows] == sorted((row.effect for row in table.rows), reverse=True)
     assert [row.active for row in sorted(table.rows, key=lambda row: row.name)] == [True, False, False]
+
+
+def test_the_effect_is_the_mean_of_both_sides():
+    squares = SimpleNamespace(levels=lambda z: np.square(z)[:, None, None])
+    start, step = np.ones((3, 1)), np.ones(1)
+    assert effect_of(squares, start, squares.levels(start), step) == pytest.approx((3 + 1) / 2)
+
+
+def test_a_direction_tells_its_title_and_the_side_effects_that_count():
+    side = {"smile": 1.04, "age": -0.26, "hair": 0.5, "glasses": 0.18, "beard": 0.09}
+    one = Direction("smile", "attribute", np.ones(1), side=side)
+    assert one.reads() == ["smile +1.0", "hair +0.5", "age -0.3"]
+    assert one.reads(9) == ["smile +1.0", "hair +0.5", "age -0.3", "glasses +0.2"]
+    assert [Direction("ch7", "channel", np.ones(1)).title, Direction("7", "axis", np.ones(1)).title] == [
+        "channel 7",
+        "dimension 7",
+    ]
+
+
+def test_tables_are_alike_where_their_rows_are(linear):
+    table = latentdial.dimensions(linear[0])
+    assert table == replace(table, codec=replace(linear[0]))
 
 
 def test_edits_do_what_they_say(linear):

@@ -15,7 +15,7 @@ from latentdial import LatentdialError
 from latentdial.config import ModelSettings, TrainSettings
 from latentdial.recipes import build
 from latentdial.training.loop import Loop
-from latentdial.training.optimizers import make_optimizers, set_rate
+from latentdial.training.optimizers import by_share, make_optimizers, set_rate
 from latentdial.training.planning import largest_batch
 
 OPTIMIZERS = ["adam", "adamw", "sgd", "adagrad", "muon"]
@@ -73,6 +73,22 @@ def test_from_a_linear_start_a_layer_with_many_inputs_learns_slowly(start, share
     optimizer.step()
     moved = [(p - old).abs().max().item() for p, old in zip(model.parameters(), before, strict=True)]
     assert moved == pytest.approx([0.01, 0.01, 0.01 * share, 0.01], rel=1e-3)
+
+
+def test_a_layer_of_512_inputs_learns_at_the_full_rate_and_a_larger_one_does_not():
+    shares = [group["share"] for group in by_share(nn.Sequential(nn.Linear(512, 1), nn.Linear(1024, 1)))]
+    assert shares == [1.0, 0.5]
+
+
+def test_sgd_has_the_momentum_of_its_definition():
+    """A gradient that stays moves a weight by lr, then by 1.9 lr (Polyak 1964, as in torch)."""
+    layer = nn.Linear(1, 1, bias=False)
+    before = layer.weight.item()
+    (optimizer,) = make_optimizers(layer, TrainSettings(optimizer="sgd", lr=0.1, start="random"), "cpu")
+    for _ in range(2):
+        layer.weight.grad = torch.ones(1, 1)
+        optimizer.step()
+    assert layer.weight.item() == pytest.approx(before - 0.1 - 0.19, rel=1e-5)
 
 
 def test_weight_decay_of_adamw_shrinks_by_its_definition():
