@@ -47,7 +47,7 @@ RECIPES, FAMILIES, FLEXIBLE, LEVELS, RIVALS, CONDITIONAL = (
 TRAINING, OPTIMIZING, STARTING, SUBSPACE, VERDICT = (
     f"tests/training/test_{name}.py" for name in ("training", "optimizing", "starting", "subspace", "verdict")
 )
-LATENT, CANONICAL = "tests/latent/test_latent.py", "tests/latent/test_canonical.py"
+LATENT, CANONICAL, CHANNELS = (f"tests/latent/test_{name}.py" for name in ("latent", "canonical", "channels"))
 MODULES = {  # what concerns a module most comes first: a fault is seldom noticed late
     "parts/aggregate.py": [FAMILIES],
     "parts/bottlenecks.py": [PARTS, FAMILIES, STARTING],
@@ -71,15 +71,15 @@ MODULES = {  # what concerns a module most comes first: a fault is seldom notice
     "posteriors.py": [PARTS, FAMILIES],
     "types.py": [PARTS, FAMILIES, LEVELS],
     "model.py": [PARTS, RECIPES],
-    "training/loop.py": [TRAINING, OPTIMIZING, RECIPES],
+    "training/loop.py": [OPTIMIZING, TRAINING],
     "training/optimizers.py": [OPTIMIZING],
     "training/starting.py": [STARTING],
     "training/subspace.py": [SUBSPACE],
     "training/best.py": [OPTIMIZING],
     "training/verdict.py": [VERDICT],
     "latent/canonical.py": [CANONICAL],
-    "latent/direction.py": [LATENT, CANONICAL],
-    "latent/effect.py": [LATENT, CANONICAL, RECIPES],
+    "latent/direction.py": [LATENT, CANONICAL, CHANNELS],
+    "latent/effect.py": [LATENT, CANONICAL, CHANNELS],
     "latent/likelihood.py": [LIKELIHOOD],
     "latent/novelty.py": ["tests/latent/test_novelty.py"],
     "measure/likelihood.py": ["tests/measure/test_generation.py", LIKELIHOOD],
