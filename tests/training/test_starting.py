@@ -65,6 +65,19 @@ def test_components_are_those_of_scikit_learn(pixels):
     assert found.rest == pytest.approx(known.noise_variance_ * 299 / 300, rel=1e-3)
 
 
+def test_of_many_components_the_first_are_found_well_though_in_fewer_rounds():
+    """Pictures whose variances fall slowly, as those of photographs do."""
+    rng = np.random.default_rng(0)
+    turn = np.linalg.qr(rng.normal(size=(256, 256)))[0]
+    levels = 128 + 40 * (rng.normal(size=(400, 256)) * np.arange(1, 257) ** -0.5) @ turn
+    slow = torch.from_numpy(levels.clip(0, 255).round().astype(np.uint8).reshape(400, 16, 16, 1))
+    model = build(ModelSettings("fcn-ae", {"latent": 8, "widths": [16]}), (1, 16, 16)).model
+    found = components(model, slow, 32).components[:8].double()
+    centred = (rows(slow) - rows(slow).mean(0)).double()
+    best = torch.linalg.svdvals(centred)[:8].square().sum()
+    assert (centred @ found.T).square().sum() / best > 0.9995
+
+
 def test_components_are_the_same_bits_each_time_and_have_a_sign(pixels):
     first, again = (principal_components(batches(pixels), 3).components for _ in range(2))
     assert torch.equal(first, again)

@@ -69,7 +69,8 @@ def test_a_lifted_layer_keeps_the_outputs_that_lie_in_the_subspace():
 def test_the_basis_holds_what_the_last_layer_reaches_however_weakly_and_then_the_first_components():
     torch.manual_seed(0)
     axes = torch.linalg.qr(torch.randn(9, 9))[0]
-    weight = torch.cat([axes[:, :2] * torch.tensor([1.0, 0.01]), torch.zeros(9, 1)], 1)  # a unit that says nothing yet
+    silent = torch.zeros(9, 1)  # a unit that says nothing yet, beside one that says what another says
+    weight = torch.cat([axes[:, :2] * torch.tensor([1.0, 0.01]), silent, axes[:, :1]], 1)
     basis = _basis_with(weight, axes[:, 2:6].T)
     torch.testing.assert_close(basis @ basis.T, torch.eye(4), atol=1e-6, rtol=0)
     torch.testing.assert_close(basis.T @ basis @ weight, weight, atol=1e-6, rtol=0)
