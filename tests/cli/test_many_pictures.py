@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import latentdial
 from latentdial.cli import main
 from latentdial.codes.tables import open_codes
 from latentdial.errors import LatentdialError
-from latentdial.latent.traversing import REACHES, VISIBLE, _most
+from latentdial.latent.traversing import HARDLY, REACHES, VISIBLE, _most
 from latentdial.report.grids import pairs_by_label
 from latentdial.storage import save_tensors
 from latentdial.texts import FileNames, tame
@@ -171,7 +172,9 @@ def test_a_strip_goes_as_far_as_can_be_seen(codec, discs, run, folder, tmp_path,
                                .strips[0].pictures[[0, 2]].astype(float), axis=0)) for one in REACHES]  # fmt: skip
         seen = [one for one, apart in zip(REACHES, ends, strict=True) if _most(apart) >= VISIBLE + 1]
         assert strip.reach <= min(seen, default=REACHES[-1])
-        assert strip.seen == (strip.most >= VISIBLE)
+        assert strip.seen == (strip.most >= HARDLY)
+    assert replace(found.strips[0], most=60.0, levels=41.0).sentence().endswith(" sd")
+    assert replace(found.strips[0], most=9.0).sentence().endswith(", hardly to be seen")
     picture = str(folder / "a" / "2.png")
     for name in ("s.png", "s.gif", "s.webp", "s.html"):
         assert main(["traverse", run, picture, "c0", "0", "--out", str(tmp_path / name)]) == 0

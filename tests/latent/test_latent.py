@@ -53,6 +53,18 @@ def test_the_effect_is_the_mean_of_both_sides():
     assert effect_of(squares, start, squares.levels(start), step) == pytest.approx((3 + 1) / 2)
 
 
+def test_a_dimension_that_does_not_vary_is_told_so_and_never_as_millions_of_sd(linear):
+    """The mean of many equal float32 is not one of them to the bit, so their standard deviation is rounding."""
+    codes = linear[0].codes.copy()
+    codes[:, 2] = 0.3769656
+    assert 0 < codes[:, 2].std() < 1e-5
+    still = replace(linear[0], training_codes=codes)
+    assert [moment[2] for moment in still.moments] == [np.float32(0.3769656), 0]
+    sheet = latentdial.edit(still, np.zeros((SIDE, SIDE, 3), np.uint8), "2=4")
+    assert sheet.columns[0].moves[0].sds == 0
+    assert "to 4.00, where all training codes are alike at 0.38" in sheet.columns[0].moves[0].sentence()
+
+
 def test_a_direction_tells_its_title_and_the_side_effects_that_count():
     side = {"smile": 1.04, "age": -0.26, "hair": 0.5, "glasses": 0.18, "beard": 0.09}
     one = Direction("smile", "attribute", np.ones(1), side=side)

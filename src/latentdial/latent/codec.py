@@ -106,10 +106,11 @@ class Codec(Brief, Shown):
             return own
         return self.codes.shape[1]
 
-    @property
+    @cached_property
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of every dimension over the training codes, each (D,)."""
-        return self.codes.mean(0), self.codes.std(0)
+        """Mean and standard deviation of every dimension over the training codes, each (D,); 0 where none varies."""
+        still = self.codes.min(0) == self.codes.max(0)  # their mean is rounded, and they would vary by that
+        return np.where(still, self.codes[0], self.codes.mean(0)), np.where(still, 0, self.codes.std(0))
 
     def pictures(self, given: Picture | list[Picture]) -> np.ndarray:
         """Paths, Pillow pictures, arrays or tensors -> uint8 (N, H, W, C), fitted like the training pictures.

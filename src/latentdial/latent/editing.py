@@ -58,14 +58,18 @@ class Move:
         return self.after > max(self.high, self.before) or self.after < min(self.low, self.before)
 
     @property
+    def still(self) -> bool:
+        """No training codes differ in this coordinate."""
+        return self.low is not None and self.low == self.high
+
+    @property
     def name(self) -> str:
         return f"dimension {self.edit.target}" if self.edit.target.isdigit() else self.edit.target
 
     def sentence(self) -> str:
-        said = (
-            f"{self.name} goes from {self.before:.2f} to {self.after:.2f}, "
-            f"{abs(self.sds):.1f} sd {'above' if self.sds >= 0 else 'below'} the mean of the training codes"
-        )
+        lies = f"{abs(self.sds):.1f} sd {'above' if self.sds >= 0 else 'below'} the mean of the training codes"
+        lies = f"where all training codes are alike at {self.low:.2f}" if self.still else lies
+        said = f"{self.name} goes from {self.before:.2f} to {self.after:.2f}, {lies}"
         return said if self.read is None else f"{said}, and reads {self.read[1]} in place of {self.read[0]}"
 
 

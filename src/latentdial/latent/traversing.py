@@ -15,6 +15,7 @@ from latentdial.latent.support import MIN_CODES
 
 REACHES = (2.0, 3.0, 4.0, 6.0, 8.0)  # sd, of which the first that can be seen is taken
 VISIBLE, PART = 96.0, 0.1  # levels of 255 by which this part of the picture, that changes most, should differ
+HARDLY = 32.0  # levels of that part, below which a change is hardly to be seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,7 @@ class Strip:
     @property
     def seen(self) -> bool:
         """Whether the ends differ so that it can be seen."""
-        return self.most >= VISIBLE
+        return self.most >= HARDLY
 
     def sentence(self) -> str:
         said = f"{self.direction.title}: {self.levels:.1f} levels of 255 between -{self.reach:g} and +{self.reach:g} sd"

@@ -127,7 +127,8 @@ def _given(sheet: EditSheet) -> list[str]:
 def _move_line(move: Move) -> str:
     if move.read:
         return f"{move.name} reads {move.read[1]}, before {move.read[0]}"
-    return f"{move.name}: {move.before:.2f} to {move.after:.2f} ({move.sds:+.1f} sd)"
+    lies = "alike in all training codes" if move.still else f"{move.sds:+.1f} sd"
+    return f"{move.name}: {move.before:.2f} to {move.after:.2f} ({lies})"
 
 
 def dimension_sheet(codec: Codec, table: DimensionTable, code: np.ndarray, top: int = 12) -> Image.Image:
