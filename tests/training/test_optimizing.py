@@ -22,9 +22,9 @@ OPTIMIZERS = ["adam", "adamw", "sgd", "adagrad", "muon"]
 OPTIONS = {"latent": 4, "widths": [24]}
 
 
-def make_loop(discs, recipe="fcn-ae", **settings) -> Loop:
+def make_loop(discs, recipe="fcn-ae", options=OPTIONS, **settings) -> Loop:
     torch.manual_seed(0)
-    made = build(ModelSettings(recipe, OPTIONS), (3, 16, 16))
+    made = build(ModelSettings(recipe, options), (3, 16, 16))
     pixels = torch.from_numpy(discs)
     return Loop(
         made, TrainSettings(**{"batch": 16, "steps": 60, **settings}), pixels[:40], pixels[40:], "cpu", "float32"
@@ -53,6 +53,29 @@ def test_every_optimizer_learns_trains_all_and_goes_on_bit_by_bit(discs, name):
     run(second)
     for a, b in zip(whole.recipe.model.parameters(), second.recipe.model.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_record_is_the_mean_of_the_steps_since_the_last(discs, monkeypatch):
+    monkeypatch.setattr("latentdial.training.loop.LOGS", 4)
+    loop = make_loop(discs, lr=1e-12, batch=40, steps=12, start="random")
+    expected = loop.evaluate(loop.pixels)
+    records = [record for record in run(loop) if record["split"] == "train"]
+    assert [record["step"] for record in records] == [3, 6, 9, 12]
+    for record in records:
+        assert {name: record[name] for name in expected} == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_share_of_a_batch_counts_by_its_weight(discs):
+    whole, double = make_loop(discs), make_loop(discs)
+    batch = whole.next_batch()[0]
+    ours, theirs = whole.train_step(batch), double.train_step(batch, 2.0)
+    assert {name: float(value) for name, value in theirs.items()} == pytest.approx(
+        {name: 2 * float(value) for name, value in ours.items()}
+    )
+
+
+def test_a_model_that_is_nothing_but_its_start_takes_no_steps(discs):
+    assert make_loop(discs, "pca", {"latent": 4}, steps=9).steps == 0
 
 
 def test_muon_takes_the_matrices_and_leaves_the_rest():
