@@ -68,27 +68,31 @@ def start_at_pca(
 
 
 def _fitted(model: Autoencoder, pixels: Feed, rows: Tensor, codes: Tensor, advance: Steps) -> Affine:
-    """The affine map of codes (N, D) whose output, read by the likelihood, is nearest to the pictures in square.
+    """The affine map of codes (N, D) whose output, read by the likelihood, is nearest in square to what codes stand for:
+    halfway between their picture and the linear map of the code, which the pictures alone would let it overfit.
 
     Least squares to the inverted pictures, then descent, in which every pixel's step is over its own mean squared slope
     and the codes are made white; each pixel keeps the weights that served it best.
     """
     ones = torch.cat([codes, torch.ones_like(codes[:, :1])], 1)
     products = ones.new_zeros(ones.shape[1], next(_pictures(model, pixels, rows[:1])).numel())
+    plain = torch.zeros_like(products)
     for z, x in _pairs(model, pixels, rows, ones):
         products.addmm_(z.T, model.likelihood.invert(x).flatten(1))
+        plain.addmm_(z.T, x.flatten(1))
     gram = (ones.T @ ones).double() / len(ones)
     inverse = torch.linalg.inv(gram + RIDGE * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)).to(codes)
-    weights = products.T @ inverse / len(ones)
+    weights, linear = products.T @ inverse / len(ones), plain.T @ inverse / len(ones)
     best, least = weights, weights.new_full((len(weights),), math.inf)
     momentum = torch.zeros_like(weights)
     for done in range(FITS + 1):
         slope, squares, errors = torch.zeros_like(weights), torch.zeros_like(least), torch.zeros_like(least)
         for z, x in _pairs(model, pixels, rows, ones):
             mean, steepness = _mean_and_slope(model, (z @ weights.T).unflatten(1, x.shape[1:]))
-            slope += ((mean - x) * steepness).flatten(1).T @ z
+            wrong = mean - (x + (z @ linear.T).clamp(*model.likelihood.range).view_as(x)) / 2
+            slope += (wrong * steepness).flatten(1).T @ z
             squares += steepness.square().flatten(1).sum(0)
-            errors += (mean - x).square().flatten(1).sum(0)
+            errors += wrong.square().flatten(1).sum(0)
         better = errors < least
         best, least = torch.where(better[:, None], weights, best), errors.minimum(least)
         step = slope @ inverse / (squares + LEAST_SLOPE * len(rows))[:, None]
