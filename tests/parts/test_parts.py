@@ -21,11 +21,12 @@ from latentdial.parts.bounds import importance
 from latentdial.parts.likelihoods import PIXELS, Bernoulli, Gaussian
 from latentdial.parts.networks import conv
 from latentdial.parts.objectives import kl, nll, total
+from latentdial.parts.penalties import details, sharpness
 from latentdial.parts.priors import StandardNormal
 from latentdial.parts.residual import Block, ChannelToSpace, SpaceToChannel, grid_of, residual, spatial
 from latentdial.posteriors import Diagonal
 from latentdial.recipes import build
-from latentdial.types import Batch, Level, Pass
+from latentdial.types import Batch, Level, Pass, Term
 
 SHAPE = (3, 16, 16)
 SMALL = {"fcn-ae": {"widths": [24]}, "fcn-vae": {"widths": [24]}, "binary-vae": {"widths": [24]}}
@@ -326,3 +327,38 @@ def test_a_learned_sigma_starts_at_the_error_and_never_falls_below_a_level():
     fixed = Gaussian(0.5)
     fixed.start(0.04)
     assert fixed.log_sigma.exp().item() == pytest.approx(0.5)
+
+
+def test_details_are_those_of_laplacian_pyramids():
+    """A board of +-1 has no mean over any 2x2: all of it is the finest level, of weight 1. One of 2x2 fields is the
+    second level's, of weight 4, where no smoothing mixes its fields."""
+    rows, columns = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")
+    fine = ((rows + columns) % 2 * 2.0 - 1)[None, None]
+    assert details(fine) == 32 * 32
+    coarse = ((rows // 2 + columns // 2) % 2 * 2.0 - 1)[None, None]
+    smooth = torch.nn.functional.interpolate(coarse[..., ::2, ::2], size=(32, 32), mode="bilinear")
+    assert details(coarse) == pytest.approx(float((coarse - smooth).abs().sum() + 4 * 16 * 16), rel=1e-6)
+    assert details(fine + 3) == details(fine)
+    assert details(torch.ones(2, 3, 7, 9)) == 0
+
+
+def test_sharpness_counts_as_squared_errors_do():
+    """In nats an image, over sigma squared, whatever the batch; sigma does not learn from it."""
+    x = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    output = torch.randn(2, 4, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    level = {"z": Level(torch.zeros(2, 4, 2), None, None)}
+    run = Pass(x, output, torch.zeros(2, 4), level)
+
+    def sharp(likelihood: Gaussian) -> Term:
+        return sharpness(likelihood.mean, lambda: (-2 * likelihood.log_sigma).exp(), 0.3)
+
+    one = sharp(Gaussian(1.0))
+    apart = output.tanh() - x
+    assert one.weight == 0.3
+    assert one.value(run, Batch(x)) == pytest.approx(float(details(apart.flatten(0, 1)) / 8), rel=1e-6)
+    assert sharp(Gaussian(0.1)).value(run, Batch(x)) == pytest.approx(100 * float(one.value(run, Batch(x))), rel=1e-4)
+    learned = Gaussian()
+    run.output.requires_grad_()
+    sharp(learned).value(run, Batch(x)).backward()
+    assert learned.log_sigma_over_gain.grad is None
+    assert run.output.grad.any()

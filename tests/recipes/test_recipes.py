@@ -20,6 +20,7 @@ from latentdial import LatentdialError
 from latentdial.config import AugmentSettings, ModelSettings, TrainSettings
 from latentdial.latent.effect import measure_effect
 from latentdial.model import Model, prefix
+from latentdial.parts.objectives import total
 from latentdial.pixels import to_float, to_levels
 from latentdial.recipes import RECIPES, Recipe, build, options_of, registry
 from latentdial.runs.loading import load_weights, save_model
@@ -189,7 +190,7 @@ def test_a_recipe_of_another_package_trains_and_loads(package, discs_file, tmp_p
     options = {"latent": 3, "ordered": True}
     codec = latentdial.train("small-ae", discs_file, out, options=options, size=16, batch=16, steps=3)
     assert np.array_equal(latentdial.load(out).codes, codec.codes)
-    assert options_of("small-ae") == {"latent": 2, "ordered": False}
+    assert options_of("small-ae") == {"latent": 2, "ordered": False, "sharpness": 0.0}
     assert registry.names()[-2:] == ["broken-ae", "small-ae"]
     with pytest.raises(LatentdialError, match="'broken-ae' of theirs:nothing cannot be loaded"):
         build(ModelSettings("broken-ae"), SHAPE)
@@ -203,7 +204,7 @@ def test_a_recipe_of_another_package_trains_and_loads(package, discs_file, tmp_p
         ({"ordered": 1}, "ordered must be true or false"),
         ({"latent": True}, "latent must be a whole number"),
         ({"latent": 0}, "latent must be a whole number"),
-        ({"depth": 2}, "no option 'depth': it takes latent, ordered"),
+        ({"depth": 2}, "no option 'depth': it takes latent, ordered, sharpness"),
     ],
 )
 def test_options_are_of_the_kind_of_their_defaults(package, options, words):
@@ -380,3 +381,21 @@ def test_a_code_that_is_no_row_of_numbers_cannot_be_ordered():
     Spatial.__abstractmethods__ = frozenset()
     with pytest.raises(LatentdialError, match="no row of numbers"):
         Spatial().order()
+
+
+@pytest.mark.parametrize("name", ["fcn-ae", "res-vae", "two-level-vae", "iwae"])
+def test_sharpness_is_an_option_of_recipes_with_a_gaussian_picture(name):
+    options = {k: v for k, v in TINY.items() if k in options_of(name)}
+    plain, sharp = (build(ModelSettings(name, options | {"sharpness": weight}), SHAPE) for weight in (0.0, 0.5))
+    assert [term.name for term in sharp.objective] == [*(term.name for term in plain.objective), "sharpness"]
+    batch = sharp.model.batch(torch.rand(6, *SHAPE), sharp.samples)
+    loss, terms = total(sharp.objective, sharp.model(batch, sharp.samples), batch)
+    loss.backward()
+    assert terms["sharpness"] > 0
+    assert all(p.grad is not None for p in sharp.model.decoder.parameters()) if name == "fcn-ae" else True
+
+
+@pytest.mark.parametrize(("name", "words"), [("binary-vae", "a Gaussian picture"), ("pca", "that are trained")])
+def test_sharpness_is_refused_where_it_means_nothing(name, words):
+    with pytest.raises(LatentdialError, match=words):
+        build(ModelSettings(name, {"latent": 2, "sharpness": 0.1}), SHAPE)

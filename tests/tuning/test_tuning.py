@@ -28,7 +28,7 @@ def test_spaces_come_from_the_signature():
     assert (axes["beta"].low, axes["beta"].high) == pytest.approx((0.6, 60))
     assert axes["net"].choices == ("conv", "fcn")
     assert {"lr", "batch", "weight_decay"} <= axes.keys()
-    assert not {"latent", "ordered", "layers"} & axes.keys()
+    assert not {"latent", "ordered", "sharpness", "layers"} & axes.keys()
     layers = next(axis for axis in space_of("fcn-ae", {}, ["widths"]))
     assert [layers.value(scale) for scale in layers.choices] == [[1024, 256], [2048, 512], [4096, 1024]]
     (latent,) = space_of("fcn-ae", {}, ["latent"])

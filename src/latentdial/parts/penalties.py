@@ -8,8 +8,11 @@ from operator import add
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from latentdial.types import Batch, Pass, Shape, Term
+
+COARSEST = 8  # pixels of the smaller side of the last picture whose details count
 
 
 def squared_slope(function: Callable[[Tensor], Tensor], at: Tensor, probe: Tensor) -> Tensor:
@@ -49,3 +52,31 @@ def weights(net: nn.Module, weight: float) -> Term:
 def size(weight: float) -> Term:
     """Half the squared length of the codes (arXiv 1903.12436, eq. 9)."""
     return Term("size", lambda p, _: 0.5 * p.z.square().flatten(2).sum(-1).mean(), weight)
+
+
+def sharpness(mean: Callable[[Tensor], Tensor], precision: Callable[[], Tensor], weight: float) -> Term:
+    """How far the details of the mean picture are from the picture's, at every scale: |.|_1 of the difference of their
+    Laplacian pyramids, level j counting 4^j (Lap1 of arXiv 1707.05776, section 2.2), times the precision 1 / sigma^2.
+
+    Squared error alone leaves out all details that it cannot place exactly.
+    """
+
+    def value(p: Pass, _: Batch) -> Tensor:
+        apart = (mean(p.output) - p.x).flatten(0, 1)
+        return details(apart) / len(apart) * precision().detach()
+
+    return Term("sharpness", value, weight)
+
+
+def details(pictures: Tensor) -> Tensor:
+    """Sum over the Laplacian pyramids of pictures (N, C, H, W) of 4^j |level j|_1, ().
+
+    >>> details(torch.ones(1, 1, 16, 16)).item()
+    0.0
+    """
+    found, share = pictures.new_zeros(()), 1.0
+    while min(pictures.shape[-2:]) >= COARSEST:
+        coarse = F.avg_pool2d(pictures, 2, ceil_mode=True)
+        smooth = F.interpolate(coarse, size=pictures.shape[-2:], mode="bilinear", align_corners=False)
+        found, pictures, share = found + share * (pictures - smooth).abs().sum(), coarse, 4 * share
+    return found

@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 import torch
 from torch import nn
@@ -16,6 +16,8 @@ from torch import nn
 from latentdial.config import ModelSettings, Options, cut
 from latentdial.errors import LatentdialError
 from latentdial.model import Model
+from latentdial.parts.likelihoods import Gaussian
+from latentdial.parts.penalties import sharpness
 from latentdial.texts import suggestion
 from latentdial.types import ImageShape, Rival, Term
 
@@ -50,7 +52,8 @@ class Recipe:
 Builder = Callable[..., Recipe]
 
 RECIPES: dict[str, Builder] = {}
-COMMON = {"ordered": False}  # options of every recipe: its code is ordered by nested dropout
+# Options of every recipe: a code ordered by nested dropout, and the weight of details in its objective.
+COMMON: dict[str, Any] = {"ordered": False, "sharpness": 0.0}
 
 
 def recipe(builder: Builder) -> Builder:
@@ -128,7 +131,18 @@ def _make(builder: Builder, image: ImageShape, options: Options, labels: int) ->
     made = builder(image, **given, **{name: value for name, value in options.items() if name in own})
     if options.get("ordered") and "ordered" not in own:
         made.model.order()
+    if options.get("sharpness") and "sharpness" not in own:
+        made = _sharpened(made, cast(float, options["sharpness"]))
     return made
+
+
+def _sharpened(made: Recipe, weight: float) -> Recipe:
+    """The recipe whose objective counts details too."""
+    likelihood = made.model.likelihood
+    if not made.steps or not isinstance(likelihood, Gaussian):
+        raise LatentdialError("sharpness is for nets that are trained with a Gaussian picture: leave it out")
+    term = sharpness(likelihood.mean, lambda: (-2 * likelihood.log_sigma).exp(), weight)
+    return replace(made, objective=[*made.objective, term])
 
 
 def parse_options(assignments: Sequence[str], latent: int | None = None) -> Options:

@@ -68,9 +68,9 @@ def start_at_pca(
 
 
 def _fitted(model: Autoencoder, pixels: Feed, rows: Tensor, codes: Tensor, advance: Steps) -> Affine:
-    """The affine map of codes (N, D) whose output, read by the likelihood, is nearest in square to what codes stand for:
-    halfway between their picture and the linear map of the code, which the pictures alone would let it overfit.
+    """The affine map of codes (N, D) whose output, read by the likelihood, is nearest in square to what they stand for.
 
+    That is halfway between the picture and a linear map of its code: to the pictures alone it would be overfitted.
     Least squares to the inverted pictures, then descent, in which every pixel's step is over its own mean squared slope
     and the codes are made white; each pixel keeps the weights that served it best.
     """

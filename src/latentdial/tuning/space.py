@@ -16,7 +16,7 @@ Value = bool | int | float | str
 FACTOR = 10.0  # a number is searched from a tenth of its default to ten times it
 SCALES = (0.5, 1.0, 2.0)  # of layers
 TRAINING = ("lr", "batch", "weight_decay")
-USERS = {"latent", "ordered"}  # searched where they are asked for: how many numbers a code has is for people to say
+USERS = {"latent", "ordered", "sharpness"}  # searched where they are asked for: for people to say, not for a loss
 
 
 @dataclass(frozen=True)
