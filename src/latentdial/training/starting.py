@@ -23,6 +23,7 @@ FEWER = 2  # rounds of the subspace iteration for many components
 FITS, STEP, MOMENTUM = 4, 0.8, 0.6  # of the decoder's fit through the likelihood's mean
 LEAST_SLOPE = 0.02  # mean squared slope of that mean, below which a pixel counts as this steep
 RIDGE = 1e-6
+FAR = 1e6  # an output that is beyond all that a likelihood can show, if there is such
 
 
 def has_linear_start(model: Model) -> bool:
@@ -83,13 +84,14 @@ def _fitted(model: Autoencoder, pixels: Feed, rows: Tensor, codes: Tensor, advan
     gram = (ones.T @ ones).double() / len(ones)
     inverse = torch.linalg.inv(gram + RIDGE * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)).to(codes)
     weights, linear = products.T @ inverse / len(ones), plain.T @ inverse / len(ones)
+    darkest, brightest = model.likelihood.mean(weights.new_tensor([-FAR, FAR]))
     best, least = weights, weights.new_full((len(weights),), math.inf)
     momentum = torch.zeros_like(weights)
     for done in range(FITS + 1):
         slope, squares, errors = torch.zeros_like(weights), torch.zeros_like(least), torch.zeros_like(least)
         for z, x in _pairs(model, pixels, rows, ones):
             mean, steepness = _mean_and_slope(model, (z @ weights.T).unflatten(1, x.shape[1:]))
-            wrong = mean - (x + (z @ linear.T).clamp(*model.likelihood.range).view_as(x)) / 2
+            wrong = mean - (x + (z @ linear.T).clamp(darkest, brightest).view_as(x)) / 2
             slope += (wrong * steepness).flatten(1).T @ z
             squares += steepness.square().flatten(1).sum(0)
             errors += wrong.square().flatten(1).sum(0)
