@@ -61,7 +61,7 @@ MODULES = {  # what concerns a module most comes first: a fault is seldom notice
     "parts/logistic.py": [LOGISTIC],
     "parts/networks.py": [PARTS, RECIPES],
     "parts/objectives.py": [PARTS, FAMILIES],
-    "parts/penalties.py": [FAMILIES],
+    "parts/penalties.py": [PARTS, FAMILIES],
     "parts/priors.py": [PARTS, FLEXIBLE],
     "parts/quantisers.py": ["tests/parts/test_quantisers.py"],
     "parts/residual.py": [PARTS, STARTING],
