@@ -73,7 +73,8 @@ def run(options: Namespace) -> None:
 
     with show_progress() as show:
         codec = load_run(options.run)
-        if options.pictures is None and codec.config is not None:
+        if options.pictures is None:
+            assert codec.config is not None  # noqa: S101 - that of a run
             images = open_parts(codec.config, show.advance).test
         else:
             images = open_images(DataSettings(options.pictures), codec.geometry, show.advance)
