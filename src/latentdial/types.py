@@ -37,7 +37,7 @@ class Posterior(Protocol):
     def extra(self) -> Mapping[str, Tensor]:
         """What else a bottleneck says of its codes."""
 
-    def sample(self, noise: Tensor | None, samples: int = 1) -> Tensor:
+    def sample(self, noise: Tensor | None, samples: int = ...) -> Tensor:
         """Codes (K, B, ...) made of standard normal noise (K, B, ...)."""
 
     def log_prob(self, z: Tensor) -> Tensor | None:

@@ -11,7 +11,7 @@ from latentdial.cli import main
 from latentdial.discovery.measuring import measure
 from latentdial.errors import LatentdialError
 from latentdial.explorer import find_dials
-from latentdial.latent.canonical import find_canonical, whitening
+from latentdial.latent.canonical import Canonical, _sign, _spread, find_canonical, whitening
 from latentdial.latent.codec import Codec
 from latentdial.latent.editing import apply_edits, edit
 from latentdial.latent.effect import dimensions, real_codes
@@ -107,6 +107,77 @@ def test_a_code_of_lower_rank_few_codes_one_dimension_and_none_that_varies():
     steps, readers = whitening(np.pad(flat - flat.mean(0), ((0, 0), (0, 200))))  # fewer codes than dimensions
     assert steps.shape == (2, LATENT + 200)
     assert readers @ steps.T == pytest.approx(np.eye(2), abs=1e-9)
+
+
+def one_of(levels: list[float]) -> Canonical:
+    n = len(levels)
+    return Canonical(np.zeros(n), np.eye(n), np.eye(n), np.array(levels))
+
+
+def test_shares_say_how_many_coordinates_make_up_a_share_of_the_variance():
+    assert one_of([3, 1]).shares == pytest.approx([0.9, 1])
+    assert [one_of([4, 2]).needed(share) for share in (0.5, 0.8, 0.81, 1.0, 2.0)] == [1, 1, 2, 2, 2]
+    assert [one_of([100, 1]).telling, one_of([10, 1]).telling, one_of([1.0] * 40).telling] == [1, 2, 32]
+    assert one_of([0, 0]).shares.tolist() == [1, 1]
+    assert one_of([0.5, 0]).shares.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "sign"),
+    [
+        ([1, 1], 1), ([-1, -1], -1), ([0, 0], 1),
+        ([3, -1, -1, -1], 1), ([-3, 1, 1, 1], -1),  # neither brighter nor darker, but skewed
+        ([1, 1, 1, -2.5], -1), ([1, 1, 1, -2], 1),  # brighter by 0.07 and by 0.19 of its size
+    ],
+)  # fmt: skip
+def test_plus_is_brighter_or_skewed_upwards(change, sign):
+    assert _sign(np.array(change, float)) == sign
+
+
+def test_codes_that_the_effects_are_averaged_over_are_spread_over_all():
+    codes = torch.arange(100.0)[:, None]
+    assert _spread(codes, 10).flatten().tolist() == [0, 11, 22, 33, 44, 55, 66, 77, 88, 99]
+    assert [len(_spread(codes, count)) for count in (0, 8, 9, 24, 25, 1000)] == [8, 8, 9, 24, 24, 24]
+    assert len(_spread(codes[:3], 10)) == 3
+
+
+def test_fewer_codes_are_taken_where_pictures_are_large(monkeypatch):
+    monkeypatch.setattr("latentdial.latent.canonical.WORK", 4 * PIXELS * 10)
+    seen = []
+    codes = np.random.default_rng(0).normal(size=(50, LATENT)).astype(np.float32)
+    find_canonical(lambda z: seen.append(1) or bent(z), codes)
+    assert len(seen) == 1 + 10
+
+
+def test_differences_are_those_of_half_a_standard_deviation_either_way():
+    """Of z^3 at 1 and -1 they are 3 + 1 / 4; a decoder that derivatives do not pass has no others."""
+    codes = np.array([[-1.0], [1.0]], np.float32)
+    found = find_canonical(lambda z: torch.cat([z.detach() ** 3, 3 * z.detach() ** 3], 1), codes)
+    assert found.levels == pytest.approx([3.25 * 5**0.5])
+    exact = find_canonical(lambda z: torch.cat([z**3, 3 * z**3], 1), codes)
+    assert exact.levels == pytest.approx([3 * 5**0.5])
+
+
+def test_codes_that_make_no_numbers_are_left_out():
+    codes, sd = np.array([[-1.0], [1.0], [-2.0], [2.0]], np.float32), 2.5**0.5
+    found = find_canonical(lambda z: z * z * torch.where(z > 1.5, torch.nan, 1.0), codes)
+    assert found.levels == pytest.approx([sd * (np.mean([4, 4, 16])) ** 0.5], rel=1e-5)
+    none = find_canonical(lambda z: z * torch.nan, codes)
+    assert none.levels.tolist() == [0]
+
+
+@pytest.mark.parametrize(("apart", "kept"), [(1e-3, 2), (1e-4, 2), (1e-7, 1)])
+def test_what_varies_by_rounding_alone_is_no_coordinate(apart, kept):
+    a, b = np.random.default_rng(0).normal(size=(2, 500))
+    codes = np.stack([a, a + apart * b], 1) * [1, 1e-3]
+    steps, readers = whitening(codes - codes.mean(0))
+    assert len(steps) == kept
+    assert readers @ steps.T == pytest.approx(np.eye(kept), abs=1e-5)
+
+
+def test_there_are_1024_coordinates_at_most_whatever_the_code():
+    codes = np.random.default_rng(0).normal(size=(1040, 1030))
+    assert whitening(codes - codes.mean(0))[0].shape == (1024, 1030)
 
 
 def test_plus_makes_the_picture_brighter(codec):

@@ -139,6 +139,45 @@ def test_only_wide_nets_of_large_pictures_are_worth_it(discs):
     assert wanted("fcn-ae", {}, 1024, 64) == 1024
 
 
+@pytest.mark.parametrize(
+    ("widths", "latent", "most", "wanted"),
+    [
+        ([200], 4, 384, 384), ([200], 4, 385, 0),  # of 768 values
+        ([40], 4, 80, 80), ([40], 4, 81, 0),  # of 40 units
+        ([40], 39, 24, 24), ([40], 40, 24, 0),  # of which the code takes all
+    ],
+)  # fmt: skip
+def test_a_subspace_is_worth_it_up_to_half_of_the_values_and_twice_the_units(widths, latent, most, wanted):
+    with torch.device("meta"):
+        model = build(ModelSettings("fcn-ae", {"latent": latent, "widths": widths}), (3, 16, 16)).model
+    assert components_wanted(model, most) == wanted
+
+
+def test_the_outer_layers_are_the_first_and_the_last(discs):
+    torch.manual_seed(0)
+    made = build(ModelSettings("fcn-ae", {"latent": 4, "widths": [40, 30]}), (3, 16, 16))
+    narrow(made.model, components(made.model, torch.from_numpy(discs), COUNT))
+    kinds = [
+        [type(m).__name__ for m in net if isinstance(m, nn.Linear)] for net in (made.model.encoder, made.model.decoder)
+    ]
+    assert kinds == [["Projected", "Linear", "Linear"], ["Linear", "Linear", "Lifted"]]
+    with torch.device("meta"):
+        uneven = build(ModelSettings("fcn-ae", {"latent": 4, "widths": [40]}), (3, 16, 16)).model
+        uneven.decoder = type(uneven.decoder)(nn.Linear(4, 40), nn.ReLU(), nn.Linear(40, 2 * 768))
+    assert components_wanted(uneven, COUNT) == 0
+
+
+@pytest.mark.parametrize(("strength", "held"), [(0.2, 1.0), (0.05, 0.0)])
+def test_what_a_layer_reaches_with_a_ten_thousandth_of_its_strength_counts(strength, held):
+    """Of a strength of 1,000 these are two and half a ten-thousandth."""
+    axes = torch.eye(9)
+    basis = _basis_with(axes[:, :2] * torch.tensor([1000.0, strength]), axes[2:4])
+    assert (basis @ axes[1]).norm().item() == pytest.approx(held, abs=1e-5)
+    assert (basis @ axes[0]).norm().item() == pytest.approx(1, abs=1e-5)
+    bare = _basis_with(torch.zeros(9, 2), axes[2:4])
+    torch.testing.assert_close(bare.abs(), axes[2:4])
+
+
 def test_a_run_trained_so_is_loaded_as_any_other(discs, discs_file, tmp_path):
     trained = latentdial.train("fcn-ae", discs_file, tmp_path / "run", options=OPTIONS, **SETTINGS)
     loaded = latentdial.load(tmp_path / "run", device=trained.device)

@@ -58,6 +58,56 @@ def test_the_remedy_of_a_collapse_is_what_the_recipe_can_do_and_was_not_told_to(
     assert remedy(net, TrainSettings(**settings)) == said
 
 
+@pytest.mark.parametrize(
+    ("test", "train", "pca", "told"),
+    [(0.03, 0.02, 0.025, True), (0.0299, 0.02, 0.025, False), (0.03, 0.02, 0.03, False), (0.03, 0.0, 0.02, True)],
+)
+def test_by_heart_is_half_as_wrong_again_and_worse_than_pca(test, train, pca, told):
+    assert ("those it was trained on" in Verdict(test, 15.0, train, pca, 16.0, 8).sentence()) == told
+
+
+def test_a_verdict_is_kept_to_six_digits_and_a_perfect_pca_divides_nothing():
+    one = Verdict(0.0123456789, 19.0, 0.01, 0.0, 99.0, 8)
+    kept = one.as_dict()
+    assert kept["test_mse"] == 0.012346
+    assert (kept["numbers"], kept["verdict"]) == (8, one.sentence())
+    assert one.sentence().startswith("unseen pictures come back at 19.0 dB PSNR, 12345678900.00 times")
+    assert "; use this" in Verdict(1.0, 0, 1.0, 1.0, 0, 8, "all of it", "use this").sentence()
+
+
+def test_pictures_are_alike_below_a_fiftieth_of_their_variance():
+    """Of values 110 and 120 the variance is 25."""
+    pictures = np.array([110.0, 120])[:, None, None, None]
+    assert not collapse(pictures, 115 + 0.1415 * (pictures - 115))
+    assert collapse(pictures, 115 + 0.1413 * (pictures - 115)) == "all reconstructions are alike"
+    values = np.arange(100.0).reshape(2, 50, 1, 1)
+    assert collapse(values, np.full((2, 50, 1, 1), 70.0)) == "all reconstructions are alike"
+
+
+def test_more_than_half_of_the_values_are_black_or_white():
+    grey = np.linspace(100, 150, 8).reshape(2, 4, 1, 1)
+    half = np.array([0, 255, 0.9, 254.1, 9, 10, 11, 12.0]).reshape(2, 4, 1, 1)
+    assert not collapse(grey, half)
+    more = half.copy()
+    more[0, 3] = more[1, 0] = 254.5
+    assert collapse(grey, more) == "62% of all values are black or white, 0% in the pictures"
+    edges = np.array([1, 254, 1, 254, 254, 1, 254, 1.0]).reshape(2, 4, 1, 1)
+    assert not collapse(grey, edges)
+    assert not collapse(half, more)
+
+
+def test_a_codec_is_held_against_what_it_was_trained_on(discs):
+    found = judge(lambda some: some.astype(float), lambda some: some + 1.0, discs[:9], discs[9:12], 3, remedy="do")
+    assert (found.test_mse, found.train_mse, found.numbers, found.remedy) == (0, 0, 3, "do")
+    assert found.pca_mse == pytest.approx(1 / 255**2)
+    still = judge(lambda some: np.full(some.shape, 99.0), lambda some: some, discs[:9], discs[9:12], 3)
+    assert still.collapsed == "all reconstructions are alike"
+    assert still.train_mse != still.test_mse
+    assert not judge(
+        lambda some: np.full(some.shape, 99.0), lambda some: some, discs[:9], discs[9:12], 3, True
+    ).collapsed
+
+
 def test_training_ends_with_a_verdict_and_the_best_weights(tiny_runs):
     for run in tiny_runs.values():
         summary = json.loads((run / "summary.json").read_text())

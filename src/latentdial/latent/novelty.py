@@ -8,7 +8,7 @@ draws as a pale face has a small error and a usual code: its outlines tell.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
@@ -71,11 +71,11 @@ class Novelty:
 
     def figures(self, losses: np.ndarray, codes: np.ndarray) -> np.ndarray:
         """Losses (N, 2) and the distances of codes (N, D), (N, 3)."""
-        return np.column_stack([losses, np.linalg.norm((codes - self.mean) @ self.axes, axis=1)])
+        return _figures(losses, (codes - self.mean) @ self.axes)
 
     def score(self, figures: np.ndarray) -> np.ndarray:
         """The largest of the figures (N, 3) above its median, (N,)."""
-        return ((figures - self.middle) / self.spread).max(1)
+        return _above(figures, self.middle, self.spread).max(1)
 
     def of(self, pictures: np.ndarray, again: np.ndarray, codes: np.ndarray) -> list[Unlike]:
         """Where uint8 pictures (N, H, W, C) stand, by their reconstructions in levels of 255 and codes (N, D)."""
@@ -83,7 +83,7 @@ class Novelty:
 
     def told(self, figures: np.ndarray) -> list[Unlike]:
         """Where pictures with these figures (N, 3) stand."""
-        scores, which = self.score(figures), ((figures - self.middle) / self.spread).argmax(1)
+        scores, which = self.score(figures), _above(figures, self.middle, self.spread).argmax(1)
         below = np.searchsorted(self.normal, scores, "left") / len(self.normal)
         ratios = figures / np.maximum(self.middle, 1e-9)
         rows = zip(scores.tolist(), below.tolist(), ratios.tolist(), which.tolist(), strict=True)
@@ -102,9 +102,18 @@ def fit_novelty(mean: np.ndarray, covariance: np.ndarray, held_out: np.ndarray, 
     """From mean (D,) and covariance (D, D) of training codes, codes (n, D) and losses (n, 2) of held-out pictures."""
     values, vectors = np.linalg.eigh(covariance)
     kept = values > FLAT * values.mean() + 1e-12
-    start = Novelty(mean, vectors[:, kept] / np.sqrt(values[kept]), np.zeros(3), np.ones(3), np.zeros(0))
-    figures = start.figures(lost, held_out)
+    axes = vectors[:, kept] / np.sqrt(values[kept])
+    figures = _figures(lost, (held_out - mean) @ axes)
     middle = np.median(figures, axis=0)
     spread = np.maximum(np.quantile(figures, SIDE, axis=0) - middle, 1e-9)
-    there = replace(start, middle=middle, spread=spread)
-    return replace(there, normal=np.sort(there.score(figures)))
+    return Novelty(mean, axes, middle, spread, np.sort(_above(figures, middle, spread).max(1)))
+
+
+def _figures(losses: np.ndarray, white: np.ndarray) -> np.ndarray:
+    """Losses (N, 2) and the lengths of white codes (N, K), (N, 3)."""
+    return np.column_stack([losses, np.linalg.norm(white, axis=1)])
+
+
+def _above(figures: np.ndarray, middle: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """How far figures (N, 3) are above their middle, in units of the spread."""
+    return (figures - middle) / spread
