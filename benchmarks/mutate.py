@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import argparse
 import ast
+import compileall
 import difflib
+import gc
 import importlib
 import json
 import os
@@ -37,6 +39,7 @@ WARM = [
     "sklearn.mixture",
     "PIL.Image",
     "jsonargparse",
+    "pytest",
 ]
 
 PARTS, LOGISTIC = "tests/parts/test_parts.py", "tests/parts/test_logistic.py"
@@ -137,7 +140,8 @@ def _places(text: str) -> dict[tuple[int, int], list[tuple[str, int]]]:
 
 
 def bare(text: str) -> str | None:
-    """What a module does: without annotations, which are not evaluated, and how its dataclasses compare and freeze.
+    """What a module does: without annotations, which are not evaluated, nor what they need, and how its dataclasses
+    compare and freeze.
 
     None where it is no Python: the star of an unpacking taken for a product.
     """
@@ -154,6 +158,8 @@ def bare(text: str) -> str | None:
             node.annotation = ast.Constant(None)
         elif isinstance(node, ast.ClassDef):
             node.decorator_list = []
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            node.test = ast.Constant(None)
     return ast.dump(tree)
 
 
@@ -203,7 +209,7 @@ def _tested(copy: Path, tests: list[str], limit: int | None) -> int:
         import latentdial
 
         assert Path(latentdial.__file__).is_relative_to(copy)
-        return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests]))
+        return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "pytest_timeout", *tests]))
     except BaseException:  # whatever the fault makes of an import
         if not limit:
             traceback.print_exc()
@@ -220,13 +226,15 @@ def main() -> None:
     options = parser.parse_args()
     os.chdir(ROOT)
     sys.dont_write_bytecode = True
-    os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "PYTHONDONTWRITEBYTECODE", "PYTEST_DISABLE_PLUGIN_AUTOLOAD"), "1")
     if not options.list:
         for name in WARM:
             importlib.import_module(name)
+        gc.freeze()  # what is there already is never looked at again by the collections that pytest asks for
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
         shutil.copytree(SOURCE, copy / "latentdial", ignore=shutil.ignore_patterns("__pycache__"))
+        compileall.compile_dir(copy, quiet=1)  # a module that is changed is newer than what was compiled of it
         for module in options.modules or MODULES:
             tried(copy, module, options)
 

@@ -87,11 +87,11 @@ def test_a_term_that_says_no_more_than_its_value_counts_once_whatever_the_schedu
 
 
 def test_posteriors_draw_by_their_definition_and_a_bottleneck_promises_nothing():
-    mean, log_variance = torch.tensor([[1.0, -2]]), torch.tensor([[0.0, math.log(9)]])
-    drawn = Diagonal(mean, log_variance).sample(torch.tensor([[[2.0, 0.5]], [[0, -1]]]), 2)
-    torch.testing.assert_close(drawn, torch.tensor([[[3.0, -0.5]], [[1, -5]]]))
-    assert Point(mean).sample(None).tolist() == [[[1, -2]]]
-    assert Point(mean).sample(None, 2).tolist() == [[[1, -2]]] * 2
+    mean, log_variance = torch.tensor([[1.0, -2], [5, 0]]), torch.tensor([[0.0, math.log(9)], [math.log(4), 0]])
+    drawn = Diagonal(mean, log_variance).sample(torch.tensor([[[2.0, 0.5], [1, 1]], [[0, -1], [0, 0]]]), 2)
+    torch.testing.assert_close(drawn, torch.tensor([[[3.0, -0.5], [7, 1]], [[1, -5], [5, 0]]]))
+    assert Point(mean).sample(None).tolist() == [mean.tolist()]
+    assert Point(mean).sample(None, 2).tolist() == [mean.tolist()] * 2
     learnt = mean.clone().requires_grad_()
     held = Diagonal(learnt, learnt, {"more": mean}).detached()
     assert not held.mean.requires_grad

@@ -10,6 +10,7 @@ from scipy.stats import multivariate_normal
 from latentdial import Codec, LatentdialError, likelihood
 from latentdial.config import Geometry, ModelSettings, RunConfig
 from latentdial.latent import likelihood as module
+from latentdial.latent.likelihood import Likelihood
 from latentdial.measure.likelihood import information
 from latentdial.model import Autoencoder, Model
 from latentdial.parts.bottlenecks import Gaussian
@@ -106,6 +107,55 @@ def test_pca_gives_its_own_figures_as_a_linear_vae_does(pictures):
     rng = np.random.default_rng(0)
     levels = pictures.reshape(150, 16) + rng.random((150, 16)) - 0.5
     assert found.nll == pytest.approx(-multivariate_normal(pca.mean, covariance).logpdf(levels).mean(), abs=0.05)
+
+
+def known(log_px: list[float], **more) -> Likelihood:
+    figures = np.array(log_px)
+    given = {"informed": (0.0, 0.0), "active": 1, "latent": 2, "samples": 3, "values": 4, "kind": "density", "how": ""}
+    return Likelihood(figures, figures, figures, figures, **(given | more))
+
+
+def test_figures_of_a_few_pictures_by_hand():
+    found = known([-1.0, -3.0, -8.0])
+    assert found.nll == 4
+    assert found.error == pytest.approx(13**0.5 / 3**0.5)
+    assert found.bits_per_dim == pytest.approx(1 / np.log(2))
+    assert np.isnan(known([-1.0]).error)
+    assert known([-1.0, -3.0]).error == pytest.approx(1)
+    assert known([-1.0], unlikely="no").bits_per_dim is None
+
+
+def test_pictures_are_looked_at_32_at_a_time_and_told_so(pictures):
+    codec, told = linear_vae()[0], []
+    found = likelihood(codec, pictures[:70], samples=2, progress=lambda *one: told.append(one))
+    assert told == [("likelihood", done, 70) for done in (0, 32, 64, 70)]
+    assert np.array_equal(found.log_px, likelihood(codec, pictures[:70], samples=2, seed=0).log_px)
+    assert (found.samples, found.values, found.kind, found.latent) == (2, 16, "density", 2)
+    assert found.how == "levels spread evenly over their width"
+    assert len({*found.rate.tolist()}) == 70
+    alone = likelihood(codec, pictures[32:64], samples=2)
+    assert alone.distortion != pytest.approx(found.distortion[32:64], rel=1e-9)  # every block has noise of its own
+
+
+def test_levels_are_spread_over_their_width():
+    model, pixels = linear_vae()[0].model, np.full((2000, SIZE, SIZE, 1), 200, np.uint8)
+    apart = module._prepared(model, pixels, "cpu", torch.Generator().manual_seed(0)) - (200 / 127.5 - 1)
+    assert apart.abs().max().item() == pytest.approx(1 / 255, rel=1e-3)
+    assert abs(apart.mean().item()) < 1e-4
+    assert apart.std().item() == pytest.approx(2 / 255 / 12**0.5, rel=0.01)
+    sharp = binary("none").model
+    assert module._prepared(sharp, pixels, "cpu", torch.Generator()).unique().tolist() == [pytest.approx(200 / 255)]
+    assert module._volume(model, 16).flatten().tolist() == pytest.approx(
+        [16 * np.log(2 / 255), -16 * np.log(2 / 255), 0]
+    )
+    assert module._volume(sharp, 16).flatten().tolist() == [0, 0, 0]
+
+
+def test_a_net_that_has_gone_bad_is_told_so(pictures):
+    codec = linear_vae()[0]
+    torch.nn.init.constant_(codec.model.decoder[0].weight, torch.nan)
+    with pytest.raises(LatentdialError, match="is no finite number: train it again with a lower --lr"):
+        likelihood(codec, pictures[:3], samples=1)
 
 
 def test_information_is_between_its_bounds_and_is_none_where_codes_are_all_alike():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -90,3 +92,16 @@ def test_laplace_is_torchs_and_starts_at_the_error_it_is_told():
     output, x = torch.randn(2, 3, 1, 4, 4, generator=seeded()), torch.rand(3, 1, 4, 4, generator=seeded(1)) * 2 - 1
     reference = torch.distributions.Laplace(output.tanh(), 0.3).log_prob(x).sum((2, 3, 4))
     torch.testing.assert_close(likelihood.log_prob(output, x), reference)
+
+
+def test_a_level_of_one_component_by_hand():
+    """Scales are exp(-2) where an output is zero, and exp(-7) at least; level 128 of 255 is at 1 / 255."""
+    x = torch.full((1, 1, 1, 1), 1 / 255)
+    for log_scale, scale in ((0.0, -2.0), (1.0, -1.0), (-50.0, -7.0)):
+        output = torch.tensor([9.0, 0.0, log_scale]).reshape(1, 1, 3, 1, 1)
+        expected = 1 / (1 + math.exp(-math.exp(-scale) * 2 / 255)) - 0.5
+        assert LogisticMixture(1, 1).log_prob(output, x).exp().item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_pixel_takes_so_many_outputs():
+    assert [LogisticMixture(c, m).outputs for c, m in ((1, 1), (1, 5), (2, 1), (3, 1), (3, 4))] == [3, 15, 6, 10, 40]

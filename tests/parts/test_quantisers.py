@@ -214,3 +214,46 @@ def test_levels_that_make_no_code_are_refused():
     for levels in ([1, 4], [200, 200, 200]):
         with pytest.raises(LatentdialError, match="levels must be"):
             Levels(levels, (2, 2))
+
+
+def test_a_word_with_less_than_a_tenth_of_its_share_begins_anew():
+    """Twenty vectors, two words: an even share is ten."""
+    book, vectors = Codebook(2, 1, 0.9), torch.arange(20.0)[:, None]
+    for count, word in ((1.0, 5.0), (0.99, 19.0)):
+        book.words.copy_(torch.tensor([[0.0], [5.0]]))
+        book.count.copy_(torch.tensor([7.0, count]))
+        book.revive(vectors)
+        assert book.words.flatten().tolist() == [0, word]
+        assert book.count.tolist() == [7, 1 if word == 5 else 10]
+    book.follow(torch.tensor([[4.0], [6.0], [1.0]]), torch.tensor([1, 1, 0]))
+    assert book.count.tolist() == pytest.approx([0.9 * 7 + 0.1, 0.9 * 10 + 0.2])
+    assert book.words.flatten().tolist() == pytest.approx([0.1 / 6.4, (0.9 * 10 * 19 + 0.1 * 10) / 9.2])
+
+
+@pytest.mark.parametrize(
+    ("count", "features", "code"),
+    [
+        (3, [-0.56, -0.54, 0.54, 0.56], [-1, 0, 0, 1]),  # 1.001 tanh(0.55) is half a level
+        (2, [-3.85, -3.7, 0.0, 9.0], [-1, 0, 0, 0]),
+        (5, [-9.0, -0.27, -0.24, 0.24, 0.27, 0.99, 9.0], [-1, -0.5, 0, 0, 0.5, 1, 1]),
+    ],
+)
+def test_features_are_rounded_to_the_nearest_level_within_their_bounds(count, features, code):
+    bottleneck = Levels([count], (1, 1))
+    found = bottleneck(torch.tensor(features)[:, None, None, None])
+    assert found.mean.flatten().tolist() == pytest.approx(code)
+    assert found.extra["indices"].flatten().tolist() == [round(c * (count // 2)) + count // 2 for c in code]
+
+
+def test_numbers_of_a_code_count_in_the_order_of_its_channels():
+    bottleneck = Levels([3, 2, 4], (1, 1))
+    assert (bottleneck.vocabulary, bottleneck.tokens, bottleneck.depth) == (24, 1, 1)
+    code = torch.tensor([1.0, 0.0, -0.5]).reshape(1, 3, 1, 1)
+    assert bottleneck.indices(code).item() == 2 + 3 * 1 + 6 * 1
+    assert torch.equal(bottleneck.code_of(torch.tensor([[[[11]]]])), code)
+    assert bottleneck.read(torch.tensor([0.7, -9.0, 9.0]).reshape(1, 3, 1, 1)).flatten().tolist() == [1, -1, 0.5]
+    assert Words(3, (2, 4), 5, depth=2).tokens == 16
+    for levels in ([2, 1], [1024, 1025], [0]):
+        with pytest.raises(LatentdialError, match="2 or more each"):
+            Levels(levels, (1, 1))
+    assert Levels([1024, 1024], (1, 1)).vocabulary == 2**20

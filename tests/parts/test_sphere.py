@@ -135,3 +135,16 @@ def test_a_density_on_a_surface_is_not_held_against_those_in_space():
         judged[name] = fit_prior(codec_of(model, RunConfig(), name, "cpu", codes), kinds=["gaussian"]).nats
     assert judged["sphere-vae"].keys() == {"gaussian"}
     assert judged["beta-tcvae"].keys() == {"gaussian", "model"}
+
+
+def test_a_direction_is_sure_within_bounds_and_needs_two_dimensions():
+    posterior = OnSphere(4)(torch.tensor([[0.0, 3, 0, 4, 20], [0, 0, 2, 0, -1]]))
+    torch.testing.assert_close(posterior.centre.norm(dim=1), 2 * torch.tensor([12.0, -1]).exp())
+    torch.testing.assert_close(posterior.mean, torch.tensor([[0, 0.6, 0, 0.8], [0, 0, 1, 0]]))
+    assert (OnSphere(2).features, OnSphere(2).code, OnSphere(2).random) == (3, (2,), True)
+    assert UniformOnSphere.surface
+    with pytest.raises(LatentdialError, match="two dimensions at least"):
+        OnSphere(1)
+    drawn = UniformOnSphere(3).sample(2000, seeded())
+    torch.testing.assert_close(drawn.norm(dim=1), torch.ones(2000))
+    torch.testing.assert_close(drawn.mean(0), torch.zeros(3), atol=0.05, rtol=0)
