@@ -70,16 +70,16 @@ def test_one_component_away_from_the_middle_has_the_divergence_of_two_gaussians(
 def test_pseudo_inputs_begin_around_the_middle_of_the_range_and_stay_in_it():
     """The posterior here has the mean of a picture, and its sd 1: known components."""
     torch.manual_seed(0)
-    prior = Vamp(
-        lambda x: Diagonal(x.flatten(1).mean(1, keepdim=True), torch.zeros(len(x), 1)), (1, 8, 8), 40, 0.0, 4.0
-    )
-    assert prior.inputs.mean().item() == pytest.approx(2, abs=0.05)
+    prior = Vamp(lambda x: Diagonal(x.flatten(1).mean(1, keepdim=True), torch.zeros(len(x), 1)), (1, 8, 8), 40, -1, 3)
+    assert prior.inputs.mean().item() == pytest.approx(1, abs=0.05)
     assert prior.inputs.std().item() == pytest.approx(0.2 * 4, rel=0.05)
     with torch.no_grad():
         prior.inputs[:20], prior.inputs[20:] = -9, 7
-    assert prior.components.mean.flatten().tolist() == [0.0] * 20 + [4.0] * 20
-    mass = prior.log_prob(torch.tensor([[[0.0]]])).exp()
-    assert mass.item() == pytest.approx(0.5 * (1 + math.exp(-8)) / math.sqrt(2 * math.pi), rel=1e-5)
+    assert prior.components.mean.flatten().tolist() == [-1.0] * 20 + [3.0] * 20
+    log_mass = prior.log_prob(torch.tensor([[[-1.0], [0.0]]]))
+    assert log_mass.shape == (1, 2, 1)
+    expected = [0.5 * (1 + math.exp(-8)), 0.5 * (math.exp(-0.5) + math.exp(-4.5))]
+    assert log_mass.exp().flatten().tolist() == pytest.approx([one / math.sqrt(2 * math.pi) for one in expected])
     drawn = prior.sample(4000, seeded()).flatten()
-    assert drawn.mean().item() == pytest.approx(2, abs=0.1)
+    assert drawn.mean().item() == pytest.approx(1, abs=0.1)
     assert drawn.var().item() == pytest.approx(4 + 1, rel=0.1)

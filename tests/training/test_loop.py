@@ -63,7 +63,7 @@ def test_records_are_spread_over_the_run_and_the_last_step_has_one():
     assert [record["step"] for record in records if record["split"] == "validation"] == list(range(2, 41, 2))
     from latentdial.training import loop as module
 
-    assert (400 // module.LOGS, 400 // module.VALIDATIONS) == (2, 20)
+    assert (39_800 // module.LOGS, 400 // module.VALIDATIONS) == (199, 20)
 
 
 def test_a_start_is_validated_and_a_random_one_is_not():
