@@ -49,7 +49,8 @@ from latentdial.priors.flow import fit_flow
 from latentdial.priors.words import fit_words
 from latentdial.runs.cleaning import waste
 from latentdial.runs.listing import list_runs
-from latentdial.runs.loading import load, read_metrics, read_summary, read_times
+from latentdial.runs.loading import load
+from latentdial.runs.records import read_metrics, read_summary, read_times
 from latentdial.training.trackers import keep_id, read_ids
 
 SECONDS, WAIT, MEMORY = 60, 600, 2 * 2**30  # of the processor; by the clock, where one only waits; bytes

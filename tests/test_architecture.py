@@ -8,6 +8,8 @@ import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import pytest
+
 import latentdial
 
 ROOT = Path(latentdial.__file__).parent
@@ -97,6 +99,13 @@ def test_help_and_a_look_at_pictures_need_no_torch():
     """Importing it takes seconds."""
     code = "import sys, latentdial.report.look; from latentdial.cli import make_parser; make_parser(['train'])"
     subprocess.run([sys.executable, "-c", f"{code}; assert 'torch' not in sys.modules"], check=True)
+
+
+@pytest.mark.parametrize("command", ["runs", "clean"])
+def test_lists_of_runs_need_no_torch(tiny_runs, command):
+    folder = tiny_runs["fcn-vae"].parent
+    code = "import sys; from latentdial.cli import main; assert main(sys.argv[1:]) == 0"
+    subprocess.run([sys.executable, "-c", f"{code}; assert 'torch' not in sys.modules", command, folder], check=True)
 
 
 def test_a_run_is_loaded_without_the_compiler(tiny_runs):

@@ -52,6 +52,26 @@ def test_dimensions_are_shown_at_work(codec):
     assert "codec" not in repr(table)
 
 
+def test_print_shows_the_foremost_dimensions_in_columns(codec, monkeypatch):
+    table = latentdial.dimensions(codec)
+    monkeypatch.setattr("latentdial.displays._strip", None)  # no picture is made for it
+    title, said, head, *lines = str(table).splitlines()
+    assert (title, said) == ("Dimensions", "effects over 24 real codes; the strongest 6 of 6")
+    assert [line.split()[:2] for line in lines] == [[row.name, f"{row.effect:.1f}"] for row in table.rows]
+    effect = head.index("levels for 1 sd") + len("levels for 1 sd")
+    assert all(line[effect - 1].isdigit() and line[effect : effect + 2] == "  " for line in lines)
+    assert max(map(len, str(table).splitlines())) < 100
+
+
+def test_print_shows_everything_that_notebooks_show(codec, discs, compared):
+    assert "16x16 colour pictures in 6 numbers" in str(codec)
+    sheet = latentdial.edit(codec, discs[0], "1*=2")
+    assert str(sheet) == "\n".join(["Edit", *sheet.sentences()])
+    assert all(run.name in str(compared) for run in compared.runs)
+    assert "a\\x1b[31m" in str(Directions([measured("a\x1b[31m")]))
+    assert repr(sheet).startswith("EditSheet(")
+
+
 def test_directions_are_shown_by_where_they_act():
     found = Directions([measured("big"), measured("<b>odd")])
     html = found._repr_html_()

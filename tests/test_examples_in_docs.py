@@ -11,7 +11,7 @@ import pytest
 
 import latentdial
 from latentdial.recipes import registry
-from latentdial.runs.loading import read_metrics
+from latentdial.runs.records import read_metrics
 from latentdial.training import train
 
 ROOT = Path(latentdial.__file__).parent

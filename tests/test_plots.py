@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 import latentdial
 from latentdial import LatentdialError, plots
 from latentdial.latent.direction import Direction, Effect
-from latentdial.runs.loading import read_metrics
+from latentdial.runs.records import read_metrics
 
 
 @pytest.fixture

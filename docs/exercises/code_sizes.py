@@ -15,8 +15,8 @@ from PIL import Image
 
 import latentdial
 from latentdial.images.montage import montage
-from latentdial.runs.loading import read_summary
 from latentdial.runs.pictures import run_pictures
+from latentdial.runs.records import read_summary
 
 codecs = {}
 for latent in SIZES:

@@ -127,4 +127,10 @@ def _html_of(value: object) -> str:
     return html_of(value)
 
 
-Shown.html_of = staticmethod(_html_of)
+def _text_of(value: object) -> str:
+    from latentdial.displays import text_of
+
+    return text_of(value)
+
+
+Shown.html_of, Shown.text_of = staticmethod(_html_of), staticmethod(_text_of)

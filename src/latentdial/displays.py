@@ -1,10 +1,10 @@
-"""How notebooks show codecs, edits, dimensions, directions, anomalies and the like: with pictures."""
+"""How codecs, edits, dimensions, anomalies and the like are shown: with pictures in notebooks, as text by `print`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import singledispatch
+from functools import cached_property, singledispatch
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from latentdial.report.comparison import Comparison
 from latentdial.report.evaluation import Evaluation
 from latentdial.report.figures import ACROSS, acts_map, row_title, with_ends
 from latentdial.report.html import filled
-from latentdial.texts import counted
+from latentdial.texts import counted, printable
 
 PICTURES, ROWS, SIDE = 8, 6, 96
 
@@ -36,7 +36,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class Table:
-    """A head and lines of texts."""
+    """A head and lines of texts; as text itself, its columns one below the other."""
 
     head: Sequence[str]
     lines: Sequence[Sequence[str]]
@@ -47,21 +47,42 @@ class Table:
         columns = zip(*self.lines, strict=True)
         return ["number" if all(cell[:1] in "0123456789-+" for cell in cells) else "words" for cells in columns]
 
+    def __str__(self) -> str:
+        cells = list(zip(self.head, *self.lines, strict=True))
+        wide = [max(map(len, column)) for column in cells]
+        right = [kind == "number" and i > 0 for i, kind in enumerate(self.kinds)]
+        placed = [
+            [one.rjust(w) if r else one.ljust(w) for one in c] for c, w, r in zip(cells, wide, right, strict=True)
+        ]
+        return "\n".join("  ".join(line).rstrip() for line in zip(*placed, strict=True))
+
 
 @dataclass(frozen=True)
 class Display:
-    """What is shown of a value."""
+    """What is shown of a value; its pictures are made when they are asked for."""
 
     title: str
     said: list[str] = field(default_factory=list)
-    rows: list[Strip] = field(default_factory=list)
+    draw: Callable[[], list[Strip]] = list
     table: Table | None = None
+
+    @cached_property
+    def rows(self) -> list[Strip]:
+        return self.draw()
+
+    def __str__(self) -> str:
+        return "\n".join([self.title, *self.said, *([str(self.table)] if self.table else [])])
 
 
 def html_of(value: object) -> str:
     """The HTML that a notebook shows of a value; pictures are in it."""
     found = display_of(value)
-    return filled("display.html.j2", {**vars(found), "side": SIDE})
+    return filled("display.html.j2", {**vars(found), "rows": found.rows, "side": SIDE})
+
+
+def text_of(value: object) -> str:
+    """What `print` shows of a value."""
+    return printable(str(display_of(value)))
 
 
 @singledispatch
@@ -78,16 +99,19 @@ def _(codec: Codec) -> Display:
     if codec.training_codes is None:
         return Display(codec.name, [*said, "no training codes: codec.fit(pictures) finds them"])
     said[0] += f" in {counted(codec.latent, 'number')}, {counted(len(codec.codes), 'training code')}"
-    some = codec.decode(real_codes(codec, PICTURES))
-    rows = [Strip([(picture, "") for picture in some], "decoded", "from training codes")]
-    return Display(codec.name, said, rows)
+
+    def draw() -> list[Strip]:
+        some = codec.decode(real_codes(codec, PICTURES))
+        return [Strip([(picture, "") for picture in some], "decoded", "from training codes")]
+
+    return Display(codec.name, said, draw)
 
 
 @display_of.register
 def _(sheet: EditSheet) -> Display:
     first = [(sheet.source, "what was given"), (sheet.reconstruction, "decoded from its code")]
     edited = [(column.picture, column.label) for column in sheet.columns]
-    return Display("Edit", sheet.sentences(), [Strip([*first, *edited])])
+    return Display("Edit", sheet.sentences(), lambda: [Strip([*first, *edited])])
 
 
 @display_of.register
@@ -99,8 +123,9 @@ def _(table: DimensionTable) -> Display:
     said = [
         f"effects over {counted(table.codes, 'real code')}; the strongest {min(len(lines), PICTURES)} of {len(lines)}"
     ]
-    rows = [] if table.codec is None else [_strip(table.codec, row) for row in table.rows[:ROWS]]
-    return Display("Dimensions", said, rows, Table(head, lines[:PICTURES]))
+    codec, some = table.codec, table.rows[:ROWS]
+    draw = list if codec is None else lambda: [_strip(codec, row) for row in some]
+    return Display("Dimensions", said, draw, Table(head, lines[:PICTURES]))
 
 
 @display_of.register
@@ -119,49 +144,59 @@ def _(found: Directions) -> Display:
         ]
         for one, effect in measured
     ]
-    where = [(acts_map(effect), one.title) for one, effect in measured]
+
+    def draw() -> list[Strip]:
+        where = [(acts_map(effect), one.title) for one, effect in measured]
+        return [Strip(where[i : i + PICTURES]) for i in range(0, len(where), PICTURES)]
+
     said = [f"where each acts; {len(lines)} of {counted(len(found), 'direction')}, .to_frame() has all"]
-    rows = [Strip(where[i : i + PICTURES]) for i in range(0, len(where), PICTURES)]
-    return Display("Directions", said, rows, Table(head, lines))
+    return Display("Directions", said, draw, Table(head, lines))
 
 
 @display_of.register
 def _(compared: Comparison) -> Display:
-    test = compared.test[:PICTURES]
-    rows = [Strip([(picture, "") for picture in test], "test pictures")]
-    for run in compared.runs:
-        again = run.codec.decode(run.codec.encode(test))
-        rows.append(Strip([(picture, "") for picture in again], run.name, f"{run.decibels.mean():.1f} dB"))
+    def draw() -> list[Strip]:
+        test = compared.test[:PICTURES]
+        rows = [Strip([(picture, "") for picture in test], "test pictures")]
+        for run in compared.runs:
+            again = run.codec.decode(run.codec.encode(test))
+            rows.append(Strip([(picture, "") for picture in again], run.name, f"{run.decibels.mean():.1f} dB"))
+        return rows
+
     names, lines = compared.table()
     said = [*compared.conclusion(), *compared.notes]
-    return Display("Comparison", said, rows, Table(["", *names], lines))
+    return Display("Comparison", said, draw, Table(["", *names], lines))
 
 
 @display_of.register
 def _(found: Evaluation) -> Display:
-    rows = [
-        Strip([(picture, "") for picture in pictures[:PICTURES]], name, "samples")
-        for name, pictures in found.samples.items()
-    ]
-    return Display(f"Evaluation of {found.run}", found.notes, rows, Table(*found.table()))
+    def draw() -> list[Strip]:
+        samples = found.samples.items()
+        return [Strip([(one, "") for one in pictures[:PICTURES]], name, "samples") for name, pictures in samples]
+
+    return Display(f"Evaluation of {found.run}", found.notes, draw, Table(*found.table()))
 
 
 @display_of.register
 def _(found: Anomalies) -> Display:
     first = found.order[:PICTURES]
-    captions = [f"{found.score[i]:.1f} {found.names[i]}" for i in first]
-    rows = []
-    if found.pictures is not None:
-        rows.append(Strip(list(zip(found.pictures, captions, strict=True)), "oddest", "score and name"))
-    if found.heat is not None and found.heat.size:
-        full = heat_scale(found.heat)
-        rows.append(Strip([(coloured(one / full), "") for one in found.heat], "where", f"0 to {full:.2g}"))
+
+    def draw() -> list[Strip]:
+        captions = [f"{found.score[i]:.1f} {found.names[i]}" for i in first]
+        rows = []
+        if found.pictures is not None:
+            rows.append(Strip(list(zip(found.pictures, captions, strict=True)), "oddest", "score and name"))
+        if found.heat is not None and found.heat.size:
+            full = heat_scale(found.heat)
+            rows.append(Strip([(coloured(one / full), "") for one in found.heat], "where", f"0 to {full:.2g}"))
+        return rows
+
     lines = [
         [found.names[i], f"{found.score[i]:.2f}", f"{found.percentile[i]:.1f}", found.reason[i], found.where[i]]
         for i in first
     ]
     said = [found.sentence(), *found.notes]
-    return Display("Anomalies", said, rows, Table(["picture", "score", "percentile", "by", "where"], lines))
+    return Display("Anomalies", said, draw, Table(["picture", "score", "percentile", "by", "where"], lines))
 
 
 def _strip(codec: Codec, row: Dimension) -> Strip:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latentdial.types import Affine
+from latentdial.errors import LatentdialError
+from latentdial.types import Affine, ImageShape
 
 OFFSET = 12.0  # above what standardised codes reach
 
@@ -20,6 +22,26 @@ class Network:
 
     encoder: nn.Module
     decoder: nn.Module
+
+
+def halved(image: ImageShape, channels: Sequence[int], option: str = "channels", net: str = "net") -> tuple[int, int]:
+    """Rows and columns of pictures (C, H, W) that are halved as often as there are channels.
+
+    A LatentdialError where that cannot be, which names the `option` of the recipe that says how often.
+
+    >>> halved((3, 64, 64), [32, 64])
+    (16, 16)
+    """
+    _, height, width = image
+    step = 2 ** len(channels)
+    if height % step or width % step:
+        times = next(n for n in range(len(channels), -1, -1) if height % 2**n == width % 2**n == 0)
+        fewer = f" or fewer layers: --set {option}={','.join(map(str, channels[:times]))}" if times else ""
+        raise LatentdialError(
+            f"this {net} halves the picture {len(channels)} times, and {height} is no multiple of {step}: "
+            f"use --size {max(1, round(height / step)) * step}{fewer}"
+        )
+    return height // step, width // step
 
 
 class Startable(nn.Module, ABC):

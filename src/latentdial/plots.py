@@ -14,7 +14,7 @@ from latentdial.latent.direction import Direction
 from latentdial.latent.effect import DimensionTable
 from latentdial.latent.naming import direction_of
 from latentdial.report.figures import row_title
-from latentdial.runs.loading import read_metrics
+from latentdial.runs.records import read_metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,4 +1,4 @@
-"""What a notebook shows in place of a line of text, and tables as frames."""
+"""What notebooks and `print` show in place of a line of text, and tables as frames."""
 
 from __future__ import annotations
 
@@ -12,9 +12,16 @@ if TYPE_CHECKING:
 
 
 class Shown:
-    """A value that notebooks show with pictures; the package's root says how, which stands above all that is shown."""
+    """A value that notebooks show with pictures and `print` as a short text.
+
+    The package's root says how, which stands above all that is shown.
+    """
 
     html_of: ClassVar[Callable[[object], str]]
+    text_of: ClassVar[Callable[[object], str]]
+
+    def __str__(self) -> str:
+        return Shown.text_of(self)
 
     def _repr_html_(self) -> str:
         return Shown.html_of(self)

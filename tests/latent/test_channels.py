@@ -7,6 +7,9 @@ import pytest
 
 import latentdial
 from latentdial import LatentdialError
+from latentdial.cli import main
+from latentdial.discovery import study
+from latentdial.explorer import make_content
 from latentdial.explorer.dials import find_dials
 from latentdial.latent.naming import channels_of, direction_of, raw_directions
 from latentdial.report.compare import classic_edits
@@ -63,9 +66,38 @@ def test_edits_take_channels_by_name(spatial, discs):
     np.testing.assert_allclose(change[2], 1, atol=1e-5)
     with pytest.raises(LatentdialError, match="there is no ch3: this code has channels ch0 to ch2"):
         latentdial.edit(spatial, discs[0], "ch3+=1")
+    with pytest.raises(LatentdialError, match="has channels ch0 to ch2, numbers 0 to 191, canonical"):
+        latentdial.edit(spatial, discs[0], "smile+=1")
+
+
+def test_a_single_number_is_called_by_its_place(spatial, codec, discs):
+    """Number 75 is the 11th of channel 1, in row 1 and column 3 of 8."""
+    sentence = latentdial.edit(spatial, discs[0], "75+=1").sentences()[0]
+    assert "channel 1, row 1, column 3 goes from" in sentence
+    assert direction_of(spatial, "75").title == "channel 1, row 1, column 3"
+    assert direction_of(codec, "5").title == "dimension 5"
+    assert "dimension 5 goes from" in latentdial.edit(codec, discs[0], "5+=1").sentences()[0]
+
+
+def test_the_explorer_says_what_a_code_is_made_of(spatial, codec):
+    assert make_content(spatial, need_nets=False).manifest["code"] == "3 channels over 8 x 8 places"
+    assert make_content(codec, need_nets=False).manifest["code"] == "6 dimensions"
 
 
 def test_a_code_without_places_has_no_channels(codec):
     with pytest.raises(LatentdialError, match="this code has no channels"):
         direction_of(codec, "ch0")
     assert len(raw_directions(codec)) == codec.latent
+
+
+def test_scores_of_disentanglement_are_about_channels_and_say_so(spatial, codec, discs, tmp_path, monkeypatch, capsys):
+    np.savez(tmp_path / "discs.npz", images=discs, bright=(discs.mean((1, 2, 3)) > discs.mean()).astype(int))
+    seen = []
+    monkeypatch.setattr(study, "scores", lambda codes, _: seen.append(codes.shape[1]) or {"MIG": 0.5})
+    for one in (spatial, codec):
+        monkeypatch.setattr("latentdial.cli.disentanglement.load_run", lambda _, one=one: one)
+        assert main(["disentanglement", "runs/it", "--data", str(tmp_path / "discs.npz")]) == 0
+    first, second = (line for line in capsys.readouterr().out.splitlines() if "1 is best" in line)
+    assert first == "runs/it: 3 channels over 8 x 8 places, each read as the mean over its places; 1 is best"
+    assert second == "runs/it: 6 dimensions; 1 is best"
+    assert seen == [3, 6]

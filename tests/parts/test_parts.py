@@ -25,7 +25,7 @@ from latentdial.parts.penalties import details, sharpness
 from latentdial.parts.priors import StandardNormal
 from latentdial.parts.residual import Block, ChannelToSpace, SpaceToChannel, grid_of, residual, spatial
 from latentdial.posteriors import Diagonal
-from latentdial.recipes import build
+from latentdial.recipes import build, parse_options
 from latentdial.types import Batch, Level, Pass, Term
 
 SHAPE = (3, 16, 16)
@@ -216,6 +216,26 @@ def test_a_convolutional_net_halves_pictures_as_often_as_it_has_channels():
     assert net.decoder(torch.zeros(2, 5)).shape == (2, 2, 24, 24)
     with pytest.raises(LatentdialError, match="halves the picture 3 times, and 30 is no multiple of 8: use --size 32"):
         conv((3, 30, 30), 6, 5, [4, 4, 8])
+
+
+@pytest.mark.parametrize(
+    ("recipe", "options", "size", "remedy"),
+    [
+        ("conv-ae", {}, 28, "--set channels=32,64"),
+        ("mixture-vae", {}, 28, "--set layers=32,64"),
+        ("mixture-vae", {}, 30, "--set layers=32"),
+        ("vae-gan", {"layers": [8, 8]}, 28, "--set critic=32,64"),
+        ("vae-gan", {"net": "fcn"}, 27, "--size 24"),
+    ],
+)
+def test_the_remedy_for_odd_sides_is_an_option_of_the_recipe(recipe, options, size, remedy):
+    with pytest.raises(LatentdialError, match=remedy) as told:
+        build(ModelSettings(recipe, options), (1, size, size))
+    if "--set" in remedy:
+        wanted = parse_options([remedy.removeprefix("--set ")])
+        build(ModelSettings(recipe, {**options, **wanted}), (1, size, size))
+    else:
+        assert "--set" not in str(told.value)
 
 
 def small_conv() -> tuple[Network, Network]:

@@ -14,6 +14,7 @@ import torch
 import latentdial
 from latentdial import LatentdialError
 from latentdial.cli import main
+from latentdial.latent.sampling import fit_of
 from latentdial.priors.words import FILES, WordNet, fit_words, read_words, save_words
 from latentdial.recipes import options_of
 
@@ -107,8 +108,13 @@ def test_a_run_of_words_is_sampled_by_them(recipe, discs_file, tmp_path, capsys)
     options = {name: value for name, value in options.items() if name in options_of(recipe)}
     run = tmp_path / recipe
     codec = latentdial.train(recipe, discs_file, run, options=options, size=16, batch=16, steps=4)
-    with pytest.raises(LatentdialError, match="no prior of words"):
+    with pytest.raises(LatentdialError, match="no prior 'words' yet: run latentdial fit-prior"):
         codec.sample(2, prior="words")
+    with pytest.raises(LatentdialError, match="are words, which have no density: use words"):
+        codec.sample(2, prior="mixture")
+    assert main(["sample", str(run), "-n", "2", "--out", str(tmp_path / "s.png")]) == 0
+    assert "are words, and the prior 'gaussian' knows nothing of these: latentdial fit-prior" in capsys.readouterr().out
+    assert fit_of(codec, "codes").instead == ""
     quantiser = codec.model.bottleneck
     numbers = quantiser.rows(torch.tensor(codec.codes, device=codec.device)).cpu()
     assert numbers.shape == (len(codec.codes), quantiser.tokens)
@@ -120,5 +126,7 @@ def test_a_run_of_words_is_sampled_by_them(recipe, discs_file, tmp_path, capsys)
     np.testing.assert_array_equal(quantiser.code_of_rows(quantiser.rows(torch.from_numpy(drawn))).numpy(), drawn)
     assert loaded.sample(2).shape == (2, 16, 16, 3)
     assert dataclasses.replace(loaded, words=None).prior_named() == "gaussian"
+    assert fit_of(loaded).instead == ""
+    assert "use the prior 'words'" in fit_of(loaded, "gaussian").sentence()
     assert main(["fit-prior", str(run), "--kind", "flow"]) == 1
     assert "which have no density" in capsys.readouterr().err

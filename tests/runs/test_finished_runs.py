@@ -11,7 +11,7 @@ import latentdial
 from latentdial import LatentdialError
 from latentdial.cli import main
 from latentdial.progress import Show
-from latentdial.runs.loading import LOCK
+from latentdial.runs.records import LOCK
 
 SMALL = {"size": 16, "batch": 16, "options": {"latent": 4, "widths": [8]}}
 

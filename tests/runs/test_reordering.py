@@ -6,7 +6,8 @@ import pytest
 import latentdial
 from latentdial.cli import main
 from latentdial.errors import LatentdialError
-from latentdial.runs.loading import MODEL, load
+from latentdial.runs.loading import load
+from latentdial.runs.records import MODEL
 from latentdial.runs.reordering import reorder
 from latentdial.training import train
 

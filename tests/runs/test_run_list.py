@@ -15,7 +15,7 @@ from filelock import FileLock
 from latentdial import LatentdialError
 from latentdial.cli import main
 from latentdial.runs.listing import list_runs, watch_runs
-from latentdial.runs.loading import LOCK, METRICS, SUMMARY
+from latentdial.runs.records import CODES, CONFIG, LOCK, METRICS, SUMMARY
 from processes import start
 
 
@@ -99,3 +99,20 @@ def test_watch_follows_a_run_from_another_process_to_its_end(discs_file, tmp_pat
     said, _ = watches.communicate(timeout=60)
     assert json.loads(said.splitlines()[-1])["state"] == "stopped"
     assert watches.returncode == 0
+
+
+def test_the_length_of_a_code_is_that_of_the_codes_or_else_of_the_settings(tiny_runs, tmp_path):
+    """A code over a grid has more numbers than its setting `latent`, and fsq-ae has no such setting."""
+    run = shutil.copytree(tiny_runs["fcn-ae"], tmp_path / "run")
+    config = json.loads((run / CONFIG).read_text())
+    config["model"] = {**config["model"], "recipe": "fsq-ae", "options": {}}
+    (run / CONFIG).write_text(json.dumps(config))
+    assert list_runs(run)[0].latent == 6
+    (run / CODES).unlink()
+    assert list_runs(run)[0].latent is None
+    config["model"]["recipe"] = "conv-vae"
+    (run / CONFIG).write_text(json.dumps(config))
+    assert list_runs(run)[0].latent == 128
+    config["model"]["options"] = {"latent": 9}
+    (run / CONFIG).write_text(json.dumps(config))
+    assert list_runs(run)[0].latent == 9

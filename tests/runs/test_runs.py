@@ -24,7 +24,7 @@ from latentdial import LatentdialError
 from latentdial.config import ModelSettings, RunConfig, from_json
 from latentdial.images import lasting_source, open_parts
 from latentdial.recipes import build, parse_options
-from latentdial.runs.loading import read_config
+from latentdial.runs.records import read_config
 from latentdial.training.folder import check_folder
 
 

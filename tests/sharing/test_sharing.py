@@ -20,7 +20,8 @@ from latentdial.config import DataSettings, ModelSettings, RunConfig
 from latentdial.errors import LatentdialError
 from latentdial.runs.card import card, named
 from latentdial.runs.hub import parse_address, travelling
-from latentdial.runs.loading import load, read_config
+from latentdial.runs.loading import load
+from latentdial.runs.records import read_config
 from latentdial.sharing.staging import stage
 from processes import start
 from sharing_stand_in import TOKEN, serve

@@ -56,7 +56,7 @@ def without_times(found) -> list[dict]:
 def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(config, tmp_path):
     whole = tune(config, tmp_path / "whole", trials=4, search=["lr", "beta"])
     tune(config, tmp_path / "parts", trials=2, search=["lr", "beta"])
-    parts = tune(config, tmp_path / "parts", trials=4, search=["lr", "beta"], resume=True)
+    parts = tune(config, tmp_path / "parts", trials=4, search=["lr", "beta"])
     assert without_times(parts) == without_times(whole)
     assert len({trial.chosen["lr"] for trial in whole.trials}) == 4
     best = whole.ranked[0]
@@ -97,16 +97,16 @@ def test_the_command(discs_file, tmp_path, capsys):
     arguments += ["--set", "widths=16", "--epochs", "2", "--trials", "1", "--search", "lr"]
     assert main(arguments) == 0
     assert "the best is trained in" in capsys.readouterr().out
-    assert main(arguments) == 1
-    assert "--resume" in capsys.readouterr().err
-    assert main([*arguments[:-1], "batch", "--resume"]) == 1
-    assert "other settings" in capsys.readouterr().err
-    assert main([*arguments, "--resume", "--json"]) == 0
+    assert main([*arguments[:-1], "batch"]) == 1
+    assert "other settings (search was lr and is batch)" in capsys.readouterr().err
+    assert main([*arguments, "--fit", "pad"]) == 1
+    assert "other settings (fit was crop and is pad)" in capsys.readouterr().err
+    assert main([*arguments, "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert record["searched"][0]["name"] == "lr"
     assert np.isfinite(record["trials"][0]["value"])
     (out / "trials.jsonl").write_text('{"number": 7}\n')
-    assert main([*arguments, "--resume"]) == 1
+    assert main(arguments) == 1
     assert "damaged" in capsys.readouterr().err
     assert main(["tune", "fcn-ae", str(discs_file), "--out", str(tmp_path / "new"), "--by", "los", *arguments[5:]]) == 1
     assert "did you mean loss?" in capsys.readouterr().err

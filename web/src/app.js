@@ -402,7 +402,7 @@ class App {
     const { manifest } = this;
     this.toast = h("div.toast", { role: "status", "aria-live": "polite" });
     this.panelHolder = h("div", {});
-    const source = [manifest.recipe, `${manifest.latent} dimensions`, manifest.source && `trained on ${manifest.source.split("/").pop()}`].filter(Boolean).join(" · ");
+    const source = [manifest.recipe, manifest.code, manifest.source && `trained on ${manifest.source.split("/").pop()}`].filter(Boolean).join(" · ");
     this.page.replaceChildren(
       h("div.frame", {}, // what the layout is fitted to: a notebook's cell may be narrow in a wide window
         h("header", {}, h("div.brand", {}, h("h1", {}, manifest.name), h("p.soft", {}, source)), this.#toolbar()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jsonargparse import ArgumentParser, Namespace
 
-from latentdial.cli.shared import check_source, checked, json_option, print_json, print_table, run_argument
+from latentdial.cli.shared import check_source, checked, json_option, load_run, print_json, print_table, run_argument
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -16,9 +16,13 @@ def add_options(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> None:
     from latentdial.discovery.study import disentanglement
+    from latentdial.latent.naming import code_shape, said_of_code
 
-    found = disentanglement(options.run, options.data)
+    codec = load_run(options.run)
+    found = disentanglement(codec, options.data)
     if options.json:
         print_json({"run": options.run, **found})
         return
-    print_table(f"{options.run}: 1 is best", ["score", ""], [[name, f"{value:.3f}"] for name, value in found.items()])
+    grid = ", each read as the mean over its places" if len(code_shape(codec)) == 3 else ""
+    title = f"{options.run}: {said_of_code(codec)}{grid}; 1 is best"
+    print_table(title, ["score", ""], [[name, f"{value:.3f}"] for name, value in found.items()])

@@ -27,14 +27,14 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> None:
-    from latentdial.latent.sampling import fit_prior, quantiser_of, validation_codes
+    from latentdial.latent.sampling import fit_prior, validation_codes
     from latentdial.priors.fitted import KINDS
     from latentdial.priors.stored import save_priors
     from latentdial.progress import show_progress
 
     kinds = KINDS if options.kind == "auto" else (options.kind,)
     codec = load_run(options.run)
-    if quantiser_of(codec) is not None:
+    if codec.quantiser is not None:
         _fit_words(codec, options)
         return
     with show_progress() as show:

@@ -52,10 +52,15 @@ def run(options: Namespace) -> None:
         about = {"run": options.run, "pictures": found.total, "copies": found.copies, "shared": found.shared}
         print_json({**about, **{name: [one.as_dict() for one in several] for name, several in pairs.items()}})
         return
+    labelled = any(one.label for one in [*found.by_code, *found.by_pixels])
     for title, several in (("by code", found.by_code), ("by pixels", found.by_pixels)):
-        rows = [[one.name, one.label or "-", f"{one.code:.3f}", f"{one.pixels:.1f}"] for one in several]
-        head = [f"nearest {title}", "label", "code (1: two pictures at random)", "pixels (levels)"]
-        print_table("", head, rows)
+        labels = [[one.label or "-"] if labelled else [] for one in several]
+        rows = [
+            [one.name, *label, f"{one.code:.3f}", f"{one.pixels:.1f}"]
+            for one, label in zip(several, labels, strict=True)
+        ]
+        head = [*(["label"] if labelled else []), "code (1: two pictures at random)", "pixels (levels)"]
+        print_table("", [f"nearest {title}", *head], rows)
     both = f"{found.shared} of {len(found.by_code)} {'is' if found.shared == 1 else 'are'} nearest both ways"
     say(f"{both}, among {counted(found.total, 'picture')}")
     if found.copies:

@@ -28,7 +28,7 @@ SEARCHED = {"lr", "batch", "weight_decay", "patience", "time_budget", "track", "
 def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("recipe", type=str, help="what to train: see latentdial recipes")
     checked(parser.add_argument("data", type=str, help=DATA), check_source)
-    out_folder(parser, "directory of the search; the best run is in it")
+    out_folder(parser, "directory of the search; one that was stopped goes on")
     number_option(parser, "--trials", 20, 1, 10_000, "how many settings are tried in all")
     parser.add_argument(
         "--search", type=str, nargs="+", default=None, help="only these settings, such as lr beta latent; default: most"
@@ -41,7 +41,6 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_class_arguments(DataSettings, skip={"source"})
     parser.add_class_arguments(TrainSettings, skip=SEARCHED)
     cache_option(parser)
-    parser.add_argument("--resume", action="store_true", help="go on with the search in --out where there is one")
     json_option(parser)
 
 
@@ -57,7 +56,6 @@ def run(options: Namespace) -> int:
             trials=options.trials,
             search=options.search,
             by=options.by,
-            resume=options.resume,
             show=show,
         )
     if options.json:
@@ -65,7 +63,7 @@ def run(options: Namespace) -> int:
     elif found.trials:
         print_table("", *found.table())
     if found.best is None:
-        say(f"stopped after {counted(len(found.trials), 'trial')}: go on with the same command and --resume")
+        say(f"stopped after {counted(len(found.trials), 'trial')}: the same command goes on")
         return INTERRUPTED
     if not options.json:
         say(f"the best is trained in {found.folder / 'best'}. Next: latentdial report {found.folder / 'best'}")

@@ -43,7 +43,8 @@ from latentdial.machine.precision import autocast, choose_device, choose_precisi
 from latentdial.machine.world import own_device, world_of
 from latentdial.outputs import check_folder
 from latentdial.progress import Show, showing
-from latentdial.runs.loading import MODEL, load
+from latentdial.runs.loading import load
+from latentdial.runs.records import MODEL
 from latentdial.storage import explained, is_unfinished, remove, write
 
 SHARD_ROWS = 65_536

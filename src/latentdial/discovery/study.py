@@ -103,22 +103,22 @@ def study(
 
 
 def disentanglement(
-    run: str | Path, data: str | None = None, *, pictures: int = 1000, show: Show | bool = True
+    run: str | Path | Codec, data: str | None = None, *, pictures: int = 1000, show: Show | bool = True
 ) -> dict[str, float]:
-    """Disentanglement scores of a run over at most so many pictures with known factors: `data`, or the run's own.
+    """Disentanglement scores of a run or codec over at most so many pictures with known factors: `data`, or its own.
 
     Of a code over a grid they are about its channels, each the mean over its places. Pictures without factors are a
     LatentdialError that says how to supply them.
 
     >>> latentdial.disentanglement("runs/vae", "factors.csv")["MIG"]  # doctest: +SKIP
     """
-    codec = load(run)
+    codec = run if isinstance(run, Codec) else load(run)
     with showing(show) as shown:
         images, _ = run_pictures(codec, data, shown.advance)
     if not images.factors:
         raise LatentdialError(
-            f"the pictures {f'at {data}' if data else f'of {run}'} have no known factors: name others with --data, a "
-            "table (.csv, .parquet) with a column of picture files and a column for each factor, or avatars"
+            f"the pictures {f'at {data}' if data else f'of {codec.name}'} have no known factors: name others with "
+            "--data, a table (.csv, .parquet) with a column of picture files and a column for each factor, or avatars"
         )
     few = images.take(spread(len(images), pictures))
     factors = [v if v.dtype.kind in "iu" else binned(v[:, None], 5)[:, 0] for v in few.factors.values()]

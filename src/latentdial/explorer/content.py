@@ -13,6 +13,7 @@ from latentdial.explorer.nets import Nets, Weights, export_nets
 from latentdial.exporting.graphs import NotExportable
 from latentdial.latent.codec import Codec
 from latentdial.latent.effect import real_codes
+from latentdial.latent.naming import said_of_code
 from latentdial.latent.novelty import FLAT
 from latentdial.latent.sampling import fit_of
 from latentdial.progress import Progress, quiet
@@ -103,6 +104,7 @@ def _about(codec: Codec, nets: Nets | None) -> dict[str, Any]:
         "recipe": codec.config.model.recipe if codec.config else "wrapped nets",
         "source": named(codec.config.data.source) if codec.config else "",
         "latent": codec.latent,
+        "code": said_of_code(codec),
         "size": geometry.size,
         "channels": geometry.channels,
         "fit": geometry.fit,

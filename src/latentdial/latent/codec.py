@@ -22,6 +22,7 @@ from latentdial.latent.canonical import Canonical, find_canonical
 from latentdial.latent.direction import Direction
 from latentdial.latent.novelty import Novelty, fit_novelty
 from latentdial.latent.support import Support, fit_support
+from latentdial.parts.quantisers import Quantiser
 from latentdial.pixels import Range, to_float, to_levels
 from latentdial.priors.fitted import KINDS, FittedPriors, gaussian_of
 from latentdial.priors.words import WordPrior
@@ -60,6 +61,12 @@ class Codec(Brief, Shown):
     attributes: Attributes | None = None  # learnt from labels, for steering
     fitted: FittedPriors | None = None  # to the training codes, stored with the run
     words: WordPrior | None = None  # the same for discrete codes
+
+    @property
+    def quantiser(self) -> Quantiser | None:
+        """What makes words of its codes; None of a codec whose codes are continuous."""
+        bottleneck = getattr(self.model, "bottleneck", None)
+        return bottleneck if isinstance(bottleneck, Quantiser) else None
 
     @cached_property
     def support(self) -> Support:
@@ -165,10 +172,10 @@ class Codec(Brief, Shown):
         LatentdialError.
         """
         kind = self.prior_named(prior)
-        if kind == "words" and self.words is not None:
+        if kind == "words" and self.words is not None and self.quantiser is not None:
             numbers = self.words.net.sample(n, torch.Generator().manual_seed(seed), temperature)
             with torch.inference_mode():
-                return cast(Any, self.model).bottleneck.code_of_rows(numbers.to(self.device)).cpu().numpy()
+                return self.quantiser.code_of_rows(numbers.to(self.device)).cpu().numpy()
         if kind == "model" and self.prior is not None:
             drawn = self.prior(n, torch.Generator().manual_seed(seed))
             return (temperature * drawn).detach().cpu().numpy()
@@ -188,10 +195,12 @@ class Codec(Brief, Shown):
             raise LatentdialError(f"there is no prior {name!r}: use {', '.join(PRIORS)}")
         if name == "model" and self.prior is None:
             raise LatentdialError(f"{self.name} has no prior of its own to sample from: use auto or gaussian")
-        if name == "words" and self.words is None:
-            raise LatentdialError(f"{self.name} has no prior of words: fit-prior gives one to models of discrete codes")
-        if name in ("mixture", "flow") and name not in self.priors.priors:
-            raise LatentdialError(f"{self.name} has no {name} prior yet: run latentdial fit-prior {self.name}")
+        if name == "words" and self.quantiser is None:
+            raise LatentdialError(f"the codes of {self.name} are no words: use auto, mixture or flow")
+        if name in ("mixture", "flow") and self.quantiser is not None:
+            raise LatentdialError(f"the codes of {self.name} are words, which have no density: use words")
+        if (name == "words" and self.words is None) or (name in ("mixture", "flow") and name not in self.priors.priors):
+            raise LatentdialError(f"{self.name} has no prior {name!r} yet: run latentdial fit-prior {self.name}")
         if name != "auto":
             return name
         if self.words is not None:

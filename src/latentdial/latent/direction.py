@@ -56,9 +56,12 @@ class Direction(Brief):
     safe: tuple[float, float] | None = None
     side: dict[str, float] = field(default_factory=dict)  # attribute -> change in its sd for +1 sd along this
     origin: float = 0.0
+    place: tuple[int, ...] = ()  # channel, row and column of a bare number of a code over a grid
 
     @property
     def title(self) -> str:
+        if self.place:
+            return "channel {}, row {}, column {}".format(*self.place)
         if self.kind == "channel":
             return f"channel {self.name[2:]}"
         return f"dimension {self.name}" if self.kind == "axis" else self.name

@@ -49,6 +49,7 @@ class Move:
     low: float | None = None
     high: float | None = None
     read: Reading = None
+    name: str = ""  # of what was edited, for people
 
     @property
     def beyond(self) -> bool:
@@ -61,10 +62,6 @@ class Move:
     def still(self) -> bool:
         """No training codes differ in this coordinate."""
         return self.low is not None and self.low == self.high
-
-    @property
-    def name(self) -> str:
-        return f"dimension {self.edit.target}" if self.edit.target.isdigit() else self.edit.target
 
     def sentence(self) -> str:
         lies = f"{abs(self.sds):.1f} sd {'above' if self.sds >= 0 else 'below'} the mean of the training codes"
@@ -249,7 +246,8 @@ def _moves(
     sds = (after - direction.mean) / direction.sd if direction.sd > 0 else np.zeros_like(after)
     low, high = (None, None) if codec.training_codes is None else reach(codec, direction)
     numbers = zip(before.tolist(), after.tolist(), sds.tolist(), reads, strict=True)
-    return [Move(one, was, now, by, low, high, read) for was, now, by, read in numbers]
+    name = direction.title if direction.kind == "axis" else one.target
+    return [Move(one, was, now, by, low, high, read, name) for was, now, by, read in numbers]
 
 
 def _read(codec: Codec, name: str, start: np.ndarray, edited: np.ndarray) -> list[Reading]:

@@ -10,7 +10,7 @@ from latentdial.errors import LatentdialError
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction, check_name
 from latentdial.model import Model
-from latentdial.texts import suggestion
+from latentdial.texts import counted, suggestion
 
 CANONICAL = re.compile(r"c\d{1,9}", re.ASCII)
 CHANNEL = re.compile(r"ch\d{1,9}", re.ASCII)
@@ -38,11 +38,12 @@ def axis_direction(codec: Codec, axis: int, latent: int | None = None) -> Direct
     latent = codec.latent if latent is None else latent
     if not 0 <= axis < latent:
         raise LatentdialError(f"there is no dimension {axis}: this code has dimensions 0 to {latent - 1}")
-    unit = np.eye(1, latent, axis)[0]
+    unit, grid = np.eye(1, latent, axis)[0], _grid_of(codec)
+    place = tuple(map(int, np.unravel_index(axis, grid))) if grid else ()
     if codec.training_codes is None:
-        return Direction(str(axis), "axis", unit)
+        return Direction(str(axis), "axis", unit, place=place)
     mean, sd = codec.moments
-    return Direction(str(axis), "axis", unit, float(mean[axis]), float(sd[axis]))
+    return Direction(str(axis), "axis", unit, float(mean[axis]), float(sd[axis]), place=place)
 
 
 def canonical_direction(codec: Codec, index: int) -> Direction:
@@ -66,9 +67,9 @@ def axis_directions(codec: Codec) -> list[Direction]:
 
 def channel_direction(codec: Codec, index: int) -> Direction:
     """One channel of a code over a grid, `ch0`: its unit is one at every place, and its mean over places is read."""
-    shape = code_shape(codec)
-    if len(shape) != 3 or index >= shape[0]:
-        has = f"channels ch0 to ch{shape[0] - 1}" if len(shape) == 3 else "no channels"
+    shape = _grid_of(codec)
+    if not shape or index >= shape[0]:
+        has = f"channels ch0 to ch{shape[0] - 1}" if shape else "no channels"
         raise LatentdialError(f"there is no ch{index}: this code has {has}")
     mine = (np.arange(codec.latent) // (shape[1] * shape[2]) == index).astype(np.float64)
     reader = mine / (shape[1] * shape[2])
@@ -87,6 +88,19 @@ def raw_directions(codec: Codec) -> list[Direction]:
 def code_shape(codec: Codec) -> tuple[int, ...]:
     """(D,), or (C, H, W) of a code that lies over a grid."""
     return tuple(codec.model.code) if isinstance(codec.model, Model) else (codec.latent,)
+
+
+def _grid_of(codec: Codec) -> tuple[int, ...]:
+    """(C, H, W) of a code that lies over a grid, and nothing of others."""
+    return tuple(codec.model.code) if isinstance(codec.model, Model) and len(codec.model.code) == 3 else ()
+
+
+def said_of_code(codec: Codec) -> str:
+    """What a code is made of, such as "128 dimensions" or "4 channels over 8 x 8 places"."""
+    channels, *places = code_shape(codec)
+    if not places:
+        return counted(channels, "dimension")
+    return f"{counted(channels, 'channel')} over {places[0]} x {places[1]} places"
 
 
 def channels_of(codec: Codec, codes: np.ndarray) -> np.ndarray:
@@ -110,9 +124,9 @@ def direction_of(codec: Codec, name: str, latent: int | None = None) -> Directio
     known = [direction.name for direction in codec.directions if direction.kind not in ("axis", "canonical")]
     more = suggestion(name, known, "or write one of") if known else "latentdial directions RUN finds more"
     coordinates = "" if codec.training_codes is None else f", {_canonical_names(codec)}"
-    raise LatentdialError(
-        f"there is no dimension or direction {name!r}: this code has dimensions 0 to {latent - 1}{coordinates}; {more}"
-    )
+    grid = _grid_of(codec)
+    has = f"channels ch0 to ch{grid[0] - 1}, numbers 0 to {latent - 1}" if grid else f"dimensions 0 to {latent - 1}"
+    raise LatentdialError(f"there is no dimension or direction {name!r}: this code has {has}{coordinates}; {more}")
 
 
 def _canonical_names(codec: Codec) -> str:

@@ -14,7 +14,6 @@ from latentdial.errors import LatentdialError
 from latentdial.images import open_parts
 from latentdial.latent.codec import Codec
 from latentdial.latent.effect import real_codes
-from latentdial.parts.quantisers import Quantiser
 from latentdial.priors.fitted import KINDS, FittedPriors, fit_priors
 from latentdial.priors.words import WordPrior, fit_words
 from latentdial.progress import Progress, quiet
@@ -28,22 +27,24 @@ NARROW, WIDE = 0.8, 1.25  # of the reconstructions' spread
 class Fit:
     """How far pictures differ from each other, in levels of 255: the root of their mean variance.
 
-    `sampled` over pictures drawn from a prior, `reconstructed` over decoded training codes.
+    `sampled` over pictures drawn from a prior, `reconstructed` over decoded training codes. `instead` says which prior
+    is the right one for codes of that kind, where this is not.
     """
 
     prior: str
     sampled: float
     reconstructed: float
+    instead: str = ""
 
     @property
     def good(self) -> bool:
-        """Whether samples vary about as much as reconstructions do."""
-        return NARROW * self.reconstructed <= self.sampled <= WIDE * self.reconstructed
+        """Whether samples vary about as much as reconstructions do, from a prior that is meant for such codes."""
+        return not self.instead and NARROW * self.reconstructed <= self.sampled <= WIDE * self.reconstructed
 
     def sentence(self) -> str:
         """What is wrong with the prior; empty where nothing is."""
-        if self.good:
-            return ""
+        if self.good or self.instead:
+            return self.instead
         seen = f"samples vary by {self.sampled:.0f} levels of 255, reconstructions by {self.reconstructed:.0f}"
         if self.sampled < self.reconstructed:
             return f"the prior {self.prior!r} does not fit the codes: {seen}, so samples stay near the average picture"
@@ -69,15 +70,9 @@ def fit_prior(
     return fit_priors(codec.codes, held_out, kinds, seed, judge, progress)
 
 
-def quantiser_of(codec: Codec) -> Quantiser | None:
-    """The quantiser of a codec with discrete codes."""
-    bottleneck = getattr(codec.model, "bottleneck", None)
-    return bottleneck if isinstance(bottleneck, Quantiser) else None
-
-
 def fit_word_prior(codec: Codec, seed: int = 0, progress: Progress = quiet) -> WordPrior:
     """Fit a prior to the discrete training codes of a codec; `replace(codec, words=...)` samples from it."""
-    quantiser = quantiser_of(codec)
+    quantiser = codec.quantiser
     if quantiser is None:
         raise LatentdialError(f"{codec.name} has no discrete codes: fit a mixture or a flow")
     with torch.inference_mode():
@@ -108,7 +103,14 @@ def fit_of(codec: Codec, prior: str = "auto", seed: int = 0) -> Fit:
     """How far samples of a prior spread, against decoded training codes."""
     kind = codec.prior_named(prior)
     sampled = codec.levels(codec.sample_codes(PICTURES, seed, prior=kind))
-    return Fit(kind, _spread(sampled), _spread(codec.levels(real_codes(codec, PICTURES))))
+    return Fit(kind, _spread(sampled), _spread(codec.levels(real_codes(codec, PICTURES))), _instead(codec, kind))
+
+
+def _instead(codec: Codec, kind: str) -> str:
+    if codec.quantiser is None or kind in ("words", "codes"):
+        return ""
+    better = "latentdial fit-prior RUN fits one" if codec.words is None else "use the prior 'words'"
+    return f"the codes of {codec.name} are words, and the prior {kind!r} knows nothing of these: {better}"
 
 
 @torch.inference_mode()

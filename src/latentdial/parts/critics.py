@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latentdial.errors import LatentdialError
+from latentdial.layers import halved
 from latentdial.types import Batch, ImageShape, Pass, Rival, Term
 
 SLOPE = 0.2  # of a leaky ReLU below zero
@@ -36,15 +36,12 @@ class PictureCritic(nn.Module):
 
     def __init__(self, image: ImageShape, channels: Sequence[int]):
         super().__init__()
-        colours, height, width = image
-        step = 2 ** len(channels)
-        if height % step or width % step:
-            raise LatentdialError(f"the critic halves the picture {len(channels)} times, and {height} is no multiple")
+        colours, places = image[0], halved(image, channels, "critic", "critic")
         layers: list[nn.Module] = []
         for before, after in zip([colours, *channels], channels, strict=False):
             layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.GroupNorm(1, after), nn.LeakyReLU(SLOPE)]
         self.features = nn.Sequential(*layers, nn.Flatten())
-        self.logit = nn.Linear(prod((channels[-1], height // step, width // step)), 1)
+        self.logit = nn.Linear(prod((channels[-1], *places)), 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.logit(self.features(x))[:, 0]

@@ -13,8 +13,7 @@ from math import prod
 
 from torch import nn
 
-from latentdial.errors import LatentdialError
-from latentdial.layers import ChannelsLast, Dense, Network, Shortcut
+from latentdial.layers import ChannelsLast, Dense, Network, Shortcut, halved
 
 
 def mlp(image: tuple[int, int, int], features: int, latent: int, widths: Sequence[int] = (2048, 512)) -> Network:
@@ -56,14 +55,8 @@ def conv(
     >>> sorted(conv((3, 64, 64), 64, 32, shortcut=False).encoder.state_dict())[:2]
     ['0.bias', '0.weight']
     """
-    colours, height, width = image
-    step = 2 ** len(channels)
-    if height % step or width % step:
-        raise LatentdialError(
-            f"this net halves the picture {len(channels)} times, and {height} is no multiple of {step}: "
-            f"use --size {max(1, round(height / step)) * step} or fewer channels, such as --set channels=32,64"
-        )
-    inner = (channels[-1], height // step, width // step)
+    colours = image[0]
+    inner = (channels[-1], *halved(image, channels))
     down: list[nn.Module] = []
     for before, after in zip([colours, *channels], channels, strict=False):
         down += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.ReLU()]

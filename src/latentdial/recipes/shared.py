@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from latentdial.layers import Network
+from latentdial.layers import Network, halved
 from latentdial.model import Autoencoder
 from latentdial.parts.bottlenecks import Gaussian
 from latentdial.parts.likelihoods import Bernoulli, Binarise
@@ -26,8 +26,11 @@ def network(
 
     `seen` is how many numbers the decoder sees of a code, where these are not all.
     """
+    layers = layers or LAYERS[net]
+    if net == "conv":
+        halved(image, layers, "layers")
     make = conv if net == "conv" else mlp
-    return make(image, code.features, seen or code.code[0], layers or LAYERS[net])
+    return make(image, code.features, seen or code.code[0], layers)
 
 
 def vae(image: ImageShape, latent: int, net: Net, layers: Sequence[int]) -> Autoencoder:

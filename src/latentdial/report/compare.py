@@ -30,7 +30,8 @@ from latentdial.report.comparison import Comparison, Measured, Sampled
 from latentdial.report.odd import Oddest, has_detector, oddest
 from latentdial.report.page import write_report
 from latentdial.report.pca_codec import PcaCodec, fit_pca
-from latentdial.runs.loading import load, read_metrics, read_summary
+from latentdial.runs.loading import load
+from latentdial.runs.records import read_metrics, read_summary
 
 MAX_TEST = 1_000
 MAX_TRAINING = 10_000  # pictures that PCA is found on

@@ -133,11 +133,13 @@ def _material(codec: Codec, data: str | None, n: int, show: Show) -> Material:
 
 def _kinds(codec: Codec) -> list[str]:
     """The priors of a codec: its own, then those fitted."""
+    if codec.words is not None:
+        return ["words"]
     return [*(["model"] if codec.prior is not None else []), *codec.priors.priors]
 
 
 def _said_of_priors(codec: Codec, kinds: list[str]) -> list[str]:
-    if codec.fitted is None:
+    if codec.fitted is None and codec.quantiser is None:
         return [f"No prior was fitted to the codes of {codec.name} but a Gaussian: run latentdial fit-prior for more."]
     said = [fit_of(codec, kind).sentence() for kind in kinds]
     return [f"{sentence[0].upper()}{sentence[1:]}." for sentence in said if sentence]

@@ -14,10 +14,8 @@ from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Effect
 from latentdial.latent.editing import EditSheet, Move
 from latentdial.latent.effect import Dimension, DimensionTable, active_units
-from latentdial.latent.naming import code_shape, direction_of
-from latentdial.latent.sampling import quantiser_of
+from latentdial.latent.naming import code_shape, direction_of, said_of_code
 from latentdial.latent.traversing import Strip, strip_of
-from latentdial.texts import counted
 
 PAPER, INK, SOFT, BAR, SAFE = "#ffffff", "#1c2230", "#667085", "#2f6fed", "#2e9e5b"
 MARGIN, GAP, LINE, LABEL = 28, 10, 20, 150
@@ -127,7 +125,7 @@ def _given(sheet: EditSheet) -> list[str]:
 def _move_line(move: Move) -> str:
     if move.read:
         return f"{move.name} reads {move.read[1]}, before {move.read[0]}"
-    lies = "alike in all training codes" if move.still else f"{move.sds:+.1f} sd"
+    lies = "alike in all training codes" if move.still else f"{move.sds:+z.1f} sd"
     return f"{move.name}: {move.before:.2f} to {move.after:.2f} ({lies})"
 
 
@@ -164,9 +162,9 @@ def row_title(row: Dimension) -> str:
 def said_of(codec: Codec, table: DimensionTable) -> str:
     """What a table of dimensions says in a line."""
     if not any(row.share is not None for row in table.rows):
-        channels, *places = code_shape(codec)
-        over = f"{counted(channels, 'channel')} over {places[0]} x {places[1]} places, " if places else ""
-        snaps = "; steps that end nearest to the same word change nothing" if quantiser_of(codec) else ""
+        places = code_shape(codec)[1:]
+        over = f"{said_of_code(codec)}, " if places else ""
+        snaps = "; steps that end nearest to the same word change nothing" if codec.quantiser else ""
         what = "numbers" if places else "raw dimensions"
         return f"{over}{active_units(codec)} of {codec.latent} {what} active{snaps}"
     count = codec.canonical.needed(0.95)

@@ -23,7 +23,8 @@ from latentdial.report.evaluate import evaluate
 from latentdial.report.evaluation import PCA
 from latentdial.reproduction.pictures import source
 from latentdial.reproduction.protocol import BUDGETS, Budget, Order, Protocol, Published, Row, read_protocol
-from latentdial.runs.loading import load, read_metrics, read_summary
+from latentdial.runs.loading import load
+from latentdial.runs.records import read_metrics, read_summary
 from latentdial.texts import suggestion
 from latentdial.training.start import train_run
 

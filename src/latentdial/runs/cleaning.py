@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from latentdial import storage
 from latentdial.errors import LatentdialError
 from latentdial.runs.listing import find_runs
-from latentdial.runs.loading import LOCK, MODEL, read_summary
+from latentdial.runs.records import LOCK, MODEL, read_summary
 
 CHECKPOINTS = "checkpoint"
 

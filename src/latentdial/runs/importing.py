@@ -19,7 +19,8 @@ from latentdial.images import spread
 from latentdial.latent.codec import Codec
 from latentdial.outputs import check_folder
 from latentdial.recipes import build
-from latentdial.runs.loading import CODES, CONFIG, MAX_CODES, MODEL, codec_of, save_codes, save_model
+from latentdial.runs.loading import MAX_CODES, codec_of, save_codes, save_model
+from latentdial.runs.records import CODES, CONFIG, MODEL
 
 
 def import_weights(

@@ -6,15 +6,27 @@ import math
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from latentdial import storage
+from latentdial.config import ModelSettings
 from latentdial.errors import LatentdialError
-from latentdial.recipes import options_of
-from latentdial.runs.loading import CONFIG, LOCK, METRICS, TIMES, read_config, read_metrics, read_summary, read_times
+from latentdial.runs.records import (
+    CODES,
+    CONFIG,
+    LOCK,
+    METRICS,
+    TIMES,
+    read_config,
+    read_metrics,
+    read_summary,
+    read_times,
+)
 
 PLACE = {"split", "step", "epoch"}
 
@@ -138,7 +150,7 @@ def _read(folder: Path, name: str) -> RunRow:
         recipe=_plain(config.model.recipe),
         data=_plain(config.data.source),
         size=config.geometry.size,
-        latent=_latent(config.model.recipe, config.model.options),
+        latent=_latent(folder, config.model),
         batch=config.train.batch,
         lr=config.train.peak,
         epochs=config.train.epochs,
@@ -151,19 +163,32 @@ def _read(folder: Path, name: str) -> RunRow:
     )
 
 
-def _latent(recipe: str, options: dict[str, Any]) -> int | None:
-    try:
-        found = _number(options.get("latent", options_of(recipe).get("latent")))
-    except LatentdialError:
-        return None
+def _latent(folder: Path, model: ModelSettings) -> int | None:
+    """Numbers of a code: of the codes that a run has written, else as its settings say.
+
+    Only the default of a recipe asks for the recipes, and with them for torch.
+    """
+    with suppress(LatentdialError):
+        shape = storage.tensor_shapes(folder / CODES).get("codes", ())
+        if len(shape) == 2:
+            return shape[1]
+    if "latent" not in model.options:
+        from latentdial.recipes import options_of
+
+        with suppress(LatentdialError):
+            return _whole(options_of(model.recipe).get("latent"))
+    return _whole(model.options.get("latent"))
+
+
+def _whole(value: Any) -> int | None:
+    found = _number(value)
     return None if found is None else int(found)
 
 
 def _steps(settings: Any, summary: dict[str, Any] | None, last: dict[str, Any]) -> int | None:
     """Steps in all: as the results say, as set, or from how far the epochs have come."""
     if summary is not None or settings.steps is not None:
-        found = _number((summary or {}).get("steps", settings.steps))
-        return None if found is None else int(found)
+        return _whole((summary or {}).get("steps", settings.steps))
     step, epoch = _number(last.get("step")), _number(last.get("epoch"))
     if not step or not epoch or settings.time_budget is not None:
         return None

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from latentdial import storage
-from latentdial.config import Geometry, RunConfig, from_json
+from latentdial.config import Geometry, RunConfig
 from latentdial.errors import LatentdialError
 from latentdial.latent import stored
 from latentdial.latent.canonical import Canonical
@@ -27,15 +26,9 @@ from latentdial.recipes import build
 from latentdial.runs.hub import name_of, run_folder
 from latentdial.runs.probing import NAME as PROBE
 from latentdial.runs.probing import check_probe, probe
+from latentdial.runs.records import CODES, MODEL, read_config
 from latentdial.types import Shape
 
-CONFIG, MODEL, CODES, CARD = "config.json", "model.safetensors", "codes.safetensors", "README.md"
-METRICS, TIMES, SUMMARY = "metrics.jsonl", "times.jsonl", "summary.json"
-COUNTS = ("step", "steps", "parameters", "peak_memory_mb", "pictures", "training_pictures", "skipped")
-TOLD: dict[str, type] = dict.fromkeys(COUNTS, int) | dict.fromkeys(("seconds", "images_per_second"), float)
-TOLD |= {"interrupted": bool, "precision": str, "device": str, "torch": str}
-JUDGED: dict[str, type] = dict.fromkeys(("test_mse", "test_psnr", "pca_mse", "pca_psnr"), float) | {"numbers": int}
-LOCK = ".lock"
 CANONICAL = "canonical.safetensors"
 CANONICAL_ARRAYS = [field.name for field in fields(Canonical)]
 DIRECTIONS = "directions.safetensors"
@@ -147,43 +140,6 @@ def codec_of(
         config=config,
         model=model,
     )
-
-
-def read_config(folder: Path) -> RunConfig:
-    """The configuration of a run."""
-    if not folder.is_dir():
-        raise LatentdialError(
-            f"there is no run at {folder}: train one with latentdial train RECIPE DATA --out {folder}"
-        )
-    return from_json(storage.read_bytes(folder / CONFIG, storage.MAX_JSON_BYTES))
-
-
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """Every record of the terms, training and validation; the same bytes for the same run, so it holds no times."""
-    return _read_lines(folder / METRICS)
-
-
-def read_times(folder: Path) -> list[dict[str, Any]]:
-    """Seconds of training and images/s at every training record."""
-    return _read_lines(folder / TIMES)
-
-
-def read_summary(folder: Path) -> dict[str, Any] | None:
-    """The final figures of a run; None where training has not ended yet or was killed, and of a damaged file."""
-    try:
-        summary = storage.read_json(folder / SUMMARY)
-        storage.need(summary, TOLD | (JUDGED if JUDGED.keys() & summary.keys() else {}))
-    except (LatentdialError, ValueError):
-        return None
-    return summary
-
-
-def _read_lines(path: Path) -> list[dict[str, Any]]:
-    """The JSON objects of a file, one a line; none where there is no file yet."""
-    try:
-        return storage.read_lines(path)
-    except storage.Missing:
-        return []
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

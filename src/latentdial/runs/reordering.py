@@ -17,17 +17,8 @@ from latentdial.layers import Shortcut
 from latentdial.model import Model
 from latentdial.outputs import check_folder
 from latentdial.parts.residual import Refined
-from latentdial.runs.loading import (
-    CARD,
-    CONFIG,
-    METRICS,
-    SUMMARY,
-    TIMES,
-    load,
-    save_canonical,
-    save_codes,
-    save_model,
-)
+from latentdial.runs.loading import load, save_canonical, save_codes, save_model
+from latentdial.runs.records import CARD, CONFIG, METRICS, SUMMARY, TIMES
 from latentdial.storage import Missing, read_bytes, write
 
 TOLERANCE = 0.05  # levels of 255 that pictures may differ by

@@ -13,7 +13,7 @@ from latentdial.report.figures import dimension_sheet
 from latentdial.report.strips import sample_sheet
 from latentdial.runs.card import card, named
 from latentdial.runs.hub import Address, parse_address, travelling
-from latentdial.runs.loading import CARD, CONFIG, read_config, read_summary
+from latentdial.runs.records import CARD, CONFIG, read_config, read_summary
 
 SHOWN, SAMPLES = 8, 24
 PICTURES = """## Pictures

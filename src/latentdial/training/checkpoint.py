@@ -24,7 +24,7 @@ from latentdial import storage
 from latentdial.errors import LatentdialError
 from latentdial.machine.world import World
 from latentdial.runs.cleaning import CHECKPOINTS
-from latentdial.runs.loading import METRICS, TIMES
+from latentdial.runs.records import METRICS, TIMES
 
 STATE, BEST = "state.json", "best.safetensors"
 UNFINISHED = ".tmp-"

@@ -17,7 +17,7 @@ from latentdial.config import RunConfig
 from latentdial.errors import LatentdialError
 from latentdial.images import lasting_source
 from latentdial.runs.cleaning import CHECKPOINTS
-from latentdial.runs.loading import CONFIG, LOCK, METRICS, SUMMARY, TIMES, read_config, read_summary
+from latentdial.runs.records import CONFIG, LOCK, METRICS, SUMMARY, TIMES, read_config, read_summary
 from latentdial.training.loop import Record
 
 SAMPLES = "samples"

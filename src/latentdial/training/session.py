@@ -17,7 +17,7 @@ from latentdial.errors import LatentdialError
 from latentdial.images import Check, ImageSet, Split
 from latentdial.images.montage import montage, save_png
 from latentdial.latent.codec import Codec
-from latentdial.latent.sampling import MIN_HELD_OUT, fit_of, fit_prior, quantiser_of
+from latentdial.latent.sampling import MIN_HELD_OUT, fit_of, fit_prior
 from latentdial.measure.cost import peak_memory_mb
 from latentdial.model import Model
 from latentdial.pixels import to_float, to_levels
@@ -25,7 +25,8 @@ from latentdial.priors.stored import save_priors
 from latentdial.progress import Show
 from latentdial.recipes import build
 from latentdial.runs.card import card
-from latentdial.runs.loading import CARD, MAX_CODES, MODEL, SUMMARY, codec_of, save_canonical, save_codes, save_model
+from latentdial.runs.loading import MAX_CODES, codec_of, save_canonical, save_codes, save_model
+from latentdial.runs.records import CARD, MODEL, SUMMARY
 from latentdial.runs.unseen import unseen
 from latentdial.training.best import Best
 from latentdial.training.checkpoint import Checkpoint, Checkpoints, State
@@ -205,7 +206,7 @@ class Session:
             append(self.out, record)
             for tracker in self.trackers:
                 tracker.log(record)
-        terms = "  ".join(f"{name} {record[name]:.1f}" for name in self._terms())
+        terms = "  ".join(f"{name} {record[name]:z.1f}" for name in self._terms())
         if record["split"] == "train":
             note = f"{terms}  {record['images_per_second']:.0f} images/s"
             self.show.advance(f"training {self.out.name}", self.loop.step, self.loop.steps, note)
@@ -371,7 +372,7 @@ class Session:
     def _with_priors(self, codec: Codec) -> Codec:
         """Priors fitted to the codes and kept, where there are enough validation pictures to judge them on."""
         rows = self.parts.validation[:JUDGED]
-        if quantiser_of(codec) is not None:
+        if codec.quantiser is not None:
             self.show.say(f"to draw new pictures of its words: latentdial fit-prior {self.out}")
             return codec
         if len(rows) < MIN_HELD_OUT or codec.latent > MAX_PRIOR:

@@ -17,7 +17,8 @@ from latentdial.machine.precision import choose_device
 from latentdial.machine.world import World, join_world
 from latentdial.progress import Show, showing
 from latentdial.recipes import Recipe, build, takes_labels
-from latentdial.runs.loading import load, read_config, read_summary
+from latentdial.runs.loading import load
+from latentdial.runs.records import read_config, read_summary
 from latentdial.training.folder import Existing, check_folder, locked, nothing_left, start_folder
 from latentdial.training.material import Material, gather_material
 from latentdial.training.planning import largest_batch

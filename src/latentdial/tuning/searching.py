@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from latentdial import storage
-from latentdial.config import ModelSettings, RunConfig
+from latentdial.config import ModelSettings, RunConfig, cut
 from latentdial.errors import LatentdialError, needs
 from latentdial.images import Parts, open_parts
 from latentdial.latent.codec import Codec
 from latentdial.machine.precision import choose_device
 from latentdial.machine.world import World
 from latentdial.progress import Show, quiet
-from latentdial.runs.loading import read_config
+from latentdial.runs.records import read_config
 from latentdial.texts import suggestion
 from latentdial.training.loop import Record, WentBad
 from latentdial.training.material import gather_material
@@ -91,7 +91,6 @@ def tune(
     trials: int = 20,
     search: Sequence[str] | None = None,
     by: str = BOUND,
-    resume: bool = False,
     show: Show | None = None,
 ) -> Tuned:
     """Search the settings of a recipe on its validation pictures, and train the best of them as a run, `out`/best.
@@ -99,16 +98,15 @@ def tune(
     Each trial trains as `config` says but for what is searched; one that is behind the median of those before it is
     pruned (Optuna, arXiv 1907.10902; TPE, NIPS 2011). `by` names the validation term that is made small; "bound" is nll
     and KL unweighted, which weights of the objective cannot make small by themselves. Test pictures are not looked at.
-    The same seed gives the same trials, in one go or resumed. A LatentdialError for what cannot be searched.
+    A search of the same settings that is in `out` goes on where it was; the same seed gives the same trials, in one go
+    or not. A LatentdialError for what cannot be searched.
     """
     show, out = show or Show(), Path(out)
     if trials < 1:
         raise LatentdialError("a search needs at least one trial: use trials=20")
     _optuna()
     axes = space_of(config.model.recipe, config.model.options, search)
-    done = _begin(
-        out, {"config": json.loads(config.to_json()), "by": by, "axes": [asdict(axis) for axis in axes]}, resume
-    )
+    done = _begin(out, {"config": json.loads(config.to_json()), "by": by, "axes": [asdict(axis) for axis in axes]})
     parts = open_parts(config, show.advance)
     with listening() as stop:
         for number in range(len(done), trials):
@@ -125,7 +123,7 @@ def tune(
         raise LatentdialError(f"no trial ended well ({best.reason}): search fewer settings, or lower learning rates")
     wanted = _applied(config, axes, best.chosen)
     finished = train_run(wanted, out / BEST, "resume" if _trained(out / BEST, wanted) else "replace", show)
-    return replace(found, best=finished.codec)
+    return found if finished.stopped else replace(found, best=finished.codec)
 
 
 def _trained(folder: Path, wanted: RunConfig) -> bool:
@@ -140,7 +138,7 @@ def _trained(folder: Path, wanted: RunConfig) -> bool:
     )
 
 
-def _begin(out: Path, record: dict[str, Any], resume: bool) -> list[Trial]:
+def _begin(out: Path, record: dict[str, Any]) -> list[Trial]:
     """The trials that are there already; a directory of another search is refused."""
     try:
         before = storage.read_json(out / SEARCH)
@@ -148,16 +146,26 @@ def _begin(out: Path, record: dict[str, Any], resume: bool) -> list[Trial]:
         out.mkdir(parents=True, exist_ok=True)
         storage.write_json(out / SEARCH, record)
         return []
-    if not resume:
-        raise LatentdialError(f"{out} holds a search already: use --resume to go on with it, or another --out")
-    if before != json.loads(json.dumps(record)):
-        raise LatentdialError(f"{out} holds a search of other settings: go on with those, or use another --out")
+    if changed := _changed(before, json.loads(json.dumps(record))):
+        raise LatentdialError(f"{out} holds a search of other settings ({changed}): use another --out")
     try:
         return [_unpacked(line, number) for number, line in enumerate(storage.read_lines(out / TRIALS))]
     except storage.Missing:
         return []
     except (ValueError, TypeError) as error:
         raise LatentdialError(f"{out / TRIALS} is damaged ({error}): use another --out") from None
+
+
+def _changed(before: Any, now: Any, name: str = "") -> str:
+    """The first setting that is another one, as it was and is; empty where all are equal."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        parts = ((key, before.get(key), now.get(key)) for key in {**before, **now})
+    elif isinstance(before, list) and isinstance(now, list) and name == "axes":
+        names = [",".join(str(axis.get("name")) for axis in axes if isinstance(axis, dict)) for axes in (before, now)]
+        return _changed(*names, "search") or ("" if before == now else "search")
+    else:
+        return "" if before == now else f"{name} was {cut(before)} and is {cut(now)}"
+    return next(filter(None, (_changed(was, new, key) for key, was, new in parts)), "")
 
 
 def _tried(
