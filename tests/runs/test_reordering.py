@@ -1,5 +1,7 @@
 """Runs whose own dimensions are in order: the same pictures, for every net that has linear layers next to its code."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from latentdial.cli import main
 from latentdial.errors import LatentdialError
 from latentdial.runs.loading import load
 from latentdial.runs.records import MODEL
-from latentdial.runs.reordering import reorder
+from latentdial.runs.reordering import _fold, reorder
 from latentdial.training import train
 
 OPTIONS = {
@@ -47,9 +49,12 @@ def test_codes_of_lower_rank_keep_their_pictures_too(discs_file, discs, tmp_path
 
 
 def test_a_variational_run_says_why_not(tiny_runs, tmp_path):
-    with pytest.raises(LatentdialError, match=r"has a prior over its code.*c0"):
+    with pytest.raises(LatentdialError, match=r"has a prior over its code.*and its posterior not diagonal: .*c0"):
         reorder(tiny_runs["fcn-vae"], tmp_path / "new")
     assert not (tmp_path / "new").exists()
+    plain = load(tiny_runs["fcn-ae"])  # as of a WAE: a prior, and codes that are points
+    with pytest.raises(LatentdialError, match="prior over its code, which would be another: its canonical"):
+        _fold(replace(plain, prior=plain.sample), plain.canonical)
 
 
 def test_the_command_makes_a_run_and_overwrites_none(tiny_runs, tmp_path, capsys):

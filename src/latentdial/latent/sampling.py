@@ -28,13 +28,14 @@ class Fit:
     """How far pictures differ from each other, in levels of 255: the root of their mean variance.
 
     `sampled` over pictures drawn from a prior, `reconstructed` over decoded training codes. `instead` says which prior
-    is the right one for codes of that kind, where this is not.
+    is the right one for codes of that kind, where this is not; `more` whether other priors are yet to be fitted.
     """
 
     prior: str
     sampled: float
     reconstructed: float
     instead: str = ""
+    more: bool = False
 
     @property
     def good(self) -> bool:
@@ -46,9 +47,10 @@ class Fit:
         if self.good or self.instead:
             return self.instead
         seen = f"samples vary by {self.sampled:.0f} levels of 255, reconstructions by {self.reconstructed:.0f}"
-        if self.sampled < self.reconstructed:
-            return f"the prior {self.prior!r} does not fit the codes: {seen}, so samples stay near the average picture"
-        return f"the prior {self.prior!r} does not fit the codes: {seen}, so samples leave what the decoder has learnt"
+        narrow, wide = "samples stay near the average picture", "samples leave what the decoder has learnt"
+        so = narrow if self.sampled < self.reconstructed else wide
+        more = "; latentdial fit-prior RUN fits others" if self.more else ""
+        return f"the prior {self.prior!r} does not fit the codes: {seen}, so {so}{more}"
 
 
 def fit_prior(
@@ -103,7 +105,8 @@ def fit_of(codec: Codec, prior: str = "auto", seed: int = 0) -> Fit:
     """How far samples of a prior spread, against decoded training codes."""
     kind = codec.prior_named(prior)
     sampled = codec.levels(codec.sample_codes(PICTURES, seed, prior=kind))
-    return Fit(kind, _spread(sampled), _spread(codec.levels(real_codes(codec, PICTURES))), _instead(codec, kind))
+    spreads = _spread(sampled), _spread(codec.levels(real_codes(codec, PICTURES)))
+    return Fit(kind, *spreads, _instead(codec, kind), codec.fitted is None)
 
 
 def _instead(codec: Codec, kind: str) -> str:

@@ -95,8 +95,9 @@ def _fold(codec: Codec, found: Canonical) -> None:
     """Put z -> c before the code and c -> z behind it, into the linear layers on both sides."""
     model = codec.model
     if codec.prior is not None:
+        posterior = ", and its posterior not diagonal" if getattr(model, "draws", {}) else ""
         raise LatentdialError(
-            f"{codec.name} has a prior over its code, which would be another, and its posterior not diagonal: "
+            f"{codec.name} has a prior over its code, which would be another{posterior}: "
             "its canonical coordinates are there by name, as in c0+=2"
         )
     last, first = (_linears(getattr(model, side), at) for side, at in (("encoder", -1), ("decoder", 0)))

@@ -34,6 +34,7 @@ class Verdict:
     numbers: int
     collapsed: str = ""  # in words
     remedy: str = ""  # of that
+    as_yet: str = ""  # a collapse that a young net is forgiven
 
     @property
     def gap(self) -> float:
@@ -49,7 +50,7 @@ class Verdict:
         if self.gap >= HEART and ratio > 1:
             said += f"; those it was trained on with {1 / self.gap:.2f} times their error: use --flip, fewer --epochs"
             said += " or more pictures"
-        return said
+        return f"{said}; {self.as_yet} as yet: train for longer, or {self.remedy}" if self.as_yet else said
 
     def as_dict(self) -> dict[str, float | int | str]:
         figures = {name: round(value, 6) for name, value in vars(self).items() if isinstance(value, float)}
@@ -75,8 +76,10 @@ def judge(
         reconstruction(test, pca(test)),
         reconstruction(train, codec(train)),
     )
-    collapsed = forgiven(collapse(test, made), young)
-    return Verdict(ours.mse, ours.psnr, seen.mse, theirs.mse, theirs.psnr, numbers, collapsed, remedy)
+    found = collapse(test, made)
+    collapsed = forgiven(found, young)
+    as_yet = "" if collapsed else found
+    return Verdict(ours.mse, ours.psnr, seen.mse, theirs.mse, theirs.psnr, numbers, collapsed, remedy, as_yet)
 
 
 def collapse(pictures: np.ndarray, made: np.ndarray) -> str:
