@@ -17,6 +17,7 @@ from latentdial.cli import main
 from latentdial.latent.sampling import fit_of
 from latentdial.priors.words import FILES, WordNet, fit_words, read_words, save_words
 from latentdial.recipes import options_of
+from latentdial.report.evaluate import _kinds, _said_of_priors
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -127,6 +128,10 @@ def test_a_run_of_words_is_sampled_by_them(recipe, discs_file, tmp_path, capsys)
     assert loaded.sample(2).shape == (2, 16, 16, 3)
     assert dataclasses.replace(loaded, words=None).prior_named() == "gaussian"
     assert fit_of(loaded).instead == ""
+    assert _kinds(loaded) == ["words"]
+    assert _said_of_priors(codec, _kinds(codec)) == [
+        f"{fit_of(codec).sentence()[0].upper()}{fit_of(codec).instead[1:]}."
+    ]
     assert "use the prior 'words'" in fit_of(loaded, "gaussian").sentence()
     assert main(["fit-prior", str(run), "--kind", "flow"]) == 1
     assert "which have no density" in capsys.readouterr().err
