@@ -283,6 +283,8 @@ def test_a_prior_that_does_not_fit_is_told(tiny_runs):
     assert fit_of(codec, "codes").sentence() == ""
     narrow = replace(codec, prior=lambda n, generator: torch.zeros(n, codec.latent))
     assert "near the average picture; latentdial fit-prior RUN fits others" in fit_of(narrow, "model").sentence()
+    fitted = replace(narrow, fitted=codec.priors)
+    assert fit_of(fitted, "model").sentence().endswith("near the average picture")
     wide = replace(codec, prior=lambda n, generator: 100 * torch.randn(n, codec.latent, generator=generator))
     assert "leave what the decoder has learnt" in fit_of(wide, "model").sentence()
 
