@@ -90,14 +90,14 @@ def test_a_code_without_places_has_no_channels(codec):
     assert len(raw_directions(codec)) == codec.latent
 
 
-def test_scores_of_disentanglement_are_about_channels_and_say_so(spatial, codec, discs, tmp_path, monkeypatch, capsys):
+def test_scores_are_about_channels_and_say_so(spatial, codec, tiny_runs, discs, tmp_path, monkeypatch, capsys):
     np.savez(tmp_path / "discs.npz", images=discs, bright=(discs.mean((1, 2, 3)) > discs.mean()).astype(int))
-    seen = []
+    seen, run = [], tiny_runs["fcn-ae"]
     monkeypatch.setattr(study, "scores", lambda codes, _: seen.append(codes.shape[1]) or {"MIG": 0.5})
     for one in (spatial, codec):
         monkeypatch.setattr("latentdial.cli.disentanglement.load_run", lambda _, one=one: one)
-        assert main(["disentanglement", "runs/it", "--data", str(tmp_path / "discs.npz")]) == 0
+        assert main(["disentanglement", str(run), "--data", str(tmp_path / "discs.npz")]) == 0
     first, second = (line for line in capsys.readouterr().out.splitlines() if "1 is best" in line)
-    assert first == "runs/it: 3 channels over 8 x 8 places, each read as the mean over its places; 1 is best"
-    assert second == "runs/it: 6 dimensions; 1 is best"
+    assert first == f"{run}: 3 channels over 8 x 8 places, each read as the mean over its places; 1 is best"
+    assert second == f"{run}: 6 dimensions; 1 is best"
     assert seen == [3, 6]
