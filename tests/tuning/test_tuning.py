@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from latentdial import LatentdialError, load
 from latentdial.cli import main
 from latentdial.config import make_config
+from latentdial.progress import Show
 from latentdial.tuning import searching
 from latentdial.tuning.searching import Trial, tune
 from latentdial.tuning.space import space_of
@@ -79,6 +81,9 @@ def test_a_trial_that_is_behind_is_pruned_and_one_that_breaks_is_told(config, tm
     found = tune(config, tmp_path / "out", trials=7, search=["lr"])
     assert found.trials[-1].state == "pruned"
     assert 0 < len(found.trials[-1].values) < 20
+    share = found.trials[-1].values[-1][0] / 20
+    assert 0.2 <= share < 0.5
+    assert found.table()[1][-1][-2] == f"pruned at {share:.0%}"
 
     def breaks(*_args, **_more):
         raise searching.WentBad("nll", float("nan"), 3)
@@ -91,12 +96,37 @@ def test_a_trial_that_is_behind_is_pruned_and_one_that_breaks_is_told(config, tm
     assert json.loads((tmp_path / "bad" / "trials.jsonl").read_text())["state"] == "failed"
 
 
+class Interrupting(Show):
+    """Presses Ctrl-C in the middle of a task."""
+
+    def __init__(self, task: str) -> None:
+        self.task = task
+
+    def advance(self, what: str, done: int, total: int, note: str = "") -> None:
+        if what == self.task and done > 3:
+            self.task = ""
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_ends_a_search_and_the_same_search_goes_on(config, tmp_path, monkeypatch):
+    """In the middle of a trial, and of the best one's training."""
+    whole = tune(config, tmp_path / "whole", trials=2, search=["lr"])
+
+    for where in ("trial 1", "training best"):
+        found = tune(config, tmp_path / "parts", trials=2, search=["lr"], show=Interrupting(where))
+        assert found.best is None
+    found = tune(config, tmp_path / "parts", trials=2, search=["lr"])
+    assert without_times(found) == without_times(whole)
+    weights = [(tmp_path / name / "best" / "model.safetensors").read_bytes() for name in ("whole", "parts")]
+    assert weights[0] == weights[1]
+
+
 def test_the_command(discs_file, tmp_path, capsys):
     out = tmp_path / "out"
     arguments = ["tune", "fcn-ae", str(discs_file), "--out", str(out), "--size", "16", "--latent", "3"]
     arguments += ["--set", "widths=16", "--epochs", "2", "--trials", "1", "--search", "lr"]
     assert main(arguments) == 0
-    assert "the best is trained in" in capsys.readouterr().out
+    assert f"the best, trial 0, is trained in {out / 'best'}" in capsys.readouterr().out
     assert main([*arguments[:-1], "batch"]) == 1
     assert "other settings (search was lr and is batch)" in capsys.readouterr().err
     assert main([*arguments, "--fit", "pad"]) == 1

@@ -66,5 +66,6 @@ def run(options: Namespace) -> int:
         say(f"stopped after {counted(len(found.trials), 'trial')}: the same command goes on")
         return INTERRUPTED
     if not options.json:
-        say(f"the best is trained in {found.folder / 'best'}. Next: latentdial report {found.folder / 'best'}")
+        best = found.folder / "best"
+        say(f"the best, trial {found.ranked[0].number}, is trained in {best}. Next: latentdial report {best}")
     return 0

@@ -30,6 +30,7 @@ from latentdial.tuning.space import TRAINING, Axis, Value, space_of
 SEARCH, TRIALS, BEST = "search.json", "trials.jsonl", "best"
 STARTUP = 5  # trials that are never pruned
 PATIENCE = 4  # validations before which none is pruned
+PLACES = 20  # of validations in a whole run, by which trials are compared
 MIXER = 0x9E3779B1
 BOUND = "bound"
 
@@ -52,6 +53,13 @@ class Trial:
         """The best validation."""
         return min((value for _, value in self.values), default=math.inf)
 
+    @property
+    def ended(self) -> str:
+        """How, in words."""
+        if self.state == "pruned":
+            return f"pruned at {self.values[-1][0] / PLACES:.0%}"
+        return self.reason or self.state
+
 
 @dataclass(frozen=True)
 class Tuned:
@@ -70,12 +78,12 @@ class Tuned:
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """The head, and a row of texts for every trial."""
-        head = ["trial", f"validation {self.by}", *(axis.name for axis in self.axes), "", "core-seconds"]
+        head = ["trial", f"validation {self.by}", *(axis.name for axis in self.axes), "state", "core-seconds"]
         rows = []
         for trial in self.ranked:
             settings = [_text(axis.value(trial.chosen[axis.name])) for axis in self.axes]
             value = "-" if math.isinf(trial.value) else f"{trial.value:.2f}"
-            rows.append([str(trial.number), value, *settings, trial.reason or trial.state, f"{trial.core_seconds:.0f}"])
+            rows.append([str(trial.number), value, *settings, trial.ended, f"{trial.core_seconds:.1f}"])
         return head, rows
 
     def as_dict(self) -> dict[str, Any]:
@@ -188,7 +196,7 @@ def _tried(
         nonlocal pruned
         show.advance(f"trial {number}", int(record["step"]), loop.steps)
         if record["split"] == "validation":
-            place = round(20 * int(record["step"]) / loop.steps)
+            place = round(PLACES * int(record["step"]) / loop.steps)
             values.append((place, _value(record, by)))
             asked.report(values[-1][1], place)
             pruned = asked.should_prune() and int(record["step"]) < loop.steps
