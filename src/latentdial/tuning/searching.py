@@ -168,12 +168,15 @@ def _changed(before: Any, now: Any, name: str = "") -> str:
     """The first setting that is another one, as it was and is; empty where all are equal."""
     if isinstance(before, dict) and isinstance(now, dict):
         parts = ((key, before.get(key), now.get(key)) for key in {**before, **now})
-    elif isinstance(before, list) and isinstance(now, list) and name == "axes":
-        names = [",".join(str(axis.get("name")) for axis in axes if isinstance(axis, dict)) for axes in (before, now)]
-        return _changed(*names, "search") or ("" if before == now else "search")
-    else:
-        return "" if before == now else f"{name} was {cut(before)} and is {cut(now)}"
-    return next(filter(None, (_changed(was, new, key) for key, was, new in parts)), "")
+        return next(filter(None, (_changed(was, new, key) for key, was, new in parts)), "")
+    if name == "axes" and _searched(before) != _searched(now):
+        name, before, now = "search", _searched(before), _searched(now)
+    return "" if before == now else f"{name} was {cut(before)} and is {cut(now)}"
+
+
+def _searched(axes: Any) -> str:
+    """The names of axes, as they are written."""
+    return " ".join(str(axis.get("name")) for axis in axes if isinstance(axis, dict)) if isinstance(axes, list) else ""
 
 
 def _tried(
