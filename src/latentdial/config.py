@@ -84,19 +84,20 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class AugmentSettings:
-    """How training pictures are varied at every step; nothing by default."""
+    """How training pictures are varied at every step; many pictures are not by default."""
 
     flip: bool = False
     """mirror half of the pictures left to right"""
-    crop: int = 0
-    """shift every picture by up to this many pixels, its border mirrored"""
+    crop: int | None = None
+    """shift every picture by up to this many pixels, its border mirrored; default: few pictures as far as serves those
+    that were left out for that, others not"""
     jitter: float = 0.0
     """vary brightness, contrast and saturation by up to this share, such as 0.2"""
     noise: float = 0.0
     """sd of Gaussian noise in levels of 255"""
 
     def __post_init__(self) -> None:
-        _need(0 <= self.crop <= 256, f"--crop {cut(self.crop)} is out of range: use a few pixels")
+        _need(0 <= (self.crop or 0) <= 256, f"--crop {cut(self.crop)} is out of range: use a few pixels")
         _need(0 <= self.jitter < 1, f"--jitter {self.jitter} is out of range: use a share such as 0.2")
         _need(0 <= self.noise <= 128, f"--noise {self.noise} is out of range: use levels from 0 to 128")
 

@@ -22,7 +22,7 @@ from latentdial.training.checkpoint import Checkpoints
 from processes import Started, start
 
 SMALL = ["--size", "16", "--latent", "4", "--set", "widths=24", "--batch", "15", "--device", "cpu"]
-CURVE = ["--keep-checkpoint", "true", "--steps", "60", "--holdout", "0.3", "--precision", "float32"]
+CURVE = ["--keep-checkpoint", "true", "--crop", "0", "--steps", "60", "--holdout", "0.3", "--precision", "float32"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "latentdial"]
 
 

@@ -36,6 +36,17 @@ def principal_components(batches: Batches, count: int, seed: int = 0, rounds: in
     basis = _orthonormal(torch.randn(len(mean), width, generator=generator).to(mean))
     for _ in range(rounds):
         basis = _orthonormal(_covariance_times(batches, mean, basis, n))
+    return _within(batches, mean, total, n, basis, count)
+
+
+@torch.no_grad()
+def principal_within(batches: Batches, basis: Tensor) -> Principal:
+    """The principal components of the pictures as orthonormal columns (P, K) see them, at most as many as these."""
+    mean, total, n = _moments(batches)
+    return _within(batches, mean, total, n, basis, basis.shape[1])
+
+
+def _within(batches: Batches, mean: Tensor, total: float, n: int, basis: Tensor, count: int) -> Principal:
     small = (basis.T @ _covariance_times(batches, mean, basis, n)).double().cpu()
     values, turned = torch.linalg.eigh((small + small.T) / 2)
     values, turned = values.flip(0)[:count], turned.flip(1)[:, :count]

@@ -22,7 +22,8 @@ def augment(x: Tensor, settings: AugmentSettings, value_range: Range, generator:
     if settings.flip:
         x = torch.where(_uniform(len(x), generator) < 0.5, x.flip(-1), x)
     if settings.crop:
-        x = _shift(x, settings.crop, generator)
+        moves = torch.randint(-settings.crop, settings.crop + 1, (2, len(x)), generator=generator, device=x.device)
+        x = moved(x, moves, settings.crop)
     if settings.jitter or settings.noise:
         low, high = value_range
         levels = (x - low) / (high - low)
@@ -35,13 +36,12 @@ def augment(x: Tensor, settings: AugmentSettings, value_range: Range, generator:
     return x
 
 
-def _shift(x: Tensor, pixels: int, generator: torch.Generator) -> Tensor:
-    """Every picture moved by up to `pixels` in both directions, its border mirrored."""
+def moved(x: Tensor, moves: Tensor, most: int) -> Tensor:
+    """Every picture (B, C, H, W) moved by whole pixels (2, B), at `most` so many, up and left; its border mirrored."""
     batch, _, height, width = x.shape
-    padded = F.pad(x, (pixels,) * 4, mode="reflect").permute(0, 2, 3, 1)
-    moves = torch.randint(0, 2 * pixels + 1, (2, batch, 1), generator=generator, device=x.device)
-    rows = moves[0] + torch.arange(height, device=x.device)
-    columns = moves[1] + torch.arange(width, device=x.device)
+    padded = F.pad(x, (most,) * 4, mode="reflect").permute(0, 2, 3, 1)
+    rows = moves[0, :, None] + most + torch.arange(height, device=x.device)
+    columns = moves[1, :, None] + most + torch.arange(width, device=x.device)
     which = torch.arange(batch, device=x.device)[:, None, None]
     return padded[which, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
 

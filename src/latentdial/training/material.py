@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -17,8 +17,9 @@ from latentdial.model import Model
 from latentdial.progress import Steps, quiet
 from latentdial.recipes import Recipe, build
 from latentdial.training.feed import Feed, feed
+from latentdial.training.few import Varied
 from latentdial.training.loop import Labels, Loop
-from latentdial.training.starting import components, start_at_pca
+from latentdial.training.starting import components, stand_ins, start_at_pca
 from latentdial.training.subspace import components_wanted, narrow
 from latentdial.types import Principal
 
@@ -39,20 +40,26 @@ class Material:
     @cached_property
     def plain(self) -> Model:
         """The model without memory for its weights."""
+        return self._plain.model
+
+    @cached_property
+    def _plain(self) -> Recipe:
         with torch.device("meta"):
-            return build(self.config.model, self.config.geometry.shape).model
+            return build(self.config.model, self.config.geometry.shape)
 
     @cached_property
     def principal(self) -> Principal:
         """Principal components of the training pictures, as many as the code has numbers."""
-        return self._components.first(self.plain.latent)
+        own = self.varied.pixels is self.pixels
+        return self._components.first(self.plain.latent) if own else components(self.plain, self.pixels)
 
     @cached_property
     def started(self) -> tuple[dict[str, Tensor], float]:
         """The model's weights before the first step, where they come from the pictures, and the seconds it took."""
         begin = time.perf_counter()
         recipe = self._recipe(self.config.train.seed)
-        start_at_pca(recipe.model, self.pixels, self.principal, recipe.beta, self.advance)
+        leading = self._components.first(self.plain.latent)
+        start_at_pca(recipe.model, self.varied.pixels, leading, recipe.beta, self.advance)
         return recipe.model.state_dict(), time.perf_counter() - begin
 
     def loop(self, settings: TrainSettings, started: bool = True) -> Loop:
@@ -64,6 +71,8 @@ class Material:
         if self._subspace:
             narrow(recipe.model, self._components)
         world, variation = self.world, self.config.augment
+        if variation.crop is None:
+            variation = replace(variation, crop=self.varied.most)
         loop = Loop(
             recipe, settings, self.pixels, self.validation, self.device, self.precision, variation, world, self.labels
         )
@@ -78,8 +87,14 @@ class Material:
         return 0 if apart else components_wanted(self.plain, settings.subspace)
 
     @cached_property
+    def varied(self) -> Varied:
+        """The pictures that the net starts from."""
+        alone = self.config.train.start == "random" or not self._plain.steps
+        return Varied(self.pixels) if alone else stand_ins(self.plain, self.pixels, self.config.augment.flip)
+
+    @cached_property
     def _components(self) -> Principal:
-        return components(self.plain, self.pixels, self._subspace)
+        return components(self.plain, self.varied.pixels, self._subspace, self.varied.width)
 
     def _recipe(self, seed: int) -> Recipe:
         torch.manual_seed(seed)

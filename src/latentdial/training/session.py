@@ -200,6 +200,12 @@ class Session:
             f"{f'{budget} in' if budget else loop.steps} steps of {loop.batch}, "
             f"{loop.precision} on {loop.device}{together}"
         )
+        if most := self.material.varied.most:
+            trains = ", and trains on such" * (self.config.augment.crop is None)
+            self.show.say(
+                f"few pictures: the net starts from copies of them moved by up to {most} pixel{'s' * (most > 1)}, which "
+                f"served those that were left out best{trains}"
+            )
 
     def _report(self, record: Record) -> None:
         if self.world.leads:

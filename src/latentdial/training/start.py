@@ -134,7 +134,7 @@ def settled(config: RunConfig, show: Show) -> RunConfig:
     if config.geometry.colour == "keep":
         config = replace(config, geometry=open_images(config.data, config.geometry, show.advance).geometry)
     size = config.geometry.size
-    if config.augment.crop >= size:
+    if (config.augment.crop or 0) >= size:
         raise LatentdialError(f"--crop {config.augment.crop} is not below the size {size}: use a few pixels")
     if takes_labels(config.model.recipe):
         config = replace(config, model=replace(config.model, labels=_labels(config, show)))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from latentdial.layers import Startable
-from latentdial.measure.principal import ROUNDS, principal_components
+from latentdial.measure.principal import ROUNDS, principal_components, principal_within
 from latentdial.model import Autoencoder, Model
 from latentdial.progress import Steps, quiet
 from latentdial.training.feed import Feed
+from latentdial.training.few import Varied, blurred, vary
 from latentdial.types import Affine, Principal
 
 BATCH = 512
@@ -36,12 +38,31 @@ def has_linear_start(model: Model) -> bool:
     return all(isinstance(net, Startable) for net in nets)
 
 
-def components(model: Model, pixels: Feed, count: int = 0) -> Principal:
-    """The principal components of the pictures as the model sees them, as many as its code has numbers or `count`."""
+def components(model: Model, pixels: Feed, count: int = 0, width: float = 0.0) -> Principal:
+    """The principal components of the pictures as the model sees them, as many as its code has numbers or `count`.
+
+    With a `width` they are those within the first directions of the pictures blurred by so many pixels.
+    """
     rows = torch.linspace(0, len(pixels) - 1, min(len(pixels), PICTURES)).long()
+    batches = partial(_pictures, model, pixels, rows)
     own = min(model.latent, MOST)
-    rounds = FEWER if count >= 4 * own else ROUNDS  # the first of many are found at once
-    return principal_components(lambda: _pictures(model, pixels, rows), max(own, count), rounds=rounds)
+    count = max(own, count)
+    rounds = FEWER if width or count >= 4 * own else ROUNDS  # smooth ones, and the first of many, are found at once
+    if not width:
+        return principal_components(batches, count, rounds=rounds)
+    guide = principal_components(lambda: (blurred(x, width) for x in batches()), count, rounds=rounds)
+    return principal_within(batches, guide.components.T)
+
+
+def stand_ins(model: Model, pixels: Feed, flip: bool) -> Varied:
+    """What to start a model from instead of few pictures: copies whose components serve others best."""
+
+    def error(varied: Varied, others: Feed) -> float:
+        found = components(model, varied.pixels, width=varied.width)
+        rows = (x.flatten(1) for x in _pictures(model, others, torch.arange(len(others))))
+        return sum(float((found.restore(found.project(x)) - x).square().sum()) for x in rows)
+
+    return vary(pixels, flip, error)
 
 
 @torch.no_grad()
@@ -64,11 +85,13 @@ def start_at_pca(
     rows = torch.linspace(0, len(pixels) - 1, min(len(pixels), FITTED)).long()
     rows = rows.repeat(-(-DRAWN // len(rows))) if model.draws else rows
     codes = _codes(model, pixels, rows)
-    model.decoder.become(_fitted(model, pixels, rows, codes, advance))  # type: ignore[operator]
+    model.decoder.become(_fitted(model, pixels, rows, codes, principal, advance))  # type: ignore[operator]
     model.likelihood.start(_error(model, pixels, rows, codes))
 
 
-def _fitted(model: Autoencoder, pixels: Feed, rows: Tensor, codes: Tensor, advance: Steps) -> Affine:
+def _fitted(
+    model: Autoencoder, pixels: Feed, rows: Tensor, codes: Tensor, principal: Principal, advance: Steps
+) -> Affine:
     """The affine map of codes (N, D) whose output, read by the likelihood, is nearest in square to what they stand for.
 
     That is halfway between the picture and a linear map of its code: to the pictures alone it would be overfitted.
@@ -80,7 +103,7 @@ def _fitted(model: Autoencoder, pixels: Feed, rows: Tensor, codes: Tensor, advan
     plain = torch.zeros_like(products)
     for z, x in _pairs(model, pixels, rows, ones):
         products.addmm_(z.T, model.likelihood.invert(x).flatten(1))
-        plain.addmm_(z.T, x.flatten(1))
+        plain.addmm_(z.T, principal.restore(principal.project(x)))
     gram = (ones.T @ ones).double() / len(ones)
     inverse = torch.linalg.inv(gram + RIDGE * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)).to(codes)
     weights, linear = products.T @ inverse / len(ones), plain.T @ inverse / len(ones)
