@@ -203,8 +203,8 @@ class Session:
         if most := self.material.varied.most:
             trains = ", and trains on such" * (self.config.augment.crop is None)
             self.show.say(
-                f"few pictures: the net starts from copies of them moved by up to {most} pixel{'s' * (most > 1)}, which "
-                f"served those that were left out best{trains}"
+                f"few pictures: the net starts from copies of them moved by up to {most} pixel{'s' * (most > 1)}, "
+                f"which served those that were left out best{trains}"
             )
 
     def _report(self, record: Record) -> None:
