@@ -97,9 +97,15 @@ def test_a_codec_is_held_against_what_it_was_trained_on(discs):
     found = judge(lambda some: some.astype(float), lambda some: some + 1.0, discs[:9], discs[9:12], 3, remedy="do")
     assert (found.test_mse, found.train_mse, found.numbers, found.remedy) == (0, 0, 3, "do")
     assert found.pca_mse == pytest.approx(1 / 255**2)
-    still = judge(lambda some: np.full(some.shape, 99.0), lambda some: some, discs[:9], discs[9:12], 3)
-    assert still.collapsed == "all reconstructions are alike"
-    assert still.train_mse != still.test_mse
-    assert not judge(
-        lambda some: np.full(some.shape, 99.0), lambda some: some, discs[:9], discs[9:12], 3, True
-    ).collapsed
+    assert not found.as_yet
+
+
+def test_a_collapse_is_said_and_one_of_a_young_net_as_yet(discs):
+    def still(young: bool) -> Verdict:
+        grey, same = (lambda some: np.full(some.shape, 99.0)), (lambda some: some)
+        return judge(grey, same, discs[:9], discs[9:12], 3, young, "do")
+
+    assert still(young=False).sentence() == "collapsed: all reconstructions are alike; do"
+    assert still(young=False).train_mse != still(young=False).test_mse
+    assert not still(young=True).collapsed
+    assert still(young=True).sentence().endswith("; all reconstructions are alike as yet: train for longer, or do")
