@@ -257,3 +257,15 @@ def test_numbers_of_a_code_count_in_the_order_of_its_channels():
         with pytest.raises(LatentdialError, match="2 or more each"):
             Levels(levels, (1, 1))
     assert Levels([1024, 1024], (1, 1)).vocabulary == 2**20
+
+
+@pytest.mark.parametrize("bottleneck", [Words(3, (2, 4), 5, depth=2), Levels([3, 4], (2, 4))])
+def test_rows_tell_a_code_place_by_place(bottleneck):
+    numbers = torch.randint(0, bottleneck.vocabulary, (6, bottleneck.tokens), generator=seeded())
+    code = bottleneck.code_of_rows(numbers)
+    assert code.shape == (6, torch.Size(bottleneck.code).numel())
+    assert torch.equal(bottleneck.rows(code), numbers)
+    each = bottleneck.indices(code.unflatten(1, bottleneck.code))  # (6, depth, 2, 4)
+    for place in range(8):
+        at = numbers[:, place * bottleneck.depth : (place + 1) * bottleneck.depth]
+        assert torch.equal(at, each.flatten(2)[:, :, place])

@@ -225,6 +225,24 @@ def test_state_that_does_not_fit_is_refused():
         fresh.restore({name: tensor for name, tensor in tensors.items() if name != "model.encoder.0.weight"})
 
 
+class Two(World):
+    """Two processes, of which the other has one more of everything."""
+
+    def gather(self, value):
+        return torch.stack([value, value + 1])
+
+
+def test_sums_of_all_processes_are_kept_but_where_each_keeps_its_own():
+    loop = made()
+    loop.world, loop._sums = Two(1, 2), {"nll": torch.tensor(3.0)}
+    tensors = loop.state()
+    assert tensors["sums.nll"].tolist() == [3, 4]
+    loop.restore(tensors)
+    assert float(loop._sums["nll"]) == 4
+    loop.settings = replace(loop.settings, shard=True)
+    assert loop.state()["sums.nll"].tolist() == [4]
+
+
 @pytest.mark.parametrize("more", [{"b": torch.zeros(3)}, {"b": torch.zeros(2), "c": torch.zeros(1)}, {}])
 def test_tensors_are_alike_by_name_and_shape(more):
     wanted = {"a": torch.zeros(2), "b": torch.zeros(2)}

@@ -160,6 +160,12 @@ def test_the_outer_layers_are_the_first_and_the_last(discs):
         uneven = build(ModelSettings("fcn-ae", {"latent": 4, "widths": [40]}), (3, 16, 16)).model
         uneven.decoder = type(uneven.decoder)(nn.Linear(4, 40), nn.ReLU(), nn.Linear(40, 2 * 768))
     assert components_wanted(uneven, COUNT) == 0
+    for half in ("encoder", "decoder"):
+        with torch.device("meta"):
+            other = build(ModelSettings("fcn-ae", {"latent": 4, "widths": [40]}), (3, 16, 16)).model
+        assert components_wanted(other, COUNT) == COUNT
+        setattr(other, half, nn.Sequential(*getattr(other, half)))  # a net that is no plain stack of layers to us
+        assert components_wanted(other, COUNT) == 0
 
 
 @pytest.mark.parametrize(("strength", "held"), [(0.2, 1.0), (0.05, 0.0)])
