@@ -43,6 +43,15 @@ def test_a_code_is_likely_under_its_own_picture_and_the_others_share_the_rest(pi
     assert (term.name, term.weight, term.scheduled) == ("tc", 3.0, True)
 
 
+def test_of_a_set_that_nobody_has_counted_all_pictures_of_a_batch_weigh_one():
+    peak = 1 / (2 * math.pi)
+    torch.testing.assert_close(log_aggregate(level(), 1)[0].exp(), torch.full((1, 2), peak * (1 + math.exp(-2.5))))
+    wide = Diagonal(MEANS, torch.tensor([[0.0, 0.0], [math.log(4), math.log(4)]]))  # each code under either posterior
+    found = log_aggregate(Level(MEANS[None], wide, StandardNormal(2)), 2)[0]
+    first, second = 1 + math.exp(-5 / 8) / 4, math.exp(-2.5) + 1 / 4
+    torch.testing.assert_close(found.exp(), torch.tensor([[first, second]]) * peak / 2)
+
+
 def test_a_covariance_is_held_against_the_identity():
     """That of the means is (1/4, 1/2; 1/2, 1); with the posteriors' own variance (5/4, 1/2; 1/2, 2)."""
     run = passed(level())

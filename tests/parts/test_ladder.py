@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from latentdial.parts.bottlenecks import Deterministic, Gaussian
-from latentdial.parts.ladder import Ladder, Said, TwoLevels, _gaussian, rates
+from latentdial.parts.ladder import Ladder, Said, TwoLevels, _apart, _gaussian, _moved, _weighed, rates
 from latentdial.posteriors import Diagonal
 from latentdial.types import Batch, Level, Pass, Principal
 
@@ -90,3 +92,15 @@ def test_the_divergence_of_every_level_is_logged_by_its_number():
     }
     assert found == {"kl_3": 2, "kl_2": 1, "kl_1": 6}
     assert {term.weight for term in terms} == {0}
+
+
+def test_standard_deviations_from_what_is_likely_and_back():
+    likely, z = Diagonal(torch.tensor([[1.0, 2.0]]), torch.tensor([[math.log(4), 0.0]])), torch.tensor([[5.0, -1.0]])
+    assert _apart(z, likely).tolist() == [[2, -3]]
+    torch.testing.assert_close(_moved(likely, _apart(z, likely)), z)
+    seen = Diagonal(
+        torch.tensor([[5.0, 2.0]]), torch.tensor([[math.log(4 / 3), 0.0]])
+    )  # a third of its variance, the same
+    both = _weighed(seen, likely)
+    torch.testing.assert_close(both.mean, torch.tensor([[2 * 3 / 4, 0]]))
+    torch.testing.assert_close(both.log_variance.exp(), torch.tensor([[1 / 4, 1 / 2]]))
