@@ -82,7 +82,7 @@ class Direction(Brief):
 
     def reads(self, most: int = 3) -> list[str]:
         """How +1 sd reads, in sd of each attribute: "age +0.8". Its own attribute, then those it changes most."""
-        others = sorted(self.side.keys() - {self.name}, key=lambda name: -abs(self.side[name]))
+        others = sorted((name for name in self.side if name != self.name), key=lambda name: -abs(self.side[name]))
         told = [name for name in others if abs(self.side[name]) >= LEAST_READ]
         own = [self.name] if self.name in self.side else []
         rounded = {name: round(self.side[name], 1) + 0.0 for name in [*own, *told][:most]}  # no -0.0
