@@ -56,7 +56,7 @@ class Trial:
     @property
     def ended(self) -> str:
         """How, in words."""
-        if self.state == "pruned":
+        if self.state == "pruned" and self.values:
             return f"pruned at {self.values[-1][0] / PLACES:.0%}"
         return self.reason or self.state
 
