@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,13 @@ def test_reconstruction_is_what_the_codec_gives(found, run, discs):
     assert figures(found)["mse"]["vae"] == pytest.approx(error, rel=1e-3)
     assert figures(found)["mse_4"]["vae"] > 0.8 * error
     assert figures(found)["mse_1"][PCA] > figures(found)["mse_4"][PCA]
+
+
+def test_no_more_principal_numbers_are_kept_than_there_are_codes(run, discs_file, monkeypatch):
+    codec = latentdial.load(run)
+    monkeypatch.setattr(module, "load", lambda *_: replace(codec, training_codes=codec.codes[:4], fitted=None))
+    found = evaluate(run, str(discs_file), features="pixels-pca", samples=1)
+    assert [key for key in figures(found) if key.startswith("mse_")] == ["mse_1", "mse_2"]
 
 
 def test_likelihood_is_between_the_elbo_and_what_is_possible(found):

@@ -162,8 +162,8 @@ def _reconstruction(material: Material) -> list[Row]:
 
 def _rate_distortion(material: Material, test: np.ndarray) -> list[Row]:
     """The error when only the first k principal coordinates of the codes are kept."""
-    latent = material.codec.latent
-    counts = [k for k in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512) if k < latent]
+    most = min(material.codec.latent, len(material.codec.codes))  # codes have no more principal axes than these
+    counts = [k for k in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512) if k < most]
     kept: dict[str, list[float]] = {}
     for name, codec, training in (
         (material.codec.name, material.codec, material.codec.codes),
