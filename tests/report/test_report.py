@@ -126,6 +126,10 @@ def test_the_page_fits_a_phone_and_tables_reflow(page):
         shown = "[...document.querySelectorAll('table,.row,section')]"
         wide = f"{shown}.filter(e => e.scrollWidth > e.clientWidth + 1).length"
         assert one.evaluate(wide) == 0
+        one.set_viewport_size({"width": 900, "height": 900})  # charts in two lines, the last of which is not full
+        charts = "[...document.querySelectorAll('.plots svg')].map(e => e.getBoundingClientRect())"
+        assert one.evaluate(f"new Set({charts}.map(box => Math.round(box.top))).size") == 2
+        assert one.evaluate(f"new Set({charts}.map(box => Math.round(box.width))).size") == 1
         assert errors == []
         browser.close()
 
