@@ -21,6 +21,7 @@ from latentdial.recipes import build, options_of
 from latentdial.report.attributes import one_at_a_time
 from latentdial.report.compare import compare
 from latentdial.report.comparison import Claim, Measured
+from latentdial.report.figures import Cell, Row, Sheet
 from latentdial.report.odd import oddest
 from latentdial.runs.loading import codec_of
 from latentdial.runs.pictures import run_pictures
@@ -132,6 +133,14 @@ def test_the_page_fits_a_phone_and_tables_reflow(page):
         assert one.evaluate(f"new Set({charts}.map(box => Math.round(box.width))).size") == 1
         assert errors == []
         browser.close()
+
+
+def test_white_pictures_end_somewhere_on_a_sheet():
+    sprite = np.full((8, 8, 3), 255, np.uint8)
+    sprite[3:5, 3:5] = 0
+    drawn = np.asarray(Sheet([Row([Cell(sprite), Cell(np.full_like(sprite, 255))])]).draw(40))
+    inked = np.argwhere((drawn < 255).any(2))
+    assert np.ptp(inked, axis=0).tolist() == [41, 41]  # a hairline around the one, and nothing of the other
 
 
 def test_of_two_pictures_nothing_is_claimed(tiny_runs):

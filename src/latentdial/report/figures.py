@@ -17,7 +17,7 @@ from latentdial.latent.effect import Dimension, DimensionTable, active_units
 from latentdial.latent.naming import code_shape, direction_of, said_of_code
 from latentdial.latent.traversing import Strip, strip_of
 
-PAPER, INK, SOFT, BAR, SAFE = "#ffffff", "#1c2230", "#667085", "#2f6fed", "#2e9e5b"
+PAPER, INK, SOFT, BAR, SAFE, EDGE = "#ffffff", "#1c2230", "#667085", "#2f6fed", "#2e9e5b", "#e3e7ef"
 MARGIN, GAP, LINE, LABEL = 28, 10, 20, 150
 HEAT_FULL = 128.0  # levels of 255
 ACROSS = 5  # pictures of a strip
@@ -197,6 +197,8 @@ def _draw_row(
         pen.rectangle((left, below, left + round((label_width - 30) * row.bar), below + 5), BAR)
     for i, cell in enumerate(row.cells):
         x = left + label_width + i * (side + GAP)
+        if cell.picture.min() < 255:  # a white one without anything on it holds a place
+            pen.rectangle((x - 1, top - 1, x + side, top + side), outline=EDGE)
         canvas.paste(to_picture(cell.picture).convert("RGB").resize((side, side), Image.Resampling.BICUBIC), (x, top))
         if cell.underlined:
             pen.rectangle((x, top + side + 3, x + side, top + side + 5), SAFE)
