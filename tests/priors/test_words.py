@@ -111,7 +111,7 @@ def test_a_run_of_words_is_sampled_by_them(recipe, discs_file, tmp_path, capsys)
     codec = latentdial.train(recipe, discs_file, run, options=options, size=16, batch=16, steps=4)
     with pytest.raises(LatentdialError, match="no prior 'words' yet: run latentdial fit-prior"):
         codec.sample(2, prior="words")
-    with pytest.raises(LatentdialError, match="are words, which have no density: use words"):
+    with pytest.raises(LatentdialError, match="are words, with nothing between them: use words"):
         codec.sample(2, prior="mixture")
     assert main(["sample", str(run), "-n", "2", "--out", str(tmp_path / "s.png")]) == 0
     assert "are words, and the prior 'gaussian' knows nothing of these: latentdial fit-prior" in capsys.readouterr().out

@@ -25,12 +25,13 @@ from latentdial.latent.support import Support, fit_support
 from latentdial.parts.quantisers import Quantiser
 from latentdial.pixels import Range, to_float, to_levels
 from latentdial.priors.fitted import KINDS, FittedPriors, gaussian_of
+from latentdial.priors.neighbours import between
 from latentdial.priors.words import WordPrior
 from latentdial.shown import Shown
 from latentdial.texts import Brief, suggestion
 
 CHUNK = 128
-PRIORS = ("auto", *KINDS, "model", "words", "codes")
+PRIORS = ("auto", *KINDS, "neighbours", "model", "words", "codes")
 
 Picture = str | Path | Image.Image | np.ndarray | Tensor
 
@@ -168,7 +169,8 @@ class Codec(Brief, Shown):
         """Draw n codes (n, D), float32, that spread from the mean in proportion to `temperature`.
 
         `prior`: "model" is the model's own; "gaussian", "mixture" and "flow" are fitted to the training codes, "words"
-        to discrete ones; "codes" takes training codes as they are; "auto" is what `prior_named` says. Others are a
+        to discrete ones; "neighbours" draws between training codes of like pictures (see `priors.neighbours`), and
+        "codes" takes them as they are; "auto" is what `prior_named` says. Others are a
         LatentdialError.
         """
         kind = self.prior_named(prior)
@@ -181,9 +183,15 @@ class Codec(Brief, Shown):
             return (temperature * drawn).detach().cpu().numpy()
         if kind == "codes":
             chosen = self.codes[np.random.default_rng(seed).integers(0, len(self.codes), n)]
-            mean = self.codes.mean(0)
-            return (mean + temperature * (chosen - mean)).astype(np.float32)
+            return self._spread(chosen, temperature)
+        if kind == "neighbours":
+            seen = self.canonical.coordinates(self.codes) * self.canonical.levels
+            return self._spread(between(self.codes, seen, n, np.random.default_rng(seed)), temperature)
         return self.priors[kind].sample(n, seed, temperature)
+
+    def _spread(self, codes: np.ndarray, temperature: float) -> np.ndarray:
+        mean = self.codes.mean(0)
+        return (mean + temperature * (codes - mean)).astype(np.float32)
 
     def prior_named(self, name: str = "auto") -> str:
         """The prior that a name stands for: "auto" is the one under which held-out codes were likeliest.
@@ -197,8 +205,8 @@ class Codec(Brief, Shown):
             raise LatentdialError(f"{self.name} has no prior of its own to sample from: use auto or gaussian")
         if name == "words" and self.quantiser is None:
             raise LatentdialError(f"the codes of {self.name} are no words: use auto, mixture or flow")
-        if name in ("mixture", "flow") and self.quantiser is not None:
-            raise LatentdialError(f"the codes of {self.name} are words, which have no density: use words")
+        if name in ("mixture", "flow", "neighbours") and self.quantiser is not None:
+            raise LatentdialError(f"the codes of {self.name} are words, with nothing between them: use words")
         if (name == "words" and self.words is None) or (name in ("mixture", "flow") and name not in self.priors.priors):
             raise LatentdialError(f"{self.name} has no prior {name!r} yet: run latentdial fit-prior {self.name}")
         if name != "auto":

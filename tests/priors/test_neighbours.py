@@ -1,0 +1,85 @@
+"""Codes drawn between those of like pictures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import latentdial
+from latentdial import LatentdialError
+from latentdial.latent.codec import Codec
+from latentdial.priors.neighbours import NEIGHBOURS, between
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def test_of_nine_codes_it_is_their_gaussian():
+    codes = rng().normal(size=(NEIGHBOURS + 1, 3)) @ np.diag([3.0, 1.0, 0.2])
+    drawn = between(codes, codes, 60_000, rng(1))
+    assert drawn.shape == (60_000, 3)
+    assert drawn.dtype == np.float32
+    np.testing.assert_allclose(drawn.mean(0), codes.mean(0), atol=0.05)
+    np.testing.assert_allclose(np.cov(drawn.T), np.cov(codes.T), atol=0.05)
+
+
+def test_groups_that_lie_apart_are_not_mixed_and_are_as_likely_as_they_are_large():
+    """Two groups of codes in a line: what is drawn lies on one line or on the other, a third on the smaller."""
+    along = rng().normal(size=(900, 1))
+    group = np.repeat([0.0, 50.0], [600, 300])[:, None]
+    drawn = between(np.hstack([along, group]), np.hstack([along, group]), 3000, rng(1))
+    assert np.isin(drawn[:, 1].round(4), [0, 50]).all()
+    assert (drawn[:, 1] > 25).mean() == pytest.approx(1 / 3, abs=0.03)
+    assert drawn[:, 0].std() == pytest.approx(along.std(), rel=0.05)
+
+
+def test_near_is_what_looks_near():
+    """Codes far apart in a number that shows nothing are neighbours by the one that shows."""
+    shows, hidden = np.repeat([0.0, 1.0], 20), rng().normal(size=40) * 100
+    drawn = between(np.stack([shows, hidden], 1), shows[:, None], 500, rng(1))
+    assert np.isin(drawn[:, 0].round(4), [0, 1]).all()
+    assert drawn[:, 1].std() > 30
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_fewer_codes_than_neighbours(n):
+    codes = rng().normal(size=(n, 2))
+    drawn = between(codes, codes, 400, rng(1))
+    np.testing.assert_allclose(drawn.mean(0), codes.mean(0), atol=0.3)
+    assert (drawn.std(0) > 1e-5).all() == (n > 1)
+
+
+def test_many_are_drawn_in_parts_by_seed():
+    codes = rng().normal(size=(50, 2))
+    one, two = (between(codes, codes, 1000, rng(1)) for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+    assert len(np.unique(one, axis=0)) == 1000
+
+
+@pytest.fixture(scope="module")
+def codec() -> Codec:
+    """A linear pair whose first number shows strongly, and the second hardly."""
+    decoder = nn.Linear(2, 16, bias=False)
+    decoder.weight.data = torch.stack([torch.full((16,), 0.2), 0.002 * torch.ones(16).cumsum(0)], 1)
+    codes = np.stack([np.repeat([-1.0, 1.0], 30), rng().normal(size=60)], 1).astype(np.float32)
+    plain = latentdial.wrap(nn.Linear(16, 2), decoder, size=4, colour="grey")
+    return replace(plain, training_codes=codes)
+
+
+def test_a_codec_draws_between_codes_whose_pictures_are_alike(codec):
+    drawn = codec.sample_codes(400, seed=3, prior="neighbours")
+    np.testing.assert_allclose(np.abs(drawn[:, 0]), 1, atol=1e-4)
+    np.testing.assert_array_equal(drawn, codec.sample_codes(400, seed=3, prior="neighbours"))
+    half = codec.sample_codes(400, seed=3, prior="neighbours", temperature=0.5)
+    np.testing.assert_allclose(half - codec.codes.mean(0), (drawn - codec.codes.mean(0)) / 2, atol=1e-5)
+    assert codec.sample(4, prior="neighbours").shape == (4, 4, 4, 1)
+
+
+def test_an_unknown_prior_is_told_of_it(codec):
+    with pytest.raises(LatentdialError, match="neighbours"):
+        codec.sample_codes(1, prior="neighbors")
