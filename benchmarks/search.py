@@ -53,8 +53,8 @@ def error_of(folder: Path, row: int) -> float:
 def spent(options: argparse.Namespace, folder: Path, steps: int, **settings: float | str) -> float:
     """Core-seconds of a training, which is left in the folder."""
     begin = time.process_time()
-    common = {"size": options.size, "limit": options.limit, "flip": options.flip, "checkpoint": 0, "overwrite": True}
-    latentdial.train(options.recipe, options.set, folder, steps=steps, **common, **settings)
+    common = {"size": options.size, "limit": options.limit, "flip": options.flip, "checkpoint": 0, "priors": False}
+    latentdial.train(options.recipe, options.set, folder, steps=steps, overwrite=True, **common, **settings)
     return time.process_time() - begin
 
 

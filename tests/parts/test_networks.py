@@ -54,5 +54,5 @@ def test_a_convolutional_net_halves_and_doubles_with_a_linear_map_beside_it():
     ("height", "width", "size"), [(20, 24, 16), (24, 20, 24), (28, 28, 32), (3, 8, 8), (21, 21, 24)]
 )
 def test_a_side_that_cannot_be_halved_so_often_is_refused_with_the_nearest_that_can(height, width, size):
-    with pytest.raises(LatentdialError, match=f"3 times, and {height} is no multiple of 8: use --size {size} or"):
+    with pytest.raises(LatentdialError, match=f"3 times, and {height} is no multiple of 8: use --size {size}"):
         conv((3, height, width), 6, 5, [4, 4, 8])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-NEIGHBOURS = 8
+NEIGHBOURS = 3  # more of them are newer pictures, and worse (benchmarks/results/samples.json)
 CHUNK = 256
 
 
 def between(codes: np.ndarray, seen: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw n codes (n, D), each from the Gaussian of a code of (N, D), drawn at random, and its eight nearest.
+    """Draw n codes (n, D), each from the Gaussian of a code of (N, D), drawn at random, and its three nearest.
 
     Near are those whose coordinates `seen` (N, K) are. Their mean and covariance are kept, so that what depends on each
     other in pictures of a kind still does; and no code is far from all.
