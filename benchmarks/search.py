@@ -5,7 +5,8 @@ Time:     some 30 core-seconds a trial of fcn-ae, 60 of res-ae, one thread
 Expected: one line of JSON a trial, the best last; figures of tests are made elsewhere, on other pictures
 
 SET is anything that `latentdial train` takes. Optuna's TPE (arXiv 1907.10902; extra `dev`) proposes the peak of the
-learning rate, the batch, weight decay, noise, and an average of the weights. The value is the squared error of validation pictures in units of that of the start.
+learning rate, the batch, weight decay, noise, and an average of the weights. The value is the squared error of
+validation pictures in units of that of the start.
 """
 
 from __future__ import annotations
