@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from latentdial.layers import OFFSET, ChannelsLast, Dense, Lifted, Projected, Shortcut, linear_of, silence
+from latentdial import LatentdialError
+from latentdial.layers import OFFSET, ChannelsLast, Dense, Lifted, Projected, Shortcut, halved, linear_of, silence
 from latentdial.types import Affine
 
 
@@ -119,3 +120,20 @@ def test_pictures_are_laid_out_anew_in_mixed_precision_alone():
         found = ChannelsLast()(x)
     assert found.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(found, x)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "remedy"),
+    [
+        (20, 24, "--size 16 or fewer layers: --set channels=4,5"),
+        (24, 20, "--size 24 or fewer layers: --set channels=4,5"),
+        (24, 22, "--size 24 or fewer layers: --set channels=4"),
+        (22, 24, "--size 24 or fewer layers: --set channels=4"),
+        (24, 21, "--size 24"),
+        (3, 8, "--size 8"),
+    ],
+)
+def test_the_remedy_of_a_side_that_cannot_be_halved_so_often_names_the_layers_that_it_can(height, width, remedy):
+    with pytest.raises(LatentdialError, match=f"use {remedy}$"):
+        halved((3, height, width), [4, 5, 6])
+    assert halved((3, 24, 40), [4, 5, 6]) == (3, 5)

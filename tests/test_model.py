@@ -8,7 +8,7 @@ from torch import nn
 
 from latentdial import LatentdialError
 from latentdial.layers import Network
-from latentdial.model import KEPT, Autoencoder, draw, prefix
+from latentdial.model import KEPT, Autoencoder, Model, draw, prefix
 from latentdial.parts.bottlenecks import Deterministic
 from latentdial.parts.bottlenecks import Gaussian as GaussianBottleneck
 from latentdial.parts.conditions import LABELS, Condition
@@ -169,6 +169,16 @@ def test_pixels_that_are_drawn_are_noise_of_the_batch():
     passes = model.passes(grey, seeded())
     assert passes(1).x is passes(2).x
     torch.testing.assert_close(passes(1).x, (torch.randn(1, 2, *IMAGE, generator=seeded())[0] < 0).float())
+
+
+def test_a_model_that_encodes_at_every_pass_has_its_pixels_drawn_once_as_well():
+    model, seen = Autoencoder(Network(Cut(), nn.Identity()), Deterministic(4), Bernoulli("sampled", IMAGE)), []
+    model.forward = lambda batch, samples: seen.append((batch.noise[PIXELS], samples))
+    passes = Model.passes(model, torch.full((2, *IMAGE), 0.5), seeded())
+    passes(1), passes(3)
+    assert [samples for _, samples in seen] == [1, 3]
+    assert seen[0][0] is seen[1][0]
+    assert torch.equal(seen[0][0], torch.randn(1, 2, *IMAGE, generator=seeded()))
 
 
 def test_half_of_the_codes_below_three_quarters_keep_less_than_the_root():
