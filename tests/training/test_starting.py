@@ -237,6 +237,14 @@ def test_components_below_the_noise_keep_the_prior(pixels):
     torch.testing.assert_close(posterior.log_variance, torch.zeros_like(posterior.mean), atol=1e-5, rtol=0)
 
 
+def test_a_start_tells_how_far_it_is_until_it_is_done(pixels):
+    told: list[tuple[int, int]] = []
+    model = build(ModelSettings("fcn-ae", {"latent": LATENT, "widths": [16]}), (1, 8, 8)).model
+    start_at_pca(model, pixels, components(model, pixels), advance=lambda *done: told.append(done))
+    assert told
+    assert told == [(done, len(told)) for done in range(1, len(told) + 1)]
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_start_from_fewer_pictures_than_dimensions(count, pixels):
     for recipe in ("pca", "fcn-ae", "fcn-vae"):
