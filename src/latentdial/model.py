@@ -54,6 +54,11 @@ class Model(nn.Module, ABC):
         """The number of latent dimensions D."""
         return prod(self.code)
 
+    @property
+    def seen(self) -> int:
+        """How many numbers a picture is made of: those of the code, or the fewer that its decoder sees."""
+        return self.latent
+
     def scale(self, pixels: Tensor) -> Tensor:
         """uint8 pixels (B, H, W, C) -> float pictures (B, C, H, W) in the range of the likelihood."""
         return to_float(pixels, self.likelihood.range)
@@ -124,6 +129,10 @@ class Autoencoder(Model):
             self.draws = {**self.draws, "x": corruption.image}
         if condition is not None:
             self.labels, self.draws = condition.labels, {**self.draws, LABELS: ()}
+
+    @property
+    def seen(self) -> int:
+        return self.bottleneck.seen
 
     def order(self) -> None:
         if len(self.code) != 1:

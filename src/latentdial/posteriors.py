@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import log, pi
+from math import log, pi, prod
 
 import torch
 from torch import Tensor, nn
@@ -67,6 +67,11 @@ class Bottleneck(nn.Module):
     def __init__(self, features: int, code: Shape):
         super().__init__()
         self.features, self.code = features, code
+
+    @property
+    def seen(self) -> int:
+        """How many numbers the decoder sees, which are what a picture is made of: as many as `read` gives."""
+        return prod(self.code)
 
     def forward(self, features: Tensor) -> Posterior:
         raise NotImplementedError

@@ -58,7 +58,7 @@ def low_without_start() -> Deterministic:
 
 def test_levels_begin_as_the_linear_codec_of_the_lowest():
     alone = Gaussian(2).linear(KNOWN.first(2), 0.5)
-    found = TwoLevels(Gaussian(2), 1, 5).linear(KNOWN, 0.5)
+    found = TwoLevels(Gaussian(2), 1, 5).linear(KNOWN.first(2), 0.5)
     torch.testing.assert_close(found.weight, alone.weight)
     torch.testing.assert_close(found.bias, alone.bias)
 
@@ -67,7 +67,7 @@ def test_levels_begin_as_the_linear_codec_of_the_lowest():
 def test_what_a_ladder_sees_makes_with_the_prior_the_posterior_of_the_lowest_alone(beta):
     """Precisions add up: that of the prior is 1. Above the noise of 10 nothing is known, which is seen as 0.99."""
     alone = Gaussian(2).linear(KNOWN.first(2), beta)
-    found = Ladder(Gaussian(2), [1], 5).linear(KNOWN, beta)
+    found = Ladder(Gaussian(2), [1], 5).linear(KNOWN.first(2), beta)
     assert found.weight.shape == (4 + 5, 3)
     x = torch.tensor([[2.0, 1.0, -1.0]])
     mean, log_variance = (x @ found.weight.T + found.bias)[:, :4].chunk(2, 1)

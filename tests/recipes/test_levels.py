@@ -10,7 +10,10 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
+import latentdial
 from latentdial.config import ModelSettings
+from latentdial.images import open_parts
+from latentdial.measure.reconstruction import squared_errors
 from latentdial.model import Autoencoder
 from latentdial.parts.bottlenecks import Gaussian
 from latentdial.parts.ladder import Ladder, Said, TwoLevels, _weighed
@@ -18,6 +21,10 @@ from latentdial.parts.objectives import kl, nll, total
 from latentdial.parts.priors import StandardNormal
 from latentdial.posteriors import Diagonal
 from latentdial.recipes import Recipe, build
+from latentdial.report.compare import compare
+from latentdial.report.evaluate import evaluate
+from latentdial.report.pca_codec import fit_pca
+from latentdial.runs.records import read_summary
 from latentdial.training.starting import components, start_at_pca
 from latentdial.types import Level, Principal
 
@@ -29,11 +36,14 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def made(name: str, **options) -> Recipe:
-    torch.manual_seed(0)
+def options(name: str) -> dict:
     above = {"two-level-vae": 2, "ladder-vae": [2, 3]}.get(name)
-    shapes = {"latent": 4, "layers": [6, 8]} | ({"above": above, "hidden": 8} if above else {})
-    return build(ModelSettings(name, shapes | options), SHAPE)
+    return {"latent": 4, "layers": [6, 8]} | ({"above": above, "hidden": 8} if above else {})
+
+
+def made(name: str, **others) -> Recipe:
+    torch.manual_seed(0)
+    return build(ModelSettings(name, options(name) | others), SHAPE)
 
 
 @torch.no_grad()
@@ -242,6 +252,26 @@ def test_they_start_as_the_vae_does(name, discs):
         losses.append(total([nll(), kl()], model.eval().requires_grad_(False)(batch, 50), batch)[0].item())
     ours, theirs = losses
     assert theirs - 0.5 < ours < theirs + 2  # of -157
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_what_pca_is_given_is_what_the_decoder_sees(name, discs_file, tmp_path):
+    """Four numbers of the lowest level; the others only say where these are likely."""
+    latentdial.train(name, discs_file, tmp_path / "run", options=options(name), size=16, steps=2, batch=16, holdout=0.5)
+    assert "of PCA with 4 numbers" in read_summary(tmp_path / "run")["verdict"]
+    codec = latentdial.load(tmp_path / "run")
+    assert (codec.seen, codec.latent) == (4, {"two-level-vae": 6, "ladder-vae": 9}[name])
+    parts = open_parts(codec.config)
+    theirs = squared_errors(
+        parts.test.pixels[:], fit_pca(parts.training.pixels[:], 4).reconstruct(parts.test.pixels[:])
+    )
+    shown = evaluate(tmp_path / "run", features="pixels-pca", samples=1, show=False).as_dict()["figures"]
+    assert shown["mse"]["PCA"] == pytest.approx(theirs.mean(), rel=1e-4)
+    found = compare([tmp_path / "run"], None)
+    assert found.pca_errors == pytest.approx(theirs)
+    rows = {row[0]: row[1:] for row in found.table()[1]}
+    assert rows["numbers in a code"] == [str(codec.latent), "4"]
+    assert rows["numbers that the decoder sees"] == ["4", "-"]
 
 
 @pytest.mark.parametrize("name", BOTH)

@@ -78,6 +78,7 @@ def test_every_recipe_speaks_of_pictures_and_flat_codes(name, discs):
     for pictures in (model.decode(codes), model.decode(10 * torch.randn(6, model.latent))):
         assert pictures.shape == x.shape
         assert not recipe.steps or low <= pictures.min() <= pictures.max() <= high
+    assert model.bottleneck.read(codes.unflatten(1, model.code)).flatten(1).shape == (6, model.seen)
     if model.prior is not None:
         drawn = [model.sample(5, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
         assert drawn[0].shape == (5, model.latent)

@@ -147,6 +147,10 @@ def test_pca_gives_the_likelihood_of_its_gaussian():
     known = multivariate_normal(pca.mean, covariance).logpdf(pictures.reshape(400, -1))
     assert np.allclose(pca.log_likelihood(pictures), known, rtol=1e-4)
     assert fit_pca(pictures[:3], 9).encode(pictures).shape == (400, 2)
+    fewer, fresh = pca.first(2), fit_pca(pictures, 2)
+    assert fewer.left == pytest.approx(fresh.left, rel=1e-3)
+    assert fewer.likelihood(pictures).log_px == pytest.approx(fresh.likelihood(pictures).log_px, rel=1e-3)
+    assert pca.first(9).left == pytest.approx(pca.left)
 
 
 def test_features_of_real_pictures_are_kept(tmp_path, monkeypatch, discs):

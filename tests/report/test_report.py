@@ -61,6 +61,19 @@ def test_likelihoods_stand_beside_that_of_pca(page, runs):
     assert any("Only fcn-vae says how likely" in sentence for sentence in found.conclusion())
 
 
+def test_a_run_of_pca_has_the_likelihood_of_its_own_numbers(page, runs, discs_file, tmp_path):
+    """Beside a run with more of them."""
+    found, _ = page
+    small = tmp_path / "small"
+    latentdial.train("pca", discs_file, small, options={"latent": 2}, size=16, batch=16, holdout=0.6)
+    both = compare([small, runs[2]], None)
+    alone = compare([small], None)
+    assert both.runs[0].bits == pytest.approx(alone.runs[0].bits, rel=1e-3)
+    assert abs(both.runs[0].bits.mean() - found.runs[0].bits.mean()) > 0.1
+    claim = next(one for one in both.claims() if "likelier" in one.text)
+    assert claim.difference.mean == pytest.approx((both.runs[0].bits - both.runs[1].bits).mean())
+
+
 def test_only_differences_beyond_noise_are_called_differences(page):
     found, _ = page
     for claim in found.claims():

@@ -22,6 +22,7 @@ from latentdial.latent.canonical import Canonical, find_canonical
 from latentdial.latent.direction import Direction
 from latentdial.latent.novelty import Novelty, fit_novelty
 from latentdial.latent.support import Support, fit_support
+from latentdial.model import Model
 from latentdial.parts.quantisers import Quantiser
 from latentdial.pixels import Range, to_float, to_levels
 from latentdial.priors.fitted import KINDS, FittedPriors, gaussian_of
@@ -113,6 +114,11 @@ class Codec(Brief, Shown):
         if self.training_codes is None and isinstance(own, int):
             return own
         return self.codes.shape[1]
+
+    @property
+    def seen(self) -> int:
+        """How many numbers a picture is made of: those of the code, or the fewer that its decoder sees."""
+        return self.model.seen if isinstance(self.model, Model) else self.latent
 
     @cached_property
     def moments(self) -> tuple[np.ndarray, np.ndarray]:

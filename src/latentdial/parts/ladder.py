@@ -83,6 +83,10 @@ class TwoLevels(Bottleneck):
         self.low, self.sizes, self.starts = low, (high, low.code[0]), low.starts
         self.up, self.down = Said(low.code[0], hidden, high), Said(high, hidden, low.code[0])
 
+    @property
+    def seen(self) -> int:
+        return self.low.seen
+
     def forward(self, features: Tensor) -> Upwards:
         return Upwards(self.low(features), self.up, self.down, self.sizes)
 
@@ -91,7 +95,7 @@ class TwoLevels(Bottleneck):
         return _moved(self.down(high), apart)
 
     def linear(self, principal: Principal, beta: float) -> Affine:
-        return self.low.linear(principal.first(self.sizes[-1]), beta)
+        return self.low.linear(principal, beta)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +163,10 @@ class Ladder(Bottleneck):
         self.ups = nn.ModuleList(nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU()) for _ in above)
         self.says = nn.ModuleList(nn.Linear(hidden, 2 * size) for size in reversed(above))
 
+    @property
+    def seen(self) -> int:
+        return self.low.seen
+
     def forward(self, features: Tensor) -> Downwards:
         own, deeper = features.tensor_split([self.low.features], 1)
         seen = [self.low(own)]
@@ -176,7 +184,7 @@ class Ladder(Bottleneck):
 
     def linear(self, principal: Principal, beta: float) -> Affine:
         """What the picture must say of the lowest level so that with N(0, I) it makes the posterior of `low` alone."""
-        alone, half = self.low.linear(principal.first(self.sizes[-1]), beta), self.sizes[-1]
+        alone, half = self.low.linear(principal, beta), self.seen
         variance = alone.bias[half:].exp().clamp(max=MOST)
         mean = Affine(alone.weight[:half] / (1 - variance[:, None]), alone.bias[:half] / (1 - variance))
         deeper = torch.arange(self.features - self.low.features) % half

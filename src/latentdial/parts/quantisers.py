@@ -115,6 +115,11 @@ class Words(Quantiser):
         self.books = nn.ModuleList(Codebook(words, channels, decay) for _ in range(depth))  # type: ignore[assignment]
         self.vocabulary, self.depth = words, depth
 
+    @property
+    def seen(self) -> int:
+        """Those of the sum of what all books say."""
+        return super().seen // self.depth
+
     def forward(self, features: Tensor) -> Point:
         left, said, indices = _places(features.detach()), [], []
         for book in self.books:

@@ -27,7 +27,7 @@ def two_level_vae(
 ) -> Recipe:
     """VAE of two stochastic levels, read from below (arXiv 1401.4082, section 2; 1509.00519, section 2)."""
     code = TwoLevels(Gaussian(latent), above, hidden)
-    nets = network(image, code, net, layers, seen=latent)
+    nets = network(image, code, net, layers)
     return Recipe(Autoencoder(nets, code, GaussianLikelihood(), StandardNormal(latent + above)), [nll(), kl(beta)])
 
 
@@ -43,6 +43,6 @@ def ladder_vae(
 ) -> Recipe:
     """Ladder VAE: levels `above` the lowest, the highest first, read from above (arXiv 1602.02282, eq. 18, 19)."""
     code = Ladder(Gaussian(latent), above, hidden)
-    nets = network(image, code, net, layers, seen=latent)
+    nets = network(image, code, net, layers)
     model = Autoencoder(nets, code, GaussianLikelihood(), StandardNormal(code.code[0]))
     return Recipe(model, [nll(), kl(beta), *rates(code.sizes)])

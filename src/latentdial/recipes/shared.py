@@ -19,18 +19,13 @@ Net = Literal["conv", "fcn"]
 LAYERS: dict[str, Sequence[int]] = {"conv": (32, 64, 128, 256), "fcn": (2048, 512)}
 
 
-def network(
-    image: ImageShape, code: Bottleneck, net: Net = "conv", layers: Sequence[int] = (), seen: int = 0
-) -> Network:
-    """The net of a name for a flat code, with its usual layers where none are given.
-
-    `seen` is how many numbers the decoder sees of a code, where these are not all.
-    """
+def network(image: ImageShape, code: Bottleneck, net: Net = "conv", layers: Sequence[int] = ()) -> Network:
+    """The net of a name for a flat code, with its usual layers where none are given."""
     layers = layers or LAYERS[net]
     if net == "conv":
         halved(image, layers, "layers")
     make = conv if net == "conv" else mlp
-    return make(image, code.features, seen or code.code[0], layers)
+    return make(image, code.features, code.seen, layers)
 
 
 def vae(image: ImageShape, latent: int, net: Net, layers: Sequence[int]) -> Autoencoder:

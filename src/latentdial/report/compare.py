@@ -209,11 +209,11 @@ def _sampled(codec: Codec, prior: str, seen: Seen) -> Sampled:
 
 
 def _pca(runs: list[Measured], material: Material) -> PcaCodec | None:
-    """PCA with as many numbers as the longest code, where the training pictures are known."""
+    """PCA with as many numbers as any decoder sees, where the training pictures are known."""
     if material.training is None:
         return None
     rows = material.training[spread(len(material.training), MAX_TRAINING)]
-    return fit_pca(material.images.pixels[rows], max(run.codec.latent for run in runs))
+    return fit_pca(material.images.pixels[rows], max(run.codec.seen for run in runs))
 
 
 def _pca_errors(runs: list[Measured], test: np.ndarray, pca: PcaCodec | None) -> np.ndarray | None:
@@ -229,7 +229,7 @@ def _with_likelihoods(runs: list[Measured], test: np.ndarray, pca: PcaCodec | No
     for run in runs:
         likely = _nats(run.codec, some)
         if run.kind == "PCA" and pca is not None:
-            likely = pca.likelihood(some).log_px
+            likely = pca.first(run.codec.seen).likelihood(some).log_px
         found.append(replace(run, bits=None if likely is None else _bits(likely, test[0].size)))
     return found
 

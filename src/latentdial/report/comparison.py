@@ -100,6 +100,7 @@ class Measured(Brief):
             "fitted_distance": Figure(fitted.distance, fitted.distances),
             "bits": Figure() if self.bits is None else Figure(float(self.bits.mean()), self.bits),
             "latent": Figure(self.codec.latent),
+            "seen": Figure(self.codec.seen if self.codec.seen != self.codec.latent else None),
             "needed": Figure(self.codec.canonical.needed(0.95)),
             "active": Figure(active_units(self.codec)),
             "kl": Figure(self.kl),
@@ -128,6 +129,7 @@ LINES = [
     Line("fitted_distance", "samples of a prior fitted to its codes: kernel distance", "{:.3f}", -1),
     Line("bits", "likelihood of unseen pictures, bits a value", "{:.2f}", -1),
     Line("latent", "numbers in a code", "{:d}"),
+    Line("seen", "numbers that the decoder sees", "{:d}"),
     Line("needed", "of them, in order, for 95% of what pictures vary by", "{:d}"),
     Line("active", "raw dimensions that vary at all", "{:d}"),
     Line("kl", "KL to the prior, nats a picture", "{:.0f}"),
@@ -192,7 +194,7 @@ class Advice:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison(Brief, Shown):
-    """Runs measured on the same test pictures, with PCA of as many numbers where none of them is one."""
+    """Runs measured on the same test pictures, beside PCA with as many numbers as a decoder sees."""
 
     runs: list[Measured]
     images: ImageSet
@@ -216,7 +218,7 @@ class Comparison(Brief, Shown):
             "psnr": Figure(float(each.mean()), each),
             "mse": Figure(float(self.pca_errors.mean()), self.pca_errors),
             "bits": Figure() if self.pca_bits is None else Figure(float(self.pca_bits.mean()), self.pca_bits),
-            "latent": Figure(max(run.codec.latent for run in self.runs)),
+            "latent": Figure(max(run.codec.seen for run in self.runs)),
         }
         return [*runs, ("PCA", {line.key: known.get(line.key, Figure()) for line in LINES})]
 
@@ -270,8 +272,9 @@ class Comparison(Brief, Shown):
         ]
 
     def _likelier(self) -> list[Claim]:
-        """Whether pictures are likelier under a model than under probabilistic PCA of as many numbers."""
-        pca = self.pca_bits
+        """Whether pictures are likelier under a model than under probabilistic PCA, that of a run if there is one."""
+        run = self.first("PCA")
+        pca = self.pca_bits if run is None else run.bits
         return [
             Claim(f"Pictures are likelier under {run.name} than under PCA", paired_difference(pca, run.bits), "bits")
             for run in self.runs

@@ -37,7 +37,7 @@ FEW = 300  # pictures, below which distances are told to be rough
 
 @dataclass(frozen=True)
 class Material:
-    """What is measured on: the codec, PCA with as many numbers, and uint8 pictures, each (N, H, W, C)."""
+    """What is measured on: the codec, PCA beside it, and uint8 pictures, each (N, H, W, C)."""
 
     codec: Codec
     pca: PcaCodec
@@ -60,7 +60,7 @@ def evaluate(
     seed: int = 0,
     show: Show | bool = True,
 ) -> Evaluation:
-    """Measure a run on its test pictures, or on `data`, and PCA with as many numbers on the same.
+    """Measure a run on its test pictures, or on `data`, and PCA with as many numbers as its decoder sees on the same.
 
     Frechet distances and their like are between `n` pictures and training pictures, in the features of a net:
     "efficientnet-lite0", "pixels-pca", "own" (the run's encoder), the directory of another run, or "auto", the first
@@ -128,7 +128,7 @@ def _material(codec: Codec, data: str | None, n: int, show: Show) -> Material:
             f"{len(test)} test pictures are few: distances of so few are too high, all alike; compare them with each "
             "other and with those of real pictures, not with figures from elsewhere."
         )
-    return Material(codec, fit_pca(training.pixels[:], codec.latent), training, test, notes)
+    return Material(codec, fit_pca(training.pixels[:], codec.seen), training, test, notes)
 
 
 def _kinds(codec: Codec) -> list[str]:

@@ -43,7 +43,7 @@ class Row:
 
 @dataclass(frozen=True, repr=False)
 class Evaluation(Brief, Shown):
-    """Figures of a run, each beside that of PCA with as many numbers, and of pictures drawn from every prior."""
+    """Figures of a run, each beside that of PCA, and of pictures drawn from every prior."""
 
     run: str
     rows: list[Row]

@@ -1,8 +1,8 @@
-"""PCA with as many numbers as a run's code, on the same training pictures: what every figure stands beside."""
+"""PCA with as many numbers as a run's decoder sees, on the same training pictures: what every figure stands beside."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log, pi
 
 import numpy as np
@@ -24,6 +24,13 @@ class PcaCodec:
     variances: np.ndarray  # (D,) of the training codes
     left: float  # mean variance along each of the other P - D directions
     shape: tuple[int, ...]  # (H, W, C)
+
+    def first(self, count: int) -> PcaCodec:
+        """PCA with only the first so many of these numbers; all where there are no more."""
+        across = len(self.mean) - len(self.axes)
+        dropped = self.variances[count:]
+        left = (across * self.left + float(dropped.sum())) / max(across + len(dropped), 1)
+        return replace(self, axes=self.axes[:count], variances=self.variances[:count], left=left)
 
     def encode(self, pictures: np.ndarray) -> np.ndarray:
         """uint8 pictures (N, H, W, C) -> codes (N, D)."""

@@ -49,16 +49,16 @@ class Material:
 
     @cached_property
     def principal(self) -> Principal:
-        """Principal components of the training pictures, as many as the code has numbers."""
+        """Principal components of the training pictures, as many as the decoder sees numbers."""
         own = self.varied.pixels is self.pixels
-        return self._components.first(self.plain.latent) if own else components(self.plain, self.pixels)
+        return self._components.first(self.plain.seen) if own else components(self.plain, self.pixels)
 
     @cached_property
     def started(self) -> tuple[dict[str, Tensor], float]:
         """The model's weights before the first step, where they come from the pictures, and the seconds it took."""
         begin = time.perf_counter()
         recipe = self._recipe(self.config.train.seed)
-        leading = self._components.first(self.plain.latent)
+        leading = self._components.first(self.plain.seen)
         start_at_pca(recipe.model, self.varied.pixels, leading, recipe.beta, self.advance)
         return recipe.model.state_dict(), time.perf_counter() - begin
 

@@ -39,13 +39,13 @@ def has_linear_start(model: Model) -> bool:
 
 
 def components(model: Model, pixels: Feed, count: int = 0, width: float = 0.0) -> Principal:
-    """The principal components of the pictures as the model sees them, as many as its code has numbers or `count`.
+    """The principal components of the pictures as the model sees them, as many as its decoder sees numbers or `count`.
 
     With a `width` they are those within the first directions of the pictures blurred by so many pixels.
     """
     rows = torch.linspace(0, len(pixels) - 1, min(len(pixels), PICTURES)).long()
     batches = partial(_pictures, model, pixels, rows)
-    own = min(model.latent, MOST)
+    own = min(model.seen, MOST)
     count = max(own, count)
     rounds = FEWER if width or count >= 4 * own else ROUNDS  # smooth ones, and the first of many, are found at once
     if not width:
