@@ -144,7 +144,7 @@ class TrainSettings:
     kl_cycles: int = 4
     """cycles of the weight of the KL"""
     monitor: str = "loss"
-    """validation term that says which weights are the best"""
+    """validation term that says which weights are the best; by the loss of a recipe with a critic, the last are"""
     patience: int = 0
     """stop when the monitored term was not better for so many validations, and publish the best; 0 never stops"""
     seed: int = 0

@@ -26,7 +26,7 @@ class Likelihood(Protocol):
     """p(x|z): reads the decoder's output as a picture, and says how likely a real picture is under it."""
 
     range: Range
-    kind: Literal["density", "levels", "binary"]
+    kind: Literal["density", "levels", "binary", "features"]
     draws: Mapping[str, Shape]
 
     def target(self, x: Tensor, noise: Mapping[str, Tensor]) -> Tensor: ...

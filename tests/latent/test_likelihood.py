@@ -18,6 +18,7 @@ from latentdial.parts.likelihoods import Gaussian as GaussianLikelihood
 from latentdial.parts.networks import linear
 from latentdial.parts.priors import StandardNormal
 from latentdial.recipes import build
+from latentdial.report.compare import _nats
 from latentdial.report.pca_codec import fit_pca
 from latentdial.runs.loading import codec_of
 from latentdial.types import Affine
@@ -190,6 +191,18 @@ def test_grey_pixels_have_a_likelihood_only_where_it_is_declared_how_they_become
     sampled = likelihood(binary("sampled"), pictures, samples=2)
     assert sampled.how.startswith("pixels white")
     assert sampled.nll == pytest.approx(16 * np.log(2), rel=0.2)
+
+
+def test_pixels_have_no_likelihood_where_it_is_of_features(pictures):
+    torch.manual_seed(0)
+    options = {"latent": 2, "net": "fcn", "layers": [8], "critic": [4]}
+    codec = codec_for(build(ModelSettings("vae-gan", options), (1, SIZE, SIZE)).model)
+    found = likelihood(codec, pictures, samples=2)
+    assert "pixels have none: train a VAE" in found.unlikely
+    assert found.bits_per_dim is None
+    assert (found.rate > 0).all()
+    assert _nats(codec, pictures) is None
+    assert len(_nats(linear_vae()[0], pictures)) == len(pictures)
 
 
 def test_a_plain_autoencoder_has_no_likelihood(codec, discs, tiny_runs):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -116,6 +117,21 @@ def test_critics_that_nobody_has_trained_know_nothing():
     torch.manual_seed(0)
     critic = code_critic(3, [8])
     assert critic(torch.randn(5, 3)).shape == (5,)
+
+
+@pytest.mark.parametrize("monitor", ["loss", "nll"])
+def test_weights_after_the_last_step_are_published_unless_a_term_is_named(monitor, discs_file, tmp_path):
+    """A critic that learns raises the loss, which says nothing of the model."""
+    options = {"latent": 3, "layers": [6, 8], "critic": [8]}
+    latentdial.train(
+        "vae-gan", discs_file, tmp_path / "run", options=options, size=16, batch=16, steps=40, lr=3e-3, monitor=monitor
+    )
+    records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    seen = {record["step"]: record[monitor] for record in records if record["split"] == "validation"}
+    best = min(seen, key=seen.__getitem__)
+    assert best < 40  # the case that matters: the smallest is an earlier one
+    published = json.loads((tmp_path / "run" / "summary.json").read_text())["published_step"]
+    assert published == (40 if monitor == "loss" else best)
 
 
 def test_a_run_with_a_rival_that_was_stopped_ends_byte_for_byte_like_one_that_was_not(discs_file, tmp_path):

@@ -161,6 +161,8 @@ def _how(model: Model) -> str:
 
 
 def _unlikely(model: Model, pixels: np.ndarray) -> str:
+    if model.likelihood.kind == "features":
+        return "its density is of what a critic sees of pictures, and pixels have none: train a VAE such as conv-vae"
     if model.likelihood.kind != "binary" or getattr(model.likelihood, "binarise", "none") != "none":
         return ""
     if np.isin(pixels, (0, 255)).all():

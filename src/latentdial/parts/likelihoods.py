@@ -3,8 +3,8 @@
 Each has a `range` of its pictures, `mean` from the decoder's output to the mean picture, and `log_prob` in nats, summed
 over pixels: decoder outputs (K, B, C, H, W) and pictures (B, C, H, W) give (K, B). For a linear start,
 `invert` gives an output whose mean is near a picture. `kind` says what it is of: a density of values,
-a probability of "levels", or of "binary" pixels. `target` gives the pictures that it speaks of, from those at rest
-and the noise that it `draws`; without noise, what they are in the mean.
+a probability of "levels", or of "binary" pixels; where it is of "features", pictures have none. `target` gives the
+pictures that it speaks of, from those at rest and the noise that it `draws`; without noise, what they are in the mean.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from latentdial.types import ImageShape, Shape
 
-Kind = Literal["density", "levels", "binary"]
+Kind = Literal["density", "levels", "binary", "features"]
 Binarise = Literal["none", "threshold", "sampled"]
 PIXELS = "pixels"  # the noise by which grey pixels become black or white
 LOG_SIGMA_FLOOR = log(1 / 255)
@@ -69,6 +69,18 @@ class Gaussian(nn.Module):
         square = F.mse_loss(self.mean(output), x.expand_as(output), reduction="none").sum((2, 3, 4))
         pixels = x[0].numel()
         return -0.5 * square * (-2 * self.log_sigma).exp() - pixels * (self.log_sigma + 0.5 * log(2 * pi))
+
+
+class Features(Gaussian):
+    """N(features, I) of what a critic sees of pictures, which is a term of its own (arXiv 1512.09300, eq. 7).
+
+    Of pixels there is only a gauge: `log_prob` is minus half the squared error, but for a constant.
+    """
+
+    kind: Kind = "features"
+
+    def __init__(self) -> None:
+        super().__init__(1.0)
 
 
 class Bernoulli(nn.Module):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from latentdial.model import Autoencoder
 from latentdial.parts.bottlenecks import Deterministic, Gaussian
 from latentdial.parts.critics import adversarial_prior, density_ratio, learned_similarity
+from latentdial.parts.likelihoods import Features
 from latentdial.parts.likelihoods import Gaussian as GaussianLikelihood
 from latentdial.parts.objectives import kl, nll
 from latentdial.parts.priors import StandardNormal
@@ -59,6 +60,6 @@ def vae_gan(
 ) -> Recipe:
     """VAE-GAN: likelihood in a critic's features, pictures that it takes for real (arXiv 1512.09300, algorithm 1)."""
     code = Gaussian(latent)
-    model = Autoencoder(network(image, code, net, layers), code, GaussianLikelihood(1.0), StandardNormal(latent))
+    model = Autoencoder(network(image, code, net, layers), code, Features(), StandardNormal(latent))
     similar, deceived, rival = learned_similarity(image, latent, critic, model.likelihood.mean, model.decode, deceive)
     return Recipe(model, [replace(nll(), weight=0.0), kl(), similar, deceived], rivals=[rival])

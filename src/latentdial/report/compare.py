@@ -240,7 +240,7 @@ def _nats(codec: Codec, pictures: np.ndarray) -> np.ndarray | None:
         found = likelihood(codec, pictures, DRAWN)
     except LatentdialError:
         return None
-    return None if found.kind == "binary" else found.log_px
+    return None if found.unlikely or found.kind == "binary" else found.log_px
 
 
 def _bits(nats: np.ndarray, values: int) -> np.ndarray:

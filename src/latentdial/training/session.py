@@ -28,7 +28,7 @@ from latentdial.runs.card import card
 from latentdial.runs.loading import MAX_CODES, codec_of, save_canonical, save_codes, save_model
 from latentdial.runs.records import CARD, MODEL, SUMMARY
 from latentdial.runs.unseen import unseen
-from latentdial.training.best import Best
+from latentdial.training.best import best_of
 from latentdial.training.checkpoint import Checkpoint, Checkpoints, State
 from latentdial.training.feed import Feed
 from latentdial.training.folder import SAMPLES, append, keep_until
@@ -89,7 +89,7 @@ class Session:
         self.world = self.material.world
         self.checkpoints = Checkpoints(self.out, self.world, self.config.train.shard)
         self.loop = self.material.loop(self.config.train, started=not (self.resuming and self.checkpoints.exist()))
-        self.best = Best(self.config.train.monitor)
+        self.best = best_of(self.loop.recipe, self.config.train)
         self.trackers: list[Tracker] = []
 
     def run(self) -> Finished:
@@ -130,7 +130,7 @@ class Session:
             self.show.say(f"the checkpoint {broken} is broken: going on from the one of step {found.state.step}")
         self._check_same(found.state)
         state = found.state
-        self.best = Best(self.config.train.monitor, math.inf, state.best_step, state.waited, found.best)
+        self.best.step, self.best.waited, self.best.weights = state.best_step, state.waited, found.best
         if state.best is not None:
             self.best.value = state.best
         self._strips, self._told = self._strips_due(), state.told
