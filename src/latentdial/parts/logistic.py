@@ -24,7 +24,7 @@ class LogisticMixture(nn.Module):
     """
 
     range = (-1.0, 1.0)
-    kind: Literal["density", "levels", "binary"] = "levels"
+    kind: Literal["density", "levels", "binary", "features"] = "levels"
     draws: Mapping[str, Shape] = {}
 
     def __init__(self, channels: int, components: int):
