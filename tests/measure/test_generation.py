@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from latentdial import LatentdialError
 from latentdial.features import EfficientNetLite0, efficientnet_features, efficientnet_lite0, pixel_features, prepared
-from latentdial.measure.codes import displacement, keep_principal, linear_probe
+from latentdial.measure.codes import displacement, linear_probe
 from latentdial.measure.generation import coverage, frechet, kid, memory, nearest
 from latentdial.measure.likelihood import bits_per_dim, importance_bound, log_likelihood
 
@@ -129,16 +129,6 @@ def test_odd_features_are_refused():
             frechet(values, np.zeros((4, 3)))
     assert frechet(np.ones((3, 2)), np.ones((4, 2))) == 0
     assert coverage(np.ones((3, 2)), np.ones((2, 2))).precision == 1
-
-
-def test_principal_coordinates_are_kept_in_order():
-    training = normal(200, 4, 0) * [1, 5, 0.1, 2]
-    codes = normal(20, 4, 1) * [1, 5, 0.1, 2]
-    kept = keep_principal(codes, training, [0, 1, 2, 4])
-    errors = [np.square(one - codes).mean() for one in kept]
-    assert all(a > b for a, b in pairwise(errors))
-    assert np.allclose(kept[0], training.mean(0))
-    assert np.allclose(kept[-1], codes)
 
 
 def test_a_probe_reads_labels_that_are_there():

@@ -10,7 +10,6 @@ import torch
 from prdc import compute_prdc
 from scipy.linalg import sqrtm
 from scipy.ndimage import gaussian_filter
-from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics.pairwise import polynomial_kernel
 from sklearn.neighbors import NearestNeighbors
@@ -18,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
-from latentdial.measure.codes import displacement, keep_principal, linear_probe
+from latentdial.measure.codes import displacement, linear_probe
 from latentdial.measure.generation import coverage, frechet, kernel_distances, kid, memory, nearest
 from latentdial.measure.likelihood import bits_per_dim, log_likelihood
 from latentdial.parts.priors import StandardNormal
@@ -73,14 +72,6 @@ def test_nearest_and_copies_are_those_of_scikit_learn():
     assert found.generated == pytest.approx(np.median(distance))
     assert found.held_out == pytest.approx(np.median(usual))
     assert found.copies == np.mean(distance < np.quantile(usual, 0.01))
-
-
-def test_rate_and_distortion_keep_what_scikit_learns_pca_keeps():
-    training, codes = drawn(300, 8, 0) * np.arange(1, 9), drawn(50, 8, 1) * np.arange(1, 9)
-    counts = [1, 3, 8]
-    for count, kept in zip(counts, keep_principal(codes, training, counts), strict=True):
-        model = PCA(count).fit(training)
-        assert kept == pytest.approx(model.inverse_transform(model.transform(codes)), abs=1e-8)
 
 
 def test_rates_are_torchs_divergences():

@@ -54,13 +54,19 @@ def test_reconstruction_is_what_the_codec_gives(found, run, discs):
     codec = latentdial.load(run)
     error = np.square((codec.reconstruct(discs).astype(float) - discs) / 255).mean()
     assert figures(found)["mse"]["vae"] == pytest.approx(error, rel=1e-3)
-    assert figures(found)["mse_4"]["vae"] > 0.8 * error
+    for count in (1, 2, 4):
+        coordinates = codec.canonical.coordinates(codec.encode(discs))
+        coordinates[:, count:] = 0
+        kept = np.square((codec.decode(codec.canonical.codes(coordinates)).astype(float) - discs) / 255).mean()
+        assert figures(found)[f"mse_{count}"]["vae"] == pytest.approx(kept, rel=1e-3)
+    assert figures(found)["mse_1"]["vae"] > figures(found)["mse_4"]["vae"] > 0.8 * error
     assert figures(found)["mse_1"][PCA] > figures(found)["mse_4"][PCA]
 
 
-def test_no_more_principal_numbers_are_kept_than_there_are_codes(run, discs_file, monkeypatch):
+def test_no_more_coordinates_are_kept_than_codes_have(run, discs_file, monkeypatch):
     codec = latentdial.load(run)
-    monkeypatch.setattr(module, "load", lambda *_: replace(codec, training_codes=codec.codes[:4], fitted=None))
+    few = replace(codec, training_codes=codec.codes[:4], fitted=None, stored_canonical=None)
+    monkeypatch.setattr(module, "load", lambda *_: few)
     found = evaluate(run, str(discs_file), features="pixels-pca", samples=1)
     assert [key for key in figures(found) if key.startswith("mse_")] == ["mse_1", "mse_2"]
 

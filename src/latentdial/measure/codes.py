@@ -1,8 +1,7 @@
-"""What codes (N, D) hold and withstand: principal parts, labels, and small changes of the picture."""
+"""What codes (N, D) hold and withstand: labels, and small changes of the picture."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,20 +25,6 @@ def active_units(codes: np.ndarray) -> int:
     1
     """
     return int((codes.var(0) > ACTIVE_VARIANCE).sum())
-
-
-def keep_principal(codes: np.ndarray, training: np.ndarray, counts: Sequence[int]) -> list[np.ndarray]:
-    """Codes (N, D) of which only the first k principal coordinates of the training codes (M, D) are kept, for each k.
-
-    >>> training = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 1.0], [4.0, 1.0]])
-    >>> kept = keep_principal(np.array([[3.0, 1.0]]), training, [0, 1])
-    >>> [one.round(6).tolist() for one in kept]
-    [[[2.0, 0.5]], [[3.0, 0.5]]]
-    """
-    mean = training.mean(0, dtype=np.float64)
-    axes = np.linalg.svd(training - mean, full_matrices=False)[2]
-    along = (codes - mean) @ axes.T
-    return [mean + along[:, :k] @ axes[:k] for k in counts]
 
 
 def linear_probe(codes: np.ndarray, labels: np.ndarray, held_out: np.ndarray, held_out_labels: np.ndarray) -> Probe:

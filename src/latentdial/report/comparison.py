@@ -266,17 +266,30 @@ class Comparison(Brief, Shown):
         if errors is None:
             return []
         return [
-            Claim(f"{run.name} compresses better than PCA", paired_difference(run.decibels, decibels(errors)))
+            Claim(
+                f"{run.name} compresses better than PCA{self._against(run)}",
+                paired_difference(run.decibels, decibels(errors)),
+            )
             for run in self.runs
             if run is not pca
         ]
+
+    def _against(self, run: Measured) -> str:
+        """With how many numbers a run is held against PCA with how many, where these are not the same."""
+        pca = self.first("PCA")
+        theirs = max(one.codec.seen for one in self.runs) if pca is None else pca.codec.seen
+        return "" if run.codec.seen == theirs else f" ({run.codec.seen} numbers against {theirs})"
 
     def _likelier(self) -> list[Claim]:
         """Whether pictures are likelier under a model than under probabilistic PCA, that of a run if there is one."""
         run = self.first("PCA")
         pca = self.pca_bits if run is None else run.bits
         return [
-            Claim(f"Pictures are likelier under {run.name} than under PCA", paired_difference(pca, run.bits), "bits")
+            Claim(
+                f"Pictures are likelier under {run.name} than under PCA{self._against(run)}",
+                paired_difference(pca, run.bits),
+                "bits",
+            )
             for run in self.runs
             if pca is not None and run.bits is not None and run.kind != "PCA"
         ]

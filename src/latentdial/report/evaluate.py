@@ -16,7 +16,7 @@ from latentdial.images.cache import cache_folder
 from latentdial.latent.codec import Codec
 from latentdial.latent.likelihood import Likelihood, likelihood
 from latentdial.latent.sampling import fit_of
-from latentdial.measure.codes import displacement, keep_principal, linear_probe
+from latentdial.measure.codes import displacement, linear_probe
 from latentdial.measure.generation import coverage, frechet, kid, memory, nearest
 from latentdial.measure.reconstruction import reconstruction
 from latentdial.progress import Show, showing
@@ -31,6 +31,7 @@ LIKELIHOOD_PICTURES = 128
 PROBES, PROBE_LABELS = 6, 20
 NOISE, SHIFT = 10.0, 2  # levels of 255; pixels
 SHOWN, NEIGHBOURS = 24, 8
+COUNTS = 1, 2, 4, 8, 16, 32, 64, 128, 256, 512  # of coordinates that are kept
 CACHED = 64  # sets of features that are kept
 FEW = 300  # pictures, below which distances are told to be rough
 
@@ -161,24 +162,17 @@ def _reconstruction(material: Material) -> list[Row]:
 
 
 def _rate_distortion(material: Material, test: np.ndarray) -> list[Row]:
-    """The error when only the first k principal coordinates of the codes are kept."""
-    most = min(material.codec.latent, len(material.codec.codes))  # codes have no more principal axes than these
-    counts = [k for k in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512) if k < most]
-    kept: dict[str, list[float]] = {}
-    for name, codec, training in (
-        (material.codec.name, material.codec, material.codec.codes),
-        (PCA, material.pca, material.pca.encode(material.training.pixels[:TRAINING])),
-    ):
-        parts = keep_principal(codec.encode(test), training, counts)
-        kept[name] = [reconstruction(test, codec.decode(part)).mse for part in parts]
-    return [
-        Row(f"mse_{k}", f"MSE with {k} principal number{'s' * (k > 1)} of the code", _each(kept, i), "{:.5f}", -1)
-        for i, k in enumerate(counts)
-    ]
-
-
-def _each(values: dict[str, list[float]], i: int) -> dict[str, float | None]:
-    return {name: found[i] for name, found in values.items()}
+    """The error when only the first k coordinates of the codes are kept, in order of what they do to pictures."""
+    codec, pca = material.codec, material.pca
+    ours, theirs = codec.canonical.coordinates(codec.encode(test)), pca.encode(test)
+    rows = []
+    for k in (k for k in COUNTS if k < ours.shape[1]):
+        first, leading = (np.where(np.arange(one.shape[1]) < k, one, 0) for one in (ours, theirs))
+        made = {codec.name: codec.decode(codec.canonical.codes(first)), PCA: pca.decode(leading)}
+        errors = {name: reconstruction(test, pictures).mse for name, pictures in made.items()}
+        title = f"MSE with the first {f'{k} coordinates' if k > 1 else 'coordinate'} of the code"
+        rows.append(Row(f"mse_{k}", title, errors, "{:.5f}", -1))
+    return rows
 
 
 def _of_codes(material: Material) -> list[Row]:
