@@ -491,3 +491,9 @@ def test_the_widget_holds_the_page_and_its_kernel_decodes(codec, content):
     assert json.loads(widget.manifest)["latent"] == codec.latent
     levels = answer(codec, {"kind": "decode", "id": 1}, codec.codes[:2].tobytes())
     assert np.array_equal(np.frombuffer(levels, np.float32), codec.levels(codec.codes[:2]).ravel())
+
+
+def test_the_page_says_where_all_pictures_are_alike(codec):
+    silent = replace(codec, stored_canonical=replace(codec.canonical, levels=0 * codec.canonical.levels))
+    assert content_room._about(codec, None)["code"] == "6 dimensions"
+    assert content_room._about(silent, None)["code"] == "6 dimensions, and all pictures are alike"

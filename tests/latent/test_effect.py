@@ -12,8 +12,10 @@ import torch
 
 import latentdial
 from latentdial.latent.direction import Direction, Directions
-from latentdial.latent.effect import active_units, dimensions, effects, measure_effect, real_codes
+from latentdial.latent.effect import active_units, alike, dimensions, effects, measure_effect, real_codes
 from latentdial.latent.naming import raw_directions
+from latentdial.report.comparison import Comparison
+from latentdial.report.figures import said_of
 
 GAIN = np.array([[[1.0, 3.0], [2.0, 6.0]]])  # (1, 2, 2), of mean 3
 SQUARES = SimpleNamespace(levels=lambda z: np.square(z[:, 0])[:, None, None, None] * GAIN)
@@ -99,3 +101,17 @@ def test_what_was_measured_is_not_measured_again(codec):
     assert effects(codec, raw_directions(codec))[:2] == [5, 7]
     row = next(row for row in dimensions(codec, raw=True).rows if row.name == "0")
     assert (row.effect, row.reads) == (5, ("0 +0.4",))
+
+
+@pytest.mark.parametrize(("level", "told"), [(0.5, False), (0.49, True)])
+def test_pictures_that_codes_hardly_change_are_said_to_be_alike(codec, level, told):
+    """Four coordinates of half a level each make one together."""
+    canonical = replace(codec.canonical, levels=np.full(4, level))
+    silent = replace(codec, stored_canonical=canonical)
+    assert bool(alike(silent)) == told
+    assert alike(codec) == ""
+    assert ("pictures are all alike, by 1.0 levels" in said_of(silent, dimensions(codec))) == told
+    runs = SimpleNamespace(runs=[SimpleNamespace(name="young", codec=silent), SimpleNamespace(name="old", codec=codec)])
+    assert [one.startswith("young: its pictures are all alike") for one in Comparison.silent.fget(runs)] == [
+        told
+    ] * told

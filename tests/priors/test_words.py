@@ -15,7 +15,7 @@ import latentdial
 from latentdial import LatentdialError
 from latentdial.cli import main
 from latentdial.latent.sampling import fit_of
-from latentdial.priors.words import FILES, WordNet, fit_words, read_words, save_words
+from latentdial.priors.words import FILES, WordNet, _batch, fit_words, read_words, save_words
 from latentdial.recipes import options_of
 from latentdial.report.evaluate import _kinds, _said_of_priors
 
@@ -135,3 +135,8 @@ def test_a_run_of_words_is_sampled_by_them(recipe, discs_file, tmp_path, capsys)
     assert "use the prior 'words'" in fit_of(loaded, "gaussian").sentence()
     assert main(["fit-prior", str(run), "--kind", "flow"]) == 1
     assert "which have no density" in capsys.readouterr().err
+
+
+def test_a_step_takes_as_many_numbers_however_long_codes_are():
+    """64 codes of 64 numbers, 16 of 256; a few at least."""
+    assert [_batch(torch.zeros(9, length)) for length in (64, 256, 4096)] == [64, 16, 8]

@@ -12,7 +12,7 @@ from latentdial.explorer.dials import Dial, find_dials
 from latentdial.explorer.nets import Nets, Weights, export_nets
 from latentdial.exporting.graphs import NotExportable
 from latentdial.latent.codec import Codec
-from latentdial.latent.effect import real_codes
+from latentdial.latent.effect import alike, real_codes
 from latentdial.latent.naming import said_of_code
 from latentdial.latent.novelty import FLAT
 from latentdial.latent.sampling import fit_of
@@ -104,7 +104,7 @@ def _about(codec: Codec, nets: Nets | None) -> dict[str, Any]:
         "recipe": codec.config.model.recipe if codec.config else "wrapped nets",
         "source": named(codec.config.data.source) if codec.config else "",
         "latent": codec.latent,
-        "code": said_of_code(codec),
+        "code": f"{said_of_code(codec)}{', and all pictures are alike' if alike(codec) else ''}",
         "size": geometry.size,
         "channels": geometry.channels,
         "fit": geometry.fit,

@@ -44,6 +44,11 @@ class Canonical(Brief):
         total = np.cumsum(np.square(self.levels))
         return total / total[-1] if len(total) and total[-1] > 0 else np.ones(len(total))
 
+    @property
+    def change(self) -> float:
+        """The root mean square change of the picture in levels of 255 where all coordinates move by one unit."""
+        return float(np.sqrt(np.square(self.levels).sum()))
+
     def needed(self, share: float) -> int:
         """How many coordinates make up a share of that variance."""
         return min(len(self.levels), 1 + int((self.shares < share).sum()))

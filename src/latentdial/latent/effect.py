@@ -20,6 +20,7 @@ from latentdial.texts import Brief
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+VISIBLE = 1.0  # levels of 255, root mean square, below which pictures count as alike
 CODES = 24  # real codes that every effect is averaged over, wherever it is shown
 CURVE = (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0)  # sd
 NORMAL_95 = 1.96
@@ -92,6 +93,14 @@ def _known(codec: Codec, raw: bool, index: int) -> dict[str, Any]:
 def active_units(codec: Codec) -> int:
     """How many raw dimensions vary over the data (arXiv 1509.00519, section 5.2)."""
     return count_active(codec.codes)
+
+
+def alike(codec: Codec) -> str:
+    """In words, that no code of the data changes the picture by a level of 255; empty where some do."""
+    change = codec.canonical.change
+    if change >= VISIBLE:
+        return ""
+    return f"its pictures are all alike, by {change:.1f} levels of 255, and codes say nothing yet: train for longer"
 
 
 def effects(codec: Codec, directions: Sequence[Direction], progress: Steps = quiet) -> list[float]:

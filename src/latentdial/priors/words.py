@@ -22,7 +22,7 @@ from latentdial.progress import Progress, quiet
 from latentdial.storage import Missing, need, read_json, read_tensors, remove, save_tensors, write_json
 
 WIDTH, LAYERS, HEADS = 128, 3, 4
-BATCH, STEPS, RATE, DECAY = 64, 1500, 2e-3, 5e-2
+NUMBERS, LEAST, STEPS, RATE, DECAY = 4096, 8, 1500, 2e-3, 5e-2  # numbers of a batch, which has so many codes at least
 EVERY, PATIENCE = 50, 6  # steps between looks at the codes kept apart, and looks without gain before the end
 MOST_TOKENS, MOST_WORDS = 4096, 2**20
 FILES = "words.json", "words.safetensors"
@@ -134,7 +134,7 @@ def fit_words(
                 best, state = nats, {name: tensor.clone() for name, tensor in net.state_dict().items()}
             if waited == PATIENCE:
                 break
-        some = train[torch.randint(len(train), (BATCH,), generator=generator)]
+        some = train[torch.randint(len(train), (_batch(codes),), generator=generator)]
         with torch.enable_grad():
             optimizer.zero_grad()
             (-net.log_prob(some).mean() / codes.shape[1]).backward()
@@ -146,9 +146,14 @@ def fit_words(
     return WordPrior(net.eval().requires_grad_(False), best, len(kept))
 
 
+def _batch(codes: Tensor) -> int:
+    """How many codes (N, T) a step takes: fewer where these are long, so that it takes as long."""
+    return max(LEAST, NUMBERS // codes.shape[1])
+
+
 @torch.no_grad()
 def _nats(net: WordNet, codes: Tensor) -> float:
-    return float(torch.cat([net.log_prob(some) for some in codes.split(BATCH)]).double().mean())
+    return float(torch.cat([net.log_prob(some) for some in codes.split(_batch(codes))]).double().mean())
 
 
 def save_words(folder: Path, fitted: WordPrior, codes: np.ndarray) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from latentdial.images import ImageSet
 from latentdial.latent.codec import Codec
 from latentdial.latent.editing import EditSheet
-from latentdial.latent.effect import DimensionTable, active_units
+from latentdial.latent.effect import DimensionTable, active_units, alike
 from latentdial.measure.paired import Interval, paired_difference
 from latentdial.measure.reconstruction import decibels
 from latentdial.report.attributes import Attributed
@@ -206,6 +206,11 @@ class Comparison(Brief, Shown):
     attributes: list[Attributed] = field(default_factory=list)
     pca_bits: np.ndarray | None = None  # (M,) of the same pictures under probabilistic PCA
     odd: Oddest | None = None
+
+    @property
+    def silent(self) -> list[str]:
+        """What is to be known of runs whose codes say nothing."""
+        return [f"{run.name}: {said}." for run in self.runs if (said := alike(run.codec))]
 
     @property
     def columns(self) -> list[tuple[str, dict[str, Figure]]]:

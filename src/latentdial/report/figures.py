@@ -13,7 +13,7 @@ from latentdial.images.montage import to_picture
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Effect
 from latentdial.latent.editing import EditSheet, Move
-from latentdial.latent.effect import Dimension, DimensionTable, active_units
+from latentdial.latent.effect import Dimension, DimensionTable, active_units, alike
 from latentdial.latent.naming import code_shape, direction_of, said_of_code
 from latentdial.latent.traversing import Strip, strip_of
 
@@ -161,6 +161,8 @@ def row_title(row: Dimension) -> str:
 
 def said_of(codec: Codec, table: DimensionTable) -> str:
     """What a table of dimensions says in a line."""
+    if said := alike(codec):
+        return said
     if not any(row.share is not None for row in table.rows):
         places = code_shape(codec)[1:]
         over = f"{said_of_code(codec)}, " if places else ""
