@@ -23,6 +23,7 @@ from latentdial.report.compare import compare
 from latentdial.report.comparison import Claim, Measured
 from latentdial.report.figures import Cell, Row, Sheet
 from latentdial.report.odd import oddest
+from latentdial.report.page import _short
 from latentdial.runs.loading import codec_of
 from latentdial.runs.pictures import run_pictures
 
@@ -196,3 +197,13 @@ def test_runs_that_are_no_ae_and_vae_are_ranked(page):
 def test_a_difference_of_nothing_has_no_sign():
     claim = Claim("An AE is quicker than a VAE", Interval(0.2, -0.3, 1.6), "%")
     assert claim.numbers() == ("+0 %", "+0 to +2")
+
+
+@pytest.mark.parametrize(
+    ("names", "told"), [(["y"], "y changes alone."), (["x", "y"], "x and y change one at a time.")]
+)  # fmt: skip
+def test_one_attribute_changes_alone(names, told):
+    rows = [SimpleNamespace(name=name) for name in names]
+    found = SimpleNamespace(claims=list, short=str, attributes=[SimpleNamespace(rows=rows)], odd=None)
+    asked = [{"title": "dimension 1", "effect": 1.0}, {"title": "c1", "effect": 2.0}]
+    assert dict(_short(found, [{"name": "vae", "asked": asked}]))["attributes"] == told

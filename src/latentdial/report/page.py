@@ -177,7 +177,8 @@ def _short(comparison: Comparison, nets: list[dict[str, Any]]) -> list[tuple[str
         )
     ]
     for one in comparison.attributes[:1]:
-        told.append(("attributes", f"{_listed([row.name for row in one.rows])} change one at a time."))
+        names = _listed([row.name for row in one.rows])
+        told.append(("attributes", f"{names} {'change one at a time' if len(one.rows) > 1 else 'changes alone'}."))
     if comparison.odd is not None:
         told.append(("odd", odd_sentence(comparison.odd)))
     return [(at, text) for at, text in told if text]
