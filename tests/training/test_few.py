@@ -39,14 +39,16 @@ def squared_error(net, pixels: torch.Tensor) -> float:
         return float((net.decode(net.encode(x)) - x).square().mean())
 
 
-def searched(pixels: torch.Tensor, errors: dict[float, float], flip: bool = False) -> tuple[Varied, list[Varied]]:
+def searched(
+    pixels: torch.Tensor, errors: dict[float, float], flip: bool = False, at_random: float = 99.0
+) -> tuple[Varied, list[Varied]]:
     """What `vary` gives where the error at each width is as told, and what it tried."""
     tried: list[Varied] = []
 
-    def error(varied: Varied, others: torch.Tensor) -> float:
+    def error(varied: Varied, others: torch.Tensor) -> tuple[float, float]:
         assert torch.equal(others, pixels[EVERY - 1 :: EVERY])
         tried.append(varied)
-        return errors[varied.width]
+        return errors[varied.width], at_random
 
     return vary(pixels, flip, error), tried
 
@@ -60,9 +62,17 @@ def test_the_search_ends_where_the_error_of_pictures_left_out_rises():
     assert COPIES <= len(found.pixels) < COPIES + 40
 
 
+@pytest.mark.parametrize(("at_random", "varied"), [(3.1, False), (3.2, True)])
+def test_pictures_of_which_no_directions_tell_more_than_those_at_random_stay_as_they_are(at_random, varied):
+    pixels = fields(10, 0, 1.0)
+    found, _ = searched(pixels, {0.0: 5.0, 0.5: 3.0, 0.75: 4.0}, at_random=at_random)
+    assert (found.width, found.pixels is not pixels) == (0.5 * varied, varied)
+
+
 def test_copies_are_the_pictures_moved_by_whole_pixels_and_mirrored_where_they_may_be():
     pixels = fields(10, 0, 0.0)
-    found, _ = searched(pixels, {0.0: 2.0, 0.5: 1.0, 0.75: 3.0}, flip=True)
+    found, tried = searched(pixels, {0.0: 2.0, 0.5: 1.0, 0.75: 3.0}, flip=True)
+    assert [len(one.pixels) for one in tried] == [16, 512, 512]  # of eight that are not left out, and mirrored
     assert found.most == 2
     both = torch.cat([pixels, pixels.flip(2)])
     padded = np.pad(both.numpy(), ((0, 0), (2, 2), (2, 2), (0, 0)), mode="reflect")
@@ -78,15 +88,31 @@ def test_copies_are_the_pictures_moved_by_whole_pixels_and_mirrored_where_they_m
     assert still.most == 0
 
 
-def test_many_pictures_and_too_few_to_leave_any_out_come_back_as_they_are():
-    for n in (EVERY - 1, FEW + 1):
-        pixels = torch.zeros(n, 4, 4, 1, dtype=torch.uint8)
-        assert vary(pixels, True, lambda varied, others: 0.0).pixels is pixels
+@pytest.mark.parametrize(("n", "varied"), [(EVERY - 1, False), (EVERY, True), (FEW, True), (FEW + 1, False)])
+def test_many_pictures_and_too_few_to_leave_any_out_come_back_as_they_are(n, varied):
+    pixels = torch.zeros(n, 4, 4, 1, dtype=torch.uint8)
+    found = vary(pixels, True, lambda varied, others: (1.0, 2.0)).pixels
+    assert len(found) == (2 * n if varied else n)
+    assert (found is pixels) != varied
 
 
-def test_no_picture_is_moved_beyond_its_side():
-    tiny = torch.arange(10 * 9, dtype=torch.uint8).view(10, 3, 3, 1)
-    found, _ = searched(tiny, {width: -width for width in WIDTHS})
+def test_every_copy_is_moved_on_its_own_by_about_the_width_up_or_down_and_to_a_side():
+    """Points in the middle of pictures are where these were moved to."""
+    points = torch.zeros(10, 21, 21, 1, dtype=torch.uint8)
+    points[:, 10, 10] = 255
+    found, _ = searched(points, {width: 1 / (1 + width) if width <= 2 else 1.0 for width in WIDTHS})
+    places = torch.stack([torch.nonzero(one[..., 0])[0] for one in found.pixels]).double() - 10
+    assert (found.width, found.most) == (2.0, 6)
+    assert places.abs().max() <= 6
+    np.testing.assert_allclose(places.std(0), [2, 2], rtol=0.08)  # rounded, and none beyond three
+    np.testing.assert_allclose(np.corrcoef(places.T)[0, 1], 0, atol=0.1)
+    np.testing.assert_allclose(places.mean(0), [0, 0], atol=0.2)
+
+
+@pytest.mark.parametrize("shape", [(10, 3, 3, 1), (10, 3, 20, 1), (10, 20, 3, 1)])
+def test_no_picture_is_moved_beyond_its_side(shape):
+    tiny = torch.arange(np.prod(shape)).view(shape).to(torch.uint8)
+    found, _ = searched(tiny, {width: 1 / (1 + width) for width in WIDTHS})
     assert found.most < 3
 
 
@@ -104,6 +130,44 @@ def test_smooth_pictures_are_moved_and_those_of_independent_pixels_are_not():
     assert stand_ins(model(), smooth, flip=False).width >= 0.75
     rough[:, 1::2] = 255 - rough[:, ::2]  # rows in pairs, the second of which is the first inverted
     assert stand_ins(model(), rough, flip=False).width == 0
+    both = stand_ins(model(), rough, flip=True).pixels
+    assert torch.equal(both[50:], rough.flip(2))
+
+
+@pytest.mark.parametrize("n", [30, 200])
+def test_pictures_of_noise_stay_as_they_are(n):
+    """Though their mean would gain a little by being moved."""
+    noise = fields(n, 1, 0.0) // 4  # all of them are dark, which they have in common
+    assert stand_ins(model(), noise, flip=True).pixels is noise
+
+
+def test_pictures_are_moved_the_farther_the_farther_apart_their_shapes_lie():
+    """Mixtures of three shapes, put somewhere with a standard deviation of so many pixels."""
+    rng, shapes = np.random.default_rng(1), fields(3, 9, 1.5)[..., 0].numpy() - 128.0
+    mixed = np.einsum("nk,kxy->nxy", rng.normal(size=(40, 3)), shapes) * 0.6
+    moves, widths = rng.normal(size=(40, 2)), []
+    for spread in (0, 2, 4):
+        put = [
+            np.roll(one, tuple(move), (0, 1))
+            for one, move in zip(mixed, (spread * moves).round().astype(int), strict=True)
+        ]
+        pixels = torch.from_numpy((128 + np.stack(put)).clip(0, 255).astype(np.uint8)[..., None])
+        widths.append(stand_ins(model(latent=6), pixels, flip=False).width)
+    assert widths[0] == 0 < widths[1] < widths[2]
+
+
+def test_components_in_smooth_directions_are_those_of_the_pictures_themselves():
+    """White codes are of the pictures as they are, whose mean and variances these are."""
+    net, pixels = model(), fields(60, 1, 1.0)
+    found = components(net, pixels, width=1.0)
+    rows = net.scale(pixels).flatten(1)
+    torch.testing.assert_close(found.mean, rows.mean(0), atol=1e-5, rtol=0)
+    seen = found.project(rows)
+    torch.testing.assert_close(seen.T @ seen / 60, found.variances.diag(), atol=1e-4, rtol=1e-4)
+    plain = components(net, pixels)
+    assert found.variances.sum() < 0.99 * plain.variances.sum()
+    step = found.components.view(-1, SIDE, SIDE).diff(dim=2).square().sum((1, 2))
+    assert step.mean() < 0.8 * plain.components.view(-1, SIDE, SIDE).diff(dim=2).square().sum((1, 2)).mean()
 
 
 @pytest.mark.parametrize("recipe", ["fcn-ae", "fcn-vae"])
@@ -117,18 +181,22 @@ def test_a_net_that_starts_from_few_smooth_pictures_is_better_than_pca_with_othe
     assert squared_error(net, others) < 0.88 * squared_error(plain, others)
 
 
-def test_the_same_pictures_give_the_same_copies():
-    one, two = (stand_ins(model(), fields(30, 0, 1.5), flip=True) for _ in range(2))
-    assert one.width == two.width > 0
-    assert torch.equal(one.pixels, two.pixels)
+def test_the_same_pictures_give_the_same_copies_whatever_was_drawn_before():
+    net, found = model(), []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        found.append(stand_ins(net, fields(30, 0, 1.5), flip=True))
+    assert found[0].width == found[1].width > 0
+    assert torch.equal(found[0].pixels, found[1].pixels)
 
 
-def test_blurring_is_gaussian():
-    point = torch.zeros(1, 1, 9, 9)
-    point[..., 4, 4] = 1
-    seen = few.blurred(point, 1.0)[0, 0]
-    assert seen[4, 4] / seen[4, 5] == pytest.approx(np.exp(0.5), rel=1e-4)
-    assert seen.sum() == pytest.approx(1, abs=1e-5)
+def test_blurring_is_gaussian_in_every_picture_and_colour_on_its_own():
+    point = torch.zeros(3, 2, 9, 9)
+    point[1, 1, 4, 4] = 1
+    seen = few.blurred(point, 1.0)
+    assert seen[1, 1, 4, 4] / seen[1, 1, 4, 5] == pytest.approx(np.exp(0.5), rel=1e-4)
+    assert seen[1, 1, 4, 4] / seen[1, 1, 5, 4] == pytest.approx(np.exp(0.5), rel=1e-4)
+    assert seen[1, 1].sum() == seen.sum() == pytest.approx(1, abs=1e-5)
 
 
 def test_training_with_few_pictures_says_so_moves_them_and_is_judged_by_plain_pca(tmp_path, capsys):

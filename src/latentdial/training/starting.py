@@ -57,10 +57,11 @@ def components(model: Model, pixels: Feed, count: int = 0, width: float = 0.0) -
 def stand_ins(model: Model, pixels: Feed, flip: bool) -> Varied:
     """What to start a model from instead of few pictures: copies whose components serve others best."""
 
-    def error(varied: Varied, others: Feed) -> float:
-        found = components(model, varied.pixels, width=varied.width)
-        rows = (x.flatten(1) for x in _pictures(model, others, torch.arange(len(others))))
-        return sum(float((found.restore(found.project(x)) - x).square().sum()) for x in rows)
+    def error(varied: Varied, others: Tensor) -> tuple[float, float]:
+        found, rows = components(model, varied.pixels, width=varied.width), model.scale(others).flatten(1)
+        made = (found.restore(found.project(rows)), found.mean)
+        wrong, whole = (float((rows - one).square().sum()) for one in made)
+        return wrong, whole * (1 - len(found.variances) / len(found.mean))
 
     return vary(pixels, flip, error)
 
