@@ -463,3 +463,14 @@ def test_every_mutated_file_of_a_folder_is_used_or_listed(tmp_path_factory, file
         [*(f"{'ab'[i % 2]}/{i:03d}.jpg" for i in range(4)), *(f"c/{i}.jpg" for i in range(len(files)))]
     )
     assert all(skipped.values())
+
+
+def test_a_folder_of_arrays_says_which_file_to_name(tmp_path):
+    for name in ("t10k-images-idx3-ubyte", "train-labels-idx1-ubyte", "train-images-idx3-ubyte"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(LatentdialError, match=r"named as a file: .*/train-images-idx3-ubyte$"):
+        opened(tmp_path)
+    for path in tmp_path.iterdir():
+        path.unlink()
+    with pytest.raises(LatentdialError, match="it or its sub-folders need"):
+        opened(tmp_path)

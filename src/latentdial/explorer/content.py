@@ -104,7 +104,7 @@ def _about(codec: Codec, nets: Nets | None) -> dict[str, Any]:
         "recipe": codec.config.model.recipe if codec.config else "wrapped nets",
         "source": named(codec.config.data.source) if codec.config else "",
         "latent": codec.latent,
-        "code": f"{said_of_code(codec)}{', and all pictures are alike' if alike(codec) else ''}",
+        "code": _said(codec),
         "size": geometry.size,
         "channels": geometry.channels,
         "fit": geometry.fit,
@@ -115,6 +115,12 @@ def _about(codec: Codec, nets: Nets | None) -> dict[str, Any]:
         "weights": nets.weights if nets else None,
         "error": nets.error if nets else None,
     }
+
+
+def _said(codec: Codec) -> str:
+    """What the code is made of, and what a hand that turns it must know."""
+    words = ", of words: a small step stays at the same and changes nothing" if codec.quantiser else ""
+    return f"{said_of_code(codec)}{words}{', and all pictures are alike' if alike(codec) else ''}"
 
 
 def _random(codec: Codec) -> dict[str, str]:

@@ -18,6 +18,13 @@ from latentdial.images.types import Columns, readable
 FOREIGN = {".svg", ".heic", ".heif", ".avif", ".psd", ".eps", ".pdf", ".raw", ".cr2", ".nef", ".dng", ".jp2", ".jxl"}
 
 
+def _array_in(root: Path) -> str:
+    """What to write for the pictures of a folder that lie in an array, such as MNIST's; empty where there is none."""
+    names = [path.name for path in root.iterdir() if path.suffix in (".npy", ".npz") or "-idx" in path.name]
+    first = min(names, key=lambda name: ("images" not in name, "train" not in name, name), default="")
+    return first and f"it holds an array, which is named as a file: {root / first}"
+
+
 def list_folder(root: Path, split: str = "auto") -> Listing:
     """List the picture files under a folder; sub-folders are labels, or parts where `split` is "folder".
 
@@ -26,7 +33,8 @@ def list_folder(root: Path, split: str = "auto") -> Listing:
     scan = _Scan(str(root))
     scan.walk()
     if not scan.names:
-        raise LatentdialError(f"{root} holds no picture files: it or its sub-folders need .jpg, .png or .webp files")
+        wanted = _array_in(root) or "it or its sub-folders need .jpg, .png or .webp files"
+        raise LatentdialError(f"{root} holds no picture files: {wanted}")
     return _listing(root, split, scan.names, np.array([scan.sizes, scan.times], np.int64).T, scan.seen)
 
 
