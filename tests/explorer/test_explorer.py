@@ -499,7 +499,7 @@ def test_the_page_says_where_all_pictures_are_alike(codec):
 
     silent = replace(codec, stored_canonical=replace(codec.canonical, levels=0 * codec.canonical.levels))
     assert content_room._about(codec, None)["code"] == "6 dimensions"
-    assert content_room._about(silent, None)["code"] == "6 dimensions, and all pictures are alike"
+    assert content_room._about(silent, None)["code"] == "6 dimensions, all pictures alike"
     made = build(ModelSettings("rvq-vae", {"latent": 2, "words": 4, "width": 8, "depth": 2}), (3, 16, 16)).model
     words = replace(codec, model=made)
     assert content_room._said(words).startswith(

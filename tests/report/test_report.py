@@ -18,6 +18,7 @@ from latentdial.images import Pictures
 from latentdial.measure.likelihood import bits_per_dim
 from latentdial.measure.paired import Interval
 from latentdial.recipes import build, options_of
+from latentdial.report import odd as odd_room
 from latentdial.report.attributes import one_at_a_time
 from latentdial.report.compare import compare
 from latentdial.report.comparison import Claim, Measured
@@ -100,6 +101,16 @@ def test_the_oddest_is_the_one_that_does_not_belong(runs):
     assert (found.cards[0].picture == pixels[3]).all()
     assert [one.score for one in found.cards] == sorted((one.score for one in found.cards), reverse=True)
     assert found.total == len(pixels)
+
+
+@pytest.mark.parametrize(("channels", "told"), [(1, "unusual brightness, top left"), (3, "unusual colours, top left")])
+def test_grey_pictures_have_no_colours(channels, told, monkeypatch):
+    monkeypatch.setattr(odd_room, "heat_of", lambda *_: np.zeros((0,)))
+    codec = SimpleNamespace(geometry=SimpleNamespace(channels=channels, size=4), reconstruct=lambda pictures: pictures)
+    pictures = SimpleNamespace(pixels=np.zeros((1, 4, 4, channels), np.uint8))
+    found = SimpleNamespace(reason=["colours"], where=["top left"], detector=None, names=["a"], score=np.ones(1))
+    (card,) = odd_room._cards(codec, found, pictures, np.array([0]))
+    assert card.words == told
 
 
 def test_too_few_pictures_have_no_oddest(tiny_runs):

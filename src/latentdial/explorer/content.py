@@ -119,8 +119,8 @@ def _about(codec: Codec, nets: Nets | None) -> dict[str, Any]:
 
 def _said(codec: Codec) -> str:
     """What the code is made of, and what a hand that turns it must know."""
-    words = ", of words: a small step stays at the same and changes nothing" if codec.quantiser else ""
-    return f"{said_of_code(codec)}{words}{', and all pictures are alike' if alike(codec) else ''}"
+    words = ", words: small steps do nothing" if codec.quantiser else ""
+    return f"{said_of_code(codec)}{words}{', all pictures alike' if alike(codec) else ''}"
 
 
 def _random(codec: Codec) -> dict[str, str]:

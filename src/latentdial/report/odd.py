@@ -27,6 +27,7 @@ WORDS = {
     "layers": "parts that the net has not met",
     "neighbours": "no training picture has a code like it",
 }
+GREY = WORDS | {"colours": "unusual brightness", "overall": "its brightness is unusual as a whole"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +80,7 @@ def oddest(codec: Codec, folder: Path, test: ImageSet, show: Show | None = None)
 
 def _cards(codec: Codec, found: Anomalies, test: ImageSet, chosen: np.ndarray) -> list[Odd]:
     pictures, reasons, places = test.pixels[chosen], found.reason, found.where
+    words = GREY if codec.geometry.channels == 1 else WORDS
     heat = heat_of(codec, found.detector, pictures)
     large = enlarged(heat, codec.geometry.size) if heat.size else None
     heats = None if large is None else [_glowing(*one) for one in zip(pictures, large, strict=True)]
@@ -89,7 +91,7 @@ def _cards(codec: Codec, found: Anomalies, test: ImageSet, chosen: np.ndarray) -
             again,
             None if heats is None else heats[k],
             float(found.score[i]),
-            ", ".join(part for part in (WORDS.get(reasons[i], reasons[i]), places[i]) if part),
+            ", ".join(part for part in (words.get(reasons[i], reasons[i]), places[i]) if part),
         )
         for k, (i, picture, again) in enumerate(zip(chosen, pictures, codec.reconstruct(pictures), strict=True))
     ]
