@@ -502,6 +502,4 @@ def test_the_page_says_where_all_pictures_are_alike(codec):
     assert content_room._about(silent, None)["code"] == "6 dimensions, all pictures alike"
     made = build(ModelSettings("rvq-vae", {"latent": 2, "words": 4, "width": 8, "depth": 2}), (3, 16, 16)).model
     words = replace(codec, model=made)
-    assert content_room._said(words).startswith(
-        "4 channels over 8 x 8 places, of words: a small step stays at the same"
-    )
+    assert content_room._said(words).startswith("4 channels over 8 x 8 places, words: small steps do nothing")
