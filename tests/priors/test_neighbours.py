@@ -46,6 +46,23 @@ def test_near_is_what_looks_near():
     assert drawn[:, 1].std() > 30
 
 
+def test_of_codes_along_a_curve_what_is_drawn_is_new_and_stays_near_it():
+    """Sixty codes of a circle, one tenth of its radius apart, lie in the order of their angles for nobody."""
+    angles = rng().permutation(60) / 60 * 2 * np.pi
+    circle = np.stack([np.cos(angles), np.sin(angles)], 1)
+    drawn = between(circle, circle, 4000, rng(1))
+    assert np.sqrt(np.square(np.linalg.norm(drawn, axis=1) - 1).mean()) < 0.03
+    assert np.linalg.norm(drawn[:, None] - circle, axis=2).min(1).mean() > 0.02
+
+
+def test_all_codes_nearby_have_a_part_in_each_that_is_drawn():
+    """Of four in space, none is left out: what is drawn lies on no side of their tetrahedron."""
+    codes = np.vstack([np.zeros(3), np.eye(3)])
+    shares = between(codes, codes, 500, rng(1))
+    shares = np.hstack([1 - shares.sum(1, keepdims=True), shares])  # of each code
+    assert np.abs(shares).min() > 1e-6
+
+
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_fewer_codes_than_neighbours(n):
     codes = rng().normal(size=(n, 2))

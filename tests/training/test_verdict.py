@@ -24,6 +24,7 @@ def test_a_net_that_knows_its_pictures_by_heart_is_told_so():
     assert "with 0.25 times their error" in said
     assert "--flip" in said
     assert "--flip" not in Verdict(0.009, 20.5, 0.005, 0.01, 20.0, 8).sentence()
+    assert "--flip" not in Verdict(0.010049, 20.0, 0.0, 0.01, 20.0, 8).sentence()  # PCA itself, but for rounding
 
 
 def test_collapse_is_seen_and_good_codecs_are_not_called_so():
@@ -98,6 +99,27 @@ def test_a_codec_is_held_against_what_it_was_trained_on(discs):
     assert (found.test_mse, found.train_mse, found.numbers, found.remedy) == (0, 0, 3, "do")
     assert found.pca_mse == pytest.approx(1 / 255**2)
     assert not found.as_yet
+
+
+@pytest.mark.parametrize(
+    ("tested", "said"), [(1, "1 unseen picture comes"), (19, "19 unseen pictures come"), (20, "unseen")]
+)
+def test_of_few_unseen_pictures_it_is_said_how_many_they_are(tested, said):
+    assert Verdict(0.02, 17.0, 0.02, 0.01, 20.0, 8, tested=tested).sentence().startswith(said)
+
+
+@pytest.mark.parametrize("young", [True, False])
+def test_what_pca_does_not_tell_apart_either_is_no_collapse(young):
+    noise = np.random.default_rng(0).integers(0, 256, (30, 4, 4, 1))
+    grey, same = (lambda some: np.full(some.shape, 127.0)), (lambda some: some)
+    black = lambda some: np.zeros(some.shape)  # noqa: E731
+    found = judge(grey, grey, noise[:9], noise[9:], 3, young, "do")
+    assert not found.collapsed
+    assert found.sentence().endswith("alike, and PCA's as well: so many numbers tell next to nothing of such pictures")
+    assert "as yet" not in found.sentence()
+    assert found.tested == 21
+    assert bool(judge(grey, same, noise[:9], noise[9:], 3, young, "do").collapsed) != young
+    assert "black or white" in judge(black, grey, noise[:9], noise[9:], 3, young, "do").collapsed
 
 
 def test_a_collapse_is_said_and_one_of_a_young_net_as_yet(discs):

@@ -43,7 +43,8 @@ def test_a_collapse_is_said_while_it_trains(discs_file, tmp_path, capsys):
 def test_a_net_that_is_only_young_has_not_collapsed(options, collapsed, discs_file, tmp_path, capsys, monkeypatch):
     from latentdial.cli import main
 
-    monkeypatch.setattr("latentdial.training.session.YOUNG", 15)
+    if collapsed:  # else it is as young as nets may be
+        monkeypatch.setattr("latentdial.training.session.YOUNG", 15)
     length = "" if "epochs" in options else "--steps 12"
     data = f"train fcn-ae {discs_file} --out {tmp_path / 'run'} --size 16 --holdout 0.5 --batch 16 {length}"
     assert main(f"{data} --set widths=32 --latent 4 {options}".split()) == 0
@@ -52,6 +53,19 @@ def test_a_net_that_is_only_young_has_not_collapsed(options, collapsed, discs_fi
     assert bool(said["collapsed"]) == (collapsed and "random" in options)  # else the start is published
     assert said["verdict"].startswith("collapsed: ") == bool(said["collapsed"])
     assert ("alike as yet: train for longer, or use" in said["verdict"]) != collapsed
+
+
+def test_a_net_of_pictures_of_noise_has_not_collapsed(tmp_path, capsys, monkeypatch):
+    from latentdial.cli import main
+
+    monkeypatch.setattr("latentdial.training.session.YOUNG", 0)
+    np.save(tmp_path / "noise.npy", np.random.default_rng(0).integers(0, 256, (120, 16, 16, 3)).astype(np.uint8))
+    data = f"train fcn-ae {tmp_path / 'noise.npy'} --out {tmp_path / 'run'} --size 16 --steps 30"
+    assert main(f"{data} --set widths=32 --latent 4 --priors false".split()) == 0
+    said = "".join(capsys.readouterr())
+    assert "collapsed" not in said
+    assert "and PCA's as well" in said
+    assert "few pictures" not in said
 
 
 def test_a_pca_run_is_a_run_like_any_other(discs_file, tmp_path, capsys):

@@ -38,7 +38,7 @@ from latentdial.training.stopping import Reason, Stop
 from latentdial.training.subspace import widen
 from latentdial.training.trackers import Tracker, open_trackers
 from latentdial.training.trouble import back_to_last_good, out_of_memory
-from latentdial.training.verdict import YOUNG, collapse, forgiven, judge, remedy
+from latentdial.training.verdict import YOUNG, both_alike, collapse, forgiven, judge, remedy
 
 STRIP = 8  # pictures in a sample strip
 STRIPS = 5  # sample strips in a whole run
@@ -234,7 +234,7 @@ class Session:
         with evaluating(model):
             codec = codec_of(model, self.config, self.out.name, self.loop.device)
             made = codec.levels(codec.encode(pictures))
-        found = collapse(pictures, made)
+        found = "" if both_alike(pictures, made, self._by_pca(pictures)) else collapse(pictures, made)
         self._told = self._told or not found
         if said := forgiven(found, self._young):
             self._warned = True
@@ -397,22 +397,22 @@ class Session:
         codec = codec_of(model, self.config, self.out.name, self.loop.device)
         few = np.linspace(0, len(self.parts.train) - 1, min(len(self.parts.train), JUDGED)).astype(int)
         train, test = (self.images.pixels[rows] for rows in (self.parts.train[few], self.parts.test[:JUDGED]))
-        principal, scale = self.material.principal, model.likelihood.range
-
-        def linear(pixels: np.ndarray) -> np.ndarray:
-            x = to_float(torch.from_numpy(pixels).to(principal.mean.device), scale)
-            return to_levels(principal.restore(principal.project(x)).view_as(x), scale).cpu().numpy()
-
         found = judge(
             lambda pixels: codec.levels(codec.encode(pixels)),
-            linear,
+            self._by_pca,
             train,
             test,
-            len(principal.variances),
+            len(self.material.principal.variances),
             self._young,
             self._remedy,
         )
         return found.as_dict()
+
+    def _by_pca(self, pixels: np.ndarray) -> np.ndarray:
+        """Reconstructions of uint8 pictures (N, H, W, C) by the principal components, in levels of 255."""
+        principal, scale = self.material.principal, self.material.plain.likelihood.range
+        x = to_float(torch.from_numpy(pixels).to(principal.mean.device), scale)
+        return to_levels(principal.restore(principal.project(x)).view_as(x), scale).cpu().numpy()
 
     @property
     def _parameters(self) -> int:

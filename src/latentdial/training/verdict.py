@@ -17,6 +17,7 @@ YOUNG = 500  # steps, within which a net that has never told pictures apart may 
 SATURATED = 0.5  # share of the values that are black or white and should not be
 HEART = 1.5  # times the error of training pictures, from which a net is said to know them by heart
 ALL_ALIKE = "all reconstructions are alike"
+CERTAIN = 20  # unseen pictures, below which a verdict says of how many it is
 
 Codec = Callable[[np.ndarray], np.ndarray]
 """Uint8 pictures (N, H, W, C) -> their reconstructions in levels of 255."""
@@ -35,6 +36,8 @@ class Verdict:
     collapsed: str = ""  # in words
     remedy: str = ""  # of that
     as_yet: str = ""  # a collapse that a young net is forgiven
+    alike: bool = False  # reconstructions are, and PCA's as well
+    tested: int = CERTAIN  # unseen pictures
 
     @property
     def gap(self) -> float:
@@ -46,8 +49,12 @@ class Verdict:
             return f"collapsed: {self.collapsed}; {self.remedy}"
         ratio = self.test_mse / max(self.pca_mse, 1e-12)
         than = f"{ratio:.2f} times the squared error of PCA with {self.numbers} numbers ({self.pca_psnr:.1f} dB)"
-        said = f"unseen pictures come back at {self.test_psnr:.1f} dB PSNR, {than}"
-        if self.gap >= HEART and ratio > 1:
+        some = "" if self.tested >= CERTAIN else f"{self.tested} "
+        come = "picture comes" if self.tested == 1 else "pictures come"
+        said = f"{some}unseen {come} back at {self.test_psnr:.1f} dB PSNR, {than}"
+        if self.alike:
+            return f"{said}; {ALL_ALIKE}, and PCA's as well: so many numbers tell next to nothing of such pictures"
+        if self.gap >= HEART and round(ratio, 2) > 1:
             said += f"; those it was trained on with {1 / self.gap:.2f} times their error: use --flip, fewer --epochs"
             said += " or more pictures"
         return f"{said}; {self.as_yet} as yet: train for longer, or {self.remedy}" if self.as_yet else said
@@ -70,16 +77,25 @@ def judge(
     codec: Codec, pca: Codec, train: np.ndarray, test: np.ndarray, numbers: int, young: bool = False, remedy: str = ""
 ) -> Verdict:
     """Judge a codec of so many numbers by pictures (N, H, W, C) that it was trained on and others, beside PCA's."""
-    made = codec(test)
-    ours, theirs, seen = (
-        reconstruction(test, made),
-        reconstruction(test, pca(test)),
-        reconstruction(train, codec(train)),
-    )
-    found = collapse(test, made)
+    made, linear = codec(test), pca(test)
+    ours, theirs = (reconstruction(test, some) for some in (made, linear))
+    seen = reconstruction(train, codec(train))
+    alike = both_alike(test, made, linear)
+    found = "" if alike else collapse(test, made)
     collapsed = forgiven(found, young)
-    as_yet = "" if collapsed else found
-    return Verdict(ours.mse, ours.psnr, seen.mse, theirs.mse, theirs.psnr, numbers, collapsed, remedy, as_yet)
+    return Verdict(
+        ours.mse,
+        ours.psnr,
+        seen.mse,
+        theirs.mse,
+        theirs.psnr,
+        numbers,
+        collapsed,
+        remedy,
+        "" if collapsed else found,
+        alike,
+        len(test),
+    )
 
 
 def collapse(pictures: np.ndarray, made: np.ndarray) -> str:
@@ -91,6 +107,11 @@ def collapse(pictures: np.ndarray, made: np.ndarray) -> str:
     if _extreme(made) - _extreme(pictures) > SATURATED:
         return f"{_extreme(made):.0%} of all values are black or white, {_extreme(pictures):.0%} in the pictures"
     return ALL_ALIKE if _spread(made) < ALIKE * _spread(pictures) else ""
+
+
+def both_alike(pictures: np.ndarray, *made: np.ndarray) -> bool:
+    """Whether every codec makes one picture of all: such as of noise, which no few numbers tell apart."""
+    return all(collapse(pictures, one) == ALL_ALIKE for one in made)
 
 
 def forgiven(found: str, young: bool) -> str:
