@@ -45,7 +45,7 @@ from latentdial.latent import sampling
 from latentdial.latent.editing import edit
 from latentdial.latent.effect import dimensions
 from latentdial.priors import fitted
-from latentdial.priors.flow import fit_flow
+from latentdial.priors.diffusion import fit_diffusion
 from latentdial.priors.words import fit_words
 from latentdial.runs.cleaning import waste
 from latentdial.runs.listing import list_runs
@@ -390,7 +390,7 @@ def batch(numbers: list[int], bases: tuple[Path, Path], room: Path) -> list[dict
 
 def try_mutants(numbers: list[int], room: Path, tell: Callable[[list[dict]], None]) -> None:
     """Damage and read so many copies of runs, and tell of them, some at a time."""
-    fitted.fit_flow = partial(fit_flow, steps=50)  # how good a prior is does not matter here
+    fitted.fit_diffusion = partial(fit_diffusion, steps=50)  # how good a prior is does not matter here
     sampling.fit_words = partial(fit_words, steps=50)
     bases = make_runs(room)
     for start in range(0, len(numbers), BATCH):

@@ -15,8 +15,8 @@ from latentdial import LatentdialError, storage
 from latentdial.cli import main
 from latentdial.latent.sampling import fit_of, fit_prior
 from latentdial.priors import fitted as fitted_module
+from latentdial.priors.diffusion import Diffusion, fit_diffusion
 from latentdial.priors.fitted import KINDS, FittedPriors, fit_priors, gaussian_of
-from latentdial.priors.flow import Flow, fit_flow
 from latentdial.priors.mixture import Mixture, choose_mixture, fit_mixture
 from latentdial.priors.stored import FILES, read_priors, save_priors
 
@@ -40,17 +40,17 @@ def three_blobs(n: int, seed: int = 0) -> np.ndarray:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _small_flows():
-    """Flows of few numbers, enough for the plane."""
+def _small_nets():
+    """Diffusions of few numbers, enough for the plane."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitted_module, "fit_flow", partial(fit_flow, width=64, steps=600))
+        patch.setattr(fitted_module, "fit_diffusion", partial(fit_diffusion, width=64))
         yield
 
 
 @pytest.fixture(scope="module")
-def blobs(_small_flows) -> FittedPriors:
+def blobs(_small_nets) -> FittedPriors:
     """All kinds, fitted to three blobs in the plane."""
-    return fit_priors(three_blobs(3000), three_blobs(2000, 1))
+    return fit_priors(three_blobs(3000), three_blobs(2000, 1), steps=600)
 
 
 def test_a_gaussian_gives_held_out_codes_the_likelihood_of_the_closed_form():
@@ -119,43 +119,86 @@ def test_many_clusters_in_many_dimensions_are_found():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_densities_integrate_to_one(blobs, kind):
-    line = np.linspace(-14, 14, 181)
+def test_densities_integrate_to_one_and_a_bound_of_one_to_no_more(blobs, kind):
+    line = np.linspace(-9, 9, 73)
     grid = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
-    total = np.exp(blobs[kind].log_prob(grid)).sum() * (line[1] - line[0]) ** 2
-    assert total == pytest.approx(1, abs=0.01)
+    found = blobs[kind].log_prob(np.tile(grid, (16, 1))).reshape(16, -1).mean(0)  # a bound is drawn anew for each
+    total = np.exp(found).sum() * (line[1] - line[0]) ** 2
+    assert (0.9 if kind == "diffusion" else 0.99) < total < 1.02
 
 
-def test_a_flow_fits_what_a_gaussian_cannot(blobs):
+def test_a_diffusion_fits_what_a_gaussian_cannot(blobs):
     truth = sum(w * multivariate_normal(m, 0.49 * np.eye(2)).pdf(three_blobs(2000, 1)) for w, m in BLOBS)
-    assert np.log(truth).mean() - 0.15 < blobs.nats["flow"] < np.log(truth).mean() + 0.02
+    assert np.log(truth).mean() - 0.15 < blobs.nats["diffusion"] < np.log(truth).mean() + 0.02
     assert blobs.nats["gaussian"] < np.log(truth).mean() - 0.3
-    drawn = blobs["flow"].sample(3000)
+    drawn = blobs["diffusion"].sample(3000)
     nearest = np.argmin(np.linalg.norm(drawn[:, None] - MEANS, axis=2), axis=1)
     assert np.allclose(np.bincount(nearest) / 3000, WEIGHTS, atol=0.05)
+    assert np.std(drawn - MEANS[nearest]) == pytest.approx(0.7, abs=0.06)
 
 
-def test_a_flow_starts_as_the_gaussian_and_its_divergence_is_exact():
-    generator = torch.Generator().manual_seed(0)
-    flow = Flow(5, 16).start(generator)
+def test_a_diffusion_starts_as_the_gaussian():
     white = np.random.default_rng(0).standard_normal((9, 5))
-    assert np.allclose(flow.log_prob(white), multivariate_normal(np.zeros(5), np.eye(5)).logpdf(white), atol=1e-4)
-    torch.nn.init.normal_(flow.leave.weight, generator=generator)
-    x, t = torch.randn(4, 5, generator=generator), torch.full((1, 1), 0.3)
-    jacobian = torch.autograd.functional.jacobian(lambda one: flow(one, t).sum(0), x).permute(1, 0, 2)
-    assert torch.allclose(flow.with_divergence(x, t)[1], jacobian.diagonal(dim1=1, dim2=2).sum(1), atol=1e-5)
-    assert torch.equal(flow.with_divergence(x, t)[0], flow(x, t))
+    net = Diffusion(5, 16).eval().requires_grad_(False)
+    assert np.allclose(net.log_prob(white), multivariate_normal(np.zeros(5), np.eye(5)).logpdf(white), atol=1e-5)
+    noise = np.random.default_rng(1).standard_normal((9, 5))
+    assert np.allclose(net.sample(9, np.random.default_rng(1)), noise, atol=1e-6)
 
 
-def test_a_flow_is_invertible(blobs):
-    flow = blobs["flow"].density
-    assert isinstance(flow, Flow)
-    noise = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
-    codes, there = flow.transport(noise)
-    again, back = flow.transport(codes, forward=False)
-    assert (again - noise).abs().max() < 0.02
-    assert (there + back).abs().max() < 0.05
-    assert (codes - noise).abs().mean() > 0.2
+class _Known(Diffusion):
+    """Knows of v what there is to know, where codes are two points, -1 and 1, in blobs of variance `var`."""
+
+    def __init__(self, var: float):
+        super().__init__(1, 4)
+        self.var = var
+
+    def forward(self, u, t):
+        a = self.angle(t)
+        spread = a.cos() ** 2 * self.var + a.sin() ** 2
+        side = torch.tanh(a.cos() * (1 - self.var) ** 0.5 * u / spread)
+        middle = (1 - self.var) ** 0.5 * side
+        w = middle + a.cos() * self.var / spread * (u - a.cos() * middle)
+        return (w - a.cos() * u) / a.sin()
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.02])
+def test_the_bound_is_the_likelihood_and_draws_are_of_the_density_where_all_is_known(scale):
+    net, rng = _Known(0.1).eval(), np.random.default_rng(0)
+    net.scales = torch.tensor([scale])
+    white = (0.9**0.5 * rng.choice([-1, 1], 4000) + 0.1**0.5 * rng.standard_normal(4000))[:, None]
+    truth = np.logaddexp(*(multivariate_normal(m * 0.9**0.5, 0.1).logpdf(white) for m in (-1, 1))) - np.log(2)
+    assert net.log_prob(white).mean() == pytest.approx(truth.mean(), abs=0.02)
+    drawn = net.sample(4000, rng)
+    shares = [0.05, 0.25, 0.75, 0.95]
+    np.testing.assert_allclose(np.quantile(drawn, shares), np.quantile(white, shares), atol=0.12)
+    assert np.mean(np.abs(drawn) < 0.4) == pytest.approx(np.mean(np.abs(white) < 0.4), abs=0.02)
+
+
+def test_every_weight_of_a_diffusion_learns():
+    net = Diffusion(3, 8)
+    for one in net.parameters():
+        torch.nn.init.normal_(one, std=0.5)
+    net(torch.randn(16, 3), torch.rand(16, 1)).square().sum().backward()
+    assert all(one.grad is not None and one.grad.abs().max() > 0 for one in net.parameters())
+
+
+def test_what_is_seen_most_comes_out_of_the_noise_first():
+    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
+    white, seen = np.random.default_rng(1).standard_normal((60, 3)), turn * [100.0, 0.0, 9.0] @ turn.T
+    net = fit_diffusion(white, seen=seen, width=8, steps=2)
+    assert torch.allclose(net.scales, torch.tensor([0.01, 0.3, 1.0]), atol=1e-3)
+    assert np.allclose(np.abs(turn.T @ net.axes.numpy()), np.eye(3)[:, [1, 2, 0]], atol=1e-4)
+    turned = net.angle(torch.tensor([[0.3]]))[0]
+    assert turned[0] > turned[1] > turned[2] > 0
+    nowhere = fit_diffusion(np.ones((60, 3)), seen=np.zeros((3, 3)), width=8, steps=2)
+    assert torch.equal(nowhere.scales, torch.ones(3))
+
+
+def test_a_diffusion_leaves_the_state_of_random_numbers_alone():
+    torch.manual_seed(3)
+    before = torch.random.get_rng_state()
+    fit_diffusion(np.random.default_rng(1).standard_normal((60, 3)), width=8, steps=2)
+    assert torch.equal(torch.random.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -167,14 +210,14 @@ def test_variance_scales_with_the_square_of_the_temperature(blobs, kind):
 
 def test_the_best_is_the_one_of_highest_held_out_likelihood(blobs):
     assert blobs.best == max(blobs.nats, key=lambda kind: blobs.nats[kind])
-    assert blobs.best in ("mixture", "flow")
+    assert blobs.best in ("mixture", "diffusion")
     assert blobs.held_out == 2000
     codes, *_ = normal(300, 4)
     assert fit_priors(codes, codes[:50], ["gaussian"], model=lambda codes: np.zeros(len(codes))).best == "model"
 
 
 def test_fits_repeat(blobs):
-    again = fit_priors(three_blobs(3000), three_blobs(2000, 1))
+    again = fit_priors(three_blobs(3000), three_blobs(2000, 1), steps=600)
     assert again.nats == blobs.nats
 
 
@@ -225,13 +268,16 @@ def test_saved_priors_are_the_same_to_the_last_bit(blobs, tmp_path):
         assert np.array_equal(loaded[kind].sample(20, seed=4), blobs[kind].sample(20, seed=4))
         assert np.array_equal(loaded[kind].log_prob(codes[:50]), blobs[kind].log_prob(codes[:50]))
     assert read_priors(tmp_path, codes + 1) is None, "priors of other codes"
+    record = storage.read_json(tmp_path / FILES[0])
+    storage.write_json(tmp_path / FILES[0], record | {"format": 1, "kinds": ["gaussian", "flow"]})
+    assert read_priors(tmp_path, codes) is None, "priors of an older format"
 
 
 @pytest.mark.parametrize(
     "change",
     [
         {"kinds": []},
-        {"kinds": ["flow", "gaussian"]},
+        {"kinds": ["diffusion", "gaussian"]},
         {"components": 10**9},
         {"width": -3},
         {"nats": {"gaussian": "high"}},
@@ -255,6 +301,9 @@ def test_a_root_that_is_no_root_is_refused(blobs, tmp_path):
     storage.save_tensors(held, arrays | {"root": -arrays["root"]})
     with pytest.raises(LatentdialError, match="above zero"):
         read_priors(tmp_path, codes)
+    storage.save_tensors(held, arrays | {"diffusion_scales": np.zeros(2, np.float32)})
+    with pytest.raises(LatentdialError, match="scales must be above zero"):
+        read_priors(tmp_path, codes)
 
 
 def test_a_codec_samples_from_the_prior_that_is_named(tiny_runs):
@@ -270,7 +319,7 @@ def test_a_codec_samples_from_the_prior_that_is_named(tiny_runs):
     assert len({one.tobytes() for one in drawn}) == 4
     for codec, name, reason in [
         (vae, "typo", "no prior 'typo'"),
-        (vae, "flow", "fit-prior"),
+        (vae, "diffusion", "fit-prior"),
         (latentdial.load(tiny_runs["fcn-ae"]), "model", "no prior of its own"),
     ]:
         with pytest.raises(LatentdialError, match=reason):
@@ -301,7 +350,9 @@ def test_the_command_keeps_priors_with_the_run(tiny_runs, tmp_path, capsys):
     assert "log likelihood" in capsys.readouterr().out
     codec = latentdial.load(run)
     assert codec.fitted is not None
-    assert main(["sample", str(run), "-n", "4", "--prior", "flow", "--out", str(tmp_path / "s.png"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["prior"] == "flow"
+    assert (
+        main(["sample", str(run), "-n", "4", "--prior", "diffusion", "--out", str(tmp_path / "s.png"), "--json"]) == 0
+    )
+    assert json.loads(capsys.readouterr().out)["prior"] == "diffusion"
     assert main(["fit-prior", str(run), "--kind", "typo"]) == 1
     assert "no prior 'typo'" in capsys.readouterr().err

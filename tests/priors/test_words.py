@@ -133,7 +133,7 @@ def test_a_run_of_words_is_sampled_by_them(recipe, discs_file, tmp_path, capsys)
         f"{fit_of(codec).sentence()[0].upper()}{fit_of(codec).instead[1:]}."
     ]
     assert "use the prior 'words'" in fit_of(loaded, "gaussian").sentence()
-    assert main(["fit-prior", str(run), "--kind", "flow"]) == 1
+    assert main(["fit-prior", str(run), "--kind", "diffusion"]) == 1
     assert "which have no density" in capsys.readouterr().err
 
 

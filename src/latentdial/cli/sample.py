@@ -18,10 +18,10 @@ from latentdial.cli.shared import (
 )
 
 PRIOR = (
-    "what codes are drawn from: model, the model's own prior; gaussian, mixture or flow, fitted to the training codes, "
-    "or words, to discrete ones (see fit-prior); neighbours, between training codes of like pictures, which gives the "
-    "best pictures and the least new ones; codes, training codes as they are; auto: the one under which held-out codes "
-    "are likeliest"
+    "what codes are drawn from: model, the model's own prior; gaussian, mixture or diffusion, fitted to training "
+    "codes, or words, to discrete ones (see fit-prior); neighbours, between training codes of like pictures: the "
+    "best pictures and the least new ones; codes, training codes as they are; auto: the one under which held-out "
+    "codes are likeliest"
 )
 
 

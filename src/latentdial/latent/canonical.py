@@ -54,6 +54,12 @@ class Canonical(Brief):
         return min(len(self.levels), 1 + int((self.shares < share).sum()))
 
     @property
+    def metric(self) -> np.ndarray:
+        """The squared change of the picture in levels for a change x of the code is x @ metric @ x: (D, D)."""
+        scaled = self.levels[:, None] * self.readers
+        return scaled.T @ scaled
+
+    @property
     def telling(self) -> int:
         """How many coordinates make up nearly all of that variance, at most 32."""
         return min(MOST_TOLD, self.needed(NEARLY_ALL))

@@ -174,10 +174,9 @@ class Codec(Brief, Shown):
     def sample_codes(self, n: int, seed: int = 0, temperature: float = 1.0, prior: str = "auto") -> np.ndarray:
         """Draw n codes (n, D), float32, that spread from the mean in proportion to `temperature`.
 
-        `prior`: "model" is the model's own; "gaussian", "mixture" and "flow" are fitted to the training codes, "words"
-        to discrete ones; "neighbours" draws between training codes of like pictures (see `priors.neighbours`), and
-        "codes" takes them as they are; "auto" is what `prior_named` says. Others are a
-        LatentdialError.
+        `prior`: "model" is the model's own; "gaussian", "mixture" and "diffusion" are fitted to the training codes,
+        "words" to discrete ones; "neighbours" draws between training codes of like pictures (see `priors.neighbours`),
+        and "codes" takes them as they are; "auto" is what `prior_named` says. Others are a LatentdialError.
         """
         kind = self.prior_named(prior)
         if kind == "words" and self.words is not None and self.quantiser is not None:
@@ -210,10 +209,10 @@ class Codec(Brief, Shown):
         if name == "model" and self.prior is None:
             raise LatentdialError(f"{self.name} has no prior of its own to sample from: use auto or gaussian")
         if name == "words" and self.quantiser is None:
-            raise LatentdialError(f"the codes of {self.name} are no words: use auto, mixture or flow")
-        if name in ("mixture", "flow", "neighbours") and self.quantiser is not None:
+            raise LatentdialError(f"the codes of {self.name} are no words: use auto, mixture or diffusion")
+        if name in ("mixture", "diffusion", "neighbours") and self.quantiser is not None:
             raise LatentdialError(f"the codes of {self.name} are words, with nothing between them: use words")
-        if (name == "words" and self.words is None) or (name in ("mixture", "flow") and name not in self.priors.priors):
+        if (name == "words" and self.words is None) or (name in KINDS and name not in self.priors.priors):
             raise LatentdialError(f"{self.name} has no prior {name!r} yet: run latentdial fit-prior {self.name}")
         if name != "auto":
             return name

@@ -14,6 +14,7 @@ from latentdial.errors import LatentdialError
 from latentdial.images import open_parts
 from latentdial.latent.codec import Codec
 from latentdial.latent.effect import real_codes
+from latentdial.priors.diffusion import STEPS
 from latentdial.priors.fitted import KINDS, FittedPriors, fit_priors
 from latentdial.priors.words import WordPrior, fit_words
 from latentdial.progress import Progress, quiet
@@ -59,6 +60,7 @@ def fit_prior(
     kinds: Sequence[str] = KINDS,
     seed: int = 0,
     progress: Progress = quiet,
+    steps: int = STEPS,
 ) -> FittedPriors:
     """Fit priors to the training codes of a codec, judged on codes (M, D) of pictures that it was not trained on.
 
@@ -69,14 +71,15 @@ def fit_prior(
     prior = getattr(codec.model, "prior", None)
     own = None if getattr(prior, "surface", False) else getattr(prior, "log_prob", None)
     judge = None if own is None else partial(_log_prob, own, codec)
-    return fit_priors(codec.codes, held_out, kinds, seed, judge, progress)
+    precision = "float32" if codec.config is None else codec.config.train.precision
+    return fit_priors(codec.codes, held_out, kinds, seed, judge, progress, codec.canonical.metric, precision, steps)
 
 
 def fit_word_prior(codec: Codec, seed: int = 0, progress: Progress = quiet) -> WordPrior:
     """Fit a prior to the discrete training codes of a codec; `replace(codec, words=...)` samples from it."""
     quantiser = codec.quantiser
     if quantiser is None:
-        raise LatentdialError(f"{codec.name} has no discrete codes: fit a mixture or a flow")
+        raise LatentdialError(f"{codec.name} has no discrete codes: fit a mixture or a diffusion")
     with torch.inference_mode():
         numbers = quantiser.rows(torch.tensor(codec.codes, device=codec.device)).cpu().numpy()
     return fit_words(numbers, quantiser.vocabulary, seed, progress=progress)

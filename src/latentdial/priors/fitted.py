@@ -8,18 +8,16 @@ from math import log, pi
 from typing import Protocol
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from latentdial.errors import LatentdialError
-from latentdial.priors.flow import fit_flow
+from latentdial.priors.diffusion import STEPS, fit_diffusion
 from latentdial.priors.mixture import choose_mixture
 from latentdial.priors.whitening import Whitening, fit_whitening
 from latentdial.progress import Progress, quiet
 from latentdial.texts import Brief
 
-KINDS = ("gaussian", "mixture", "flow")
-MATCHED = 2048  # samples of a flow whose covariance is compared with that of the codes
-MIN_CODES = 20  # that a mixture or a flow is fitted to
+KINDS = ("gaussian", "mixture", "diffusion")
+MIN_CODES = 20  # that a mixture or a diffusion is fitted to
 MAX_LATENT = 2048  # a full covariance of more numbers takes minutes and gigabytes
 
 
@@ -91,11 +89,16 @@ def fit_priors(
     seed: int = 0,
     model: Callable[[np.ndarray], np.ndarray] | None = None,
     progress: Progress = quiet,
+    seen: np.ndarray | None = None,
+    precision: str = "float32",
+    steps: int = STEPS,
 ) -> FittedPriors:
     """Fit densities to training codes (N, D) and judge them by the likelihood of held-out codes (M, D).
 
     Without held-out codes every fifth code is kept apart for that. The Gaussian is always among them; a mixture and a
-    flow need 20 codes. `model` gives the log densities of the model's own prior, to be judged beside them.
+    diffusion need 20 codes. `model` gives the log densities of the model's own prior, to be judged beside them. `seen`
+    (D, D), the squared change of a picture for a change x of its code as x @ seen @ x, `precision` and the most `steps`
+    are the diffusion's.
     """
     codes = _checked(codes)
     unknown = [kind for kind in kinds if kind not in KINDS]
@@ -108,43 +111,26 @@ def fit_priors(
     whitening = fit_whitening(codes)
     wanted = [kind for kind in KINDS if kind == "gaussian" or (kind in kinds and len(codes) >= MIN_CODES)]
     white = whitening.white(codes)
+    shown = None if seen is None else whitening.root.T.astype(np.float64) @ seen @ whitening.root
+    fits: dict[str, Callable[[], Density]] = {
+        "gaussian": lambda: Standard(white.shape[1]),
+        "mixture": lambda: choose_mixture(white, seed),
+        "diffusion": lambda: fit_diffusion(white, seed, shown, precision, steps=steps, progress=progress),
+    }
     priors = {}
     for done, kind in enumerate(wanted):
         progress("fitting priors", done, len(wanted))
-        density = _fit(kind, white, seed)
-        matched = matched_whitening(whitening, density) if kind == "flow" else whitening
-        priors[kind] = FittedPrior(kind, matched, density)
+        priors[kind] = FittedPrior(kind, whitening, fits[kind]())
     progress("fitting priors", len(wanted), len(wanted))
     judges = {kind: prior.log_prob for kind, prior in priors.items()} | ({} if model is None else {"model": model})
     nats = {kind: float(judge(held_out).mean()) for kind, judge in judges.items()} if len(held_out) else {}
     return FittedPriors(priors, nats, len(held_out))
 
 
-def matched_whitening(whitening: Whitening, density: Density) -> Whitening:
-    """The whitening with which samples of a density have the mean and the covariance of the codes.
-
-    A flow learnt from few codes draws in between them, with too little spread. What its samples lack is taken from
-    their covariance, shrunk (Ledoit & Wolf, J. Multivariate Analysis 88, 2004); the likelihood stays exact.
-    """
-    from sklearn.covariance import ledoit_wolf
-
-    drawn = density.sample(MATCHED, np.random.default_rng(0))
-    own = np.linalg.cholesky(ledoit_wolf(drawn)[0])
-    root = np.tril(solve_triangular(own.T, whitening.root.T.astype(np.float64)).T)
-    mean = whitening.mean - root @ drawn.mean(0)
-    return Whitening(mean.astype(np.float32), root.astype(np.float32))
-
-
 def gaussian_of(codes: np.ndarray) -> FittedPriors:
     """The Gaussian of all of these codes (N, D), judged by none."""
     codes = _checked(codes)
     return FittedPriors({"gaussian": FittedPrior("gaussian", fit_whitening(codes), Standard(codes.shape[1]))}, {})
-
-
-def _fit(kind: str, white: np.ndarray, seed: int) -> Density:
-    if kind == "mixture":
-        return choose_mixture(white, seed)
-    return fit_flow(white, seed) if kind == "flow" else Standard(white.shape[1])
 
 
 def _checked(codes: np.ndarray) -> np.ndarray:

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 
 from latentdial.errors import LatentdialError
+from latentdial.priors.diffusion import Diffusion
 from latentdial.priors.fitted import KINDS, MAX_LATENT, Density, FittedPrior, FittedPriors, Standard
-from latentdial.priors.flow import Flow
 from latentdial.priors.mixture import COMPONENTS, Mixture
 from latentdial.priors.whitening import Whitening
 from latentdial.storage import Missing, need, read_json, read_tensors, remove, save_tensors, write_json
 
 FILES = "prior.json", "prior.safetensors"
-FORMAT = 1
+FORMAT = 2
 MAX_WIDTH = 1024
 REMEDY = "remove it and run latentdial fit-prior again"
 
@@ -42,10 +42,9 @@ def save_priors(folder: Path, fitted: FittedPriors, codes: np.ndarray) -> None:
         if isinstance(density, Mixture):
             record["components"] = len(density.weights)
             arrays |= {f"mixture_{name}": getattr(density, name) for name in ("weights", "means", "roots")}
-        if isinstance(density, Flow):
+        if isinstance(density, Diffusion):
             record["width"] = density.enter.out_features
-            arrays |= {f"flow_{name}": tensor for name, tensor in density.state_dict().items()}
-            arrays |= {"matched_mean": prior.whitening.mean, "matched_root": prior.whitening.root}
+            arrays |= {f"diffusion_{name}": tensor for name, tensor in density.state_dict().items()}
     save_tensors(held, arrays)
     write_json(described, record)
 
@@ -56,9 +55,11 @@ def read_priors(folder: Path, codes: np.ndarray) -> FittedPriors | None:
         record = read_json(folder / FILES[0], remedy=REMEDY)
     except Missing:
         return None
+    if record.get("format") != FORMAT:
+        return None
     try:
         _check(record)
-        if record["format"] != FORMAT or record["codes"] != _digest(codes):
+        if record["codes"] != _digest(codes):
             return None
         shapes = _shapes(record, codes.shape[1])
         arrays = read_tensors(folder / FILES[1], shapes, remedy=REMEDY)
@@ -81,8 +82,8 @@ def _check(record: dict[str, Any]) -> None:
         raise ValueError("its kinds are not in order")
     if ("mixture" in kinds) != (1 <= record["components"] <= max(COMPONENTS)):
         raise ValueError(f"a mixture of {record['components']} components")
-    if ("flow" in kinds) != (1 <= record["width"] <= MAX_WIDTH):
-        raise ValueError(f"a flow of width {record['width']}")
+    if ("diffusion" in kinds) != (1 <= record["width"] <= MAX_WIDTH):
+        raise ValueError(f"a diffusion of width {record['width']}")
     if nats and not set(kinds) <= set(nats) <= {*kinds, "model"}:
         raise ValueError("its likelihoods do not fit its kinds")
     need(nats, dict.fromkeys(nats, float))
@@ -96,11 +97,10 @@ def _shapes(record: dict[str, Any], latent: int) -> dict[str, tuple[int, ...]]:
     if "mixture" in record["kinds"]:
         sizes = {"weights": (count,), "means": (count, latent), "roots": (count, latent, latent)}
         shapes |= {f"mixture_{name}": size for name, size in sizes.items()}
-    if "flow" in record["kinds"]:
+    if "diffusion" in record["kinds"]:
         with torch.device("meta"):
-            state = Flow(latent, record["width"]).state_dict()
-        shapes |= {f"flow_{name}": tuple(tensor.shape) for name, tensor in state.items()}
-        shapes |= {"matched_mean": (latent,), "matched_root": (latent, latent)}
+            state = Diffusion(latent, record["width"]).state_dict()
+        shapes |= {f"diffusion_{name}": tuple(tensor.shape) for name, tensor in state.items()}
     return shapes
 
 
@@ -109,18 +109,18 @@ def _unpack(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> FittedPrio
     positive = [
         np.diagonal(array, axis1=-2, axis2=-1) for name, array in arrays.items() if name.endswith(("root", "roots"))
     ]
-    if min(values.min() for values in (*positive, arrays.get("mixture_weights", np.ones(1)))) <= 0:
-        raise ValueError("its roots and weights must be above zero")
+    positive += [arrays[name] for name in ("mixture_weights", "diffusion_scales") if name in arrays]
+    if min(values.min() for values in positive) <= 0:
+        raise ValueError("its roots, weights and scales must be above zero")
     priors = {}
     for kind in record["kinds"]:
         density: Density = Standard(len(arrays["mean"]))
         if kind == "mixture":
             density = Mixture(arrays["mixture_weights"], arrays["mixture_means"], arrays["mixture_roots"])
-        if kind == "flow":
-            density = Flow(len(arrays["mean"]), record["width"])
-            state = {name: torch.from_numpy(arrays[f"flow_{name}"]) for name in density.state_dict()}
+        if kind == "diffusion":
+            density = Diffusion(len(arrays["mean"]), record["width"])
+            state = {name: torch.from_numpy(arrays[f"diffusion_{name}"]) for name in density.state_dict()}
             density.load_state_dict(state)
-            density.requires_grad_(False)
-        own = Whitening(arrays["matched_mean"], arrays["matched_root"]) if kind == "flow" else whitening
-        priors[kind] = FittedPrior(kind, own, density)
+            density.eval().requires_grad_(False)
+        priors[kind] = FittedPrior(kind, whitening, density)
     return FittedPriors(priors, record["nats"], record["held_out"])

@@ -37,7 +37,7 @@ TITLES = {
     "model": "its own prior",
     "gaussian": "a Gaussian",
     "mixture": "a mixture of Gaussians",
-    "flow": "a flow",
+    "diffusion": "a diffusion",
     "words": "a prior of words",
 }
 
