@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 
@@ -14,6 +15,7 @@ import latentdial
 from latentdial import LatentdialError, storage
 from latentdial.cli import main
 from latentdial.latent.sampling import fit_of, fit_prior
+from latentdial.priors import diffusion as diffusion_module
 from latentdial.priors import fitted as fitted_module
 from latentdial.priors.diffusion import Diffusion, fit_diffusion
 from latentdial.priors.fitted import KINDS, FittedPriors, fit_priors, gaussian_of
@@ -192,6 +194,34 @@ def test_what_is_seen_most_comes_out_of_the_noise_first():
     assert turned[0] > turned[1] > turned[2] > 0
     nowhere = fit_diffusion(np.ones((60, 3)), seen=np.zeros((3, 3)), width=8, steps=2)
     assert torch.equal(nowhere.scales, torch.ones(3))
+
+
+def test_a_turned_diffusion_is_the_same_one_seen_along_other_axes():
+    torch.manual_seed(0)
+    plain = Diffusion(3, 8).eval().requires_grad_(False)
+    for one in plain.parameters():
+        torch.nn.init.normal_(one, std=0.3)
+    turned = deepcopy(plain)
+    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0].astype(np.float32)
+    turned.axes = torch.from_numpy(turn)
+    drawn = plain.sample(20, np.random.default_rng(1))
+    assert np.allclose(turned.sample(20, np.random.default_rng(1)), drawn @ turn.T, atol=1e-5)
+    assert np.allclose(turned.log_prob(drawn @ turn.T), plain.log_prob(drawn), atol=1e-3)
+
+
+def test_codes_kept_apart_say_when_a_diffusion_was_best(monkeypatch):
+    def trained(net, w, steps, precision):
+        seen.append(w)
+        for step, bias in enumerate([1.0, 0.0, 5.0]):
+            torch.nn.init.constant_(net.leave.bias, bias)
+            yield step, deepcopy(net)
+
+    seen: list[torch.Tensor] = []
+    monkeypatch.setattr(diffusion_module, "_trained", trained)
+    white = np.random.default_rng(0).standard_normal((50, 3)).astype(np.float32)
+    best = fit_diffusion(white, width=8)
+    assert torch.equal(best.leave.bias, torch.zeros(3))
+    assert np.array_equal(seen[0].numpy(), np.delete(white, np.arange(0, 50, 5), axis=0))
 
 
 def test_a_diffusion_leaves_the_state_of_random_numbers_alone():

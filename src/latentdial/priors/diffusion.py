@@ -178,7 +178,7 @@ def _trained(net: Diffusion, w: Tensor, steps: int, precision: str) -> Iterator[
     """Train on coordinates (N, D); now and then the moving average of the net, before the first step too."""
     average = deepcopy(net).eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(net.parameters(), RATE, (0.9, 0.99), weight_decay=DECAY, fused=True)
-    each, raw = list(average.parameters()), list(net.parameters())
+    each: list[Tensor] = list(average.parameters())
     for step in range(steps):
         if step % EVERY == 0:
             yield step, average
@@ -190,7 +190,7 @@ def _trained(net: Diffusion, w: Tensor, steps: int, precision: str) -> Iterator[
             optimizer.zero_grad()
             _loss(net, batch, t, torch.randn(batch.shape), precision).backward()
         optimizer.step()
-        torch._foreach_lerp_(each, [one.detach() for one in raw], 1 - min(KEPT, (step + 1) / (step + 10)))
+        torch._foreach_lerp_(each, [one.detach() for one in net.parameters()], 1 - min(KEPT, (step + 1) / (step + 10)))
     yield steps, average
 
 
