@@ -26,7 +26,7 @@ WAVES = 8  # frequencies of time
 DROPOUT = 0.1  # of the units of a layer, for all of a batch: a mask of each code takes a seventh of the time
 LEAST_SEEN = 0.01  # of the largest scale
 FINEST, COARSEST = 0.05, 3.0  # sizes of noise, in units of the smallest and the largest scale
-BATCH, STEPS, WARM_UP, RATE, DECAY, KEPT = 1024, 1000, 100, 4e-3, 1e-2, 0.998
+LEAST_BATCH, BATCH, STEPS, WARM_UP, RATE, DECAY, KEPT = 128, 1024, 1000, 100, 4e-3, 1e-2, 0.998
 APART = 400  # codes that are kept apart, where a fifth are more
 EVERY, PATIENCE = 50, 8  # steps between looks at these, and looks without gain before the end
 DRAWS, BOUND_DRAWS = 8, 32  # pairs of noise and time for each code: in these looks, and in a likelihood
@@ -179,13 +179,14 @@ def _trained(net: Diffusion, w: Tensor, steps: int, precision: str) -> Iterator[
     average = deepcopy(net).eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(net.parameters(), RATE, (0.9, 0.99), weight_decay=DECAY, fused=True)
     each: list[Tensor] = list(average.parameters())
+    size = min(BATCH, max(LEAST_BATCH, len(w) // 4))
     for step in range(steps):
         if step % EVERY == 0:
             yield step, average
         for group in optimizer.param_groups:
             group["lr"] = RATE * min(1, (step + 1) / WARM_UP) * cos(0.5 * pi * step / steps)
-        batch = w[torch.randint(len(w), (BATCH,))]
-        t = (torch.arange(BATCH)[:, None] + torch.rand(BATCH, 1)) / BATCH
+        batch = w[torch.randint(len(w), (size,))]
+        t = (torch.arange(size)[:, None] + torch.rand(size, 1)) / size
         with torch.enable_grad():
             optimizer.zero_grad()
             _loss(net, batch, t, torch.randn(batch.shape), precision).backward()
