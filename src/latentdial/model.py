@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from math import prod
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from latentdial.parts.conditions import LABELS, Condition
 from latentdial.parts.corruptions import Corruption
 from latentdial.pixels import Range, to_float
 from latentdial.posteriors import Bottleneck
-from latentdial.types import Batch, Level, Pass, Posterior, Shape
+from latentdial.types import Batch, Kind, Level, Pass, Posterior, Shape
 
 KEPT = "kept"  # the noise that says how many numbers of a code are kept
 LOGARITHMIC = 0.75  # share of the codes that are cut
@@ -26,7 +26,7 @@ class Likelihood(Protocol):
     """p(x|z): reads the decoder's output as a picture, and says how likely a real picture is under it."""
 
     range: Range
-    kind: Literal["density", "levels", "binary", "features"]
+    kind: Kind
     draws: Mapping[str, Shape]
 
     def target(self, x: Tensor, noise: Mapping[str, Tensor]) -> Tensor: ...

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Shape = tuple[int, ...]
 ImageShape = tuple[int, int, int]  # (C, H, W)
+Kind = Literal["density", "levels", "binary", "features"]  # what a likelihood is of
 
 
 class Prior(Protocol):

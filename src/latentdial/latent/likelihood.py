@@ -13,8 +13,8 @@ from latentdial.latent.codec import Codec, Picture
 from latentdial.measure.codes import active_units
 from latentdial.measure.likelihood import bits_per_dim, information, log_likelihood
 from latentdial.model import Model
-from latentdial.parts.likelihoods import Kind
 from latentdial.progress import Progress, quiet
+from latentdial.types import Kind
 
 VALUES = 1 << 22  # of decoded pictures at a time, which bounds the memory
 BLOCK = 32  # pictures at a time, at most

@@ -72,7 +72,8 @@ def fit_prior(
     own = None if getattr(prior, "surface", False) else getattr(prior, "log_prob", None)
     judge = None if own is None else partial(_log_prob, own, codec)
     precision = "float32" if codec.config is None else codec.config.train.precision
-    return fit_priors(codec.codes, held_out, kinds, seed, judge, progress, codec.canonical.metric, precision, steps)
+    seen = codec.canonical.metric if "diffusion" in kinds else None
+    return fit_priors(codec.codes, held_out, kinds, seed, judge, progress, seen, precision, steps)
 
 
 def fit_word_prior(codec: Codec, seed: int = 0, progress: Progress = quiet) -> WordPrior:

@@ -17,9 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latentdial.types import ImageShape, Shape
+from latentdial.types import ImageShape, Kind, Shape
 
-Kind = Literal["density", "levels", "binary", "features"]
 Binarise = Literal["none", "threshold", "sampled"]
 PIXELS = "pixels"  # the noise by which grey pixels become black or white
 LOG_SIGMA_FLOOR = log(1 / 255)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latentdial.types import Shape
+from latentdial.types import Kind, Shape
 
 HALF = 1 / 255  # half a level, of pictures in [-1, 1]
 LEAST_LOG_SCALE = -7.0
@@ -24,7 +23,7 @@ class LogisticMixture(nn.Module):
     """
 
     range = (-1.0, 1.0)
-    kind: Literal["density", "levels", "binary", "features"] = "levels"
+    kind: Kind = "levels"
     draws: Mapping[str, Shape] = {}
 
     def __init__(self, channels: int, components: int):

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from latentdial.machine.precision import autocast
+from latentdial.priors.kept import best_state
 from latentdial.progress import Progress, quiet
 
 WIDTH, BLOCKS, TIMES = 384, 2, 64
@@ -152,17 +153,15 @@ def fit_diffusion(
         w = codes @ net.axes
         kept = w[apart].repeat(DRAWS, 1)
         judged = kept, torch.rand(len(kept), 1), torch.randn(kept.shape)
-        best, state, waited = float("inf"), {}, 0
-        for step, average in _trained(net, w[~apart], steps, precision):
-            progress("fitting a diffusion of codes", min(step + EVERY, steps), steps)
-            with torch.no_grad():
-                loss = _loss(average, *judged, precision).item()
-            waited = 0 if loss < best else waited + 1
-            if loss < best:
-                best, state = loss, {name: tensor.clone() for name, tensor in average.state_dict().items()}
-            if waited == PATIENCE:
-                break
-    net.load_state_dict(state)
+
+        def looks() -> Iterator[tuple[float, Diffusion]]:
+            for step, average in _trained(net, w[~apart], steps, precision):
+                progress("fitting a diffusion of codes", min(step + EVERY, steps), steps)
+                with torch.no_grad():
+                    loss = _loss(average, *judged, precision).item()
+                yield loss, average
+
+        net.load_state_dict(best_state(looks(), PATIENCE)[1])
     return net.eval().requires_grad_(False)
 
 

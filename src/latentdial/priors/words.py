@@ -7,7 +7,7 @@ predicted from those before it, so the log probability of a code is exact, and a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import log
 from pathlib import Path
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from latentdial.errors import LatentdialError
+from latentdial.priors.kept import best_state
 from latentdial.progress import Progress, quiet
 from latentdial.storage import Missing, need, read_json, read_tensors, remove, save_tensors, write_json
 
@@ -122,28 +123,32 @@ def fit_words(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = WordNet(codes.shape[1], vocabulary)
+
+    def looks() -> Iterator[tuple[float, WordNet]]:
+        for step in _trained(net, train, steps, generator):
+            progress("fitting a prior of words", step, steps)
+            yield -_nats(net, kept), net
+
+    least, state = best_state(looks(), PATIENCE)
+    progress("fitting a prior of words", steps, steps)
+    net.load_state_dict(state)
+    return WordPrior(net.eval().requires_grad_(False), -least, len(kept))
+
+
+def _trained(net: WordNet, train: Tensor, steps: int, generator: torch.Generator) -> Iterator[int]:
+    """Train on codes (N, T); now and then the step, before the first too."""
     optimizer = torch.optim.AdamW(net.parameters(), RATE, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps + 1)
-    best, state, waited = -float("inf"), {}, 0
     for step in range(steps + 1):
         if step % EVERY == 0:
-            progress("fitting a prior of words", step, steps)
-            nats = _nats(net, kept)
-            waited = 0 if nats > best else waited + 1
-            if nats > best:
-                best, state = nats, {name: tensor.clone() for name, tensor in net.state_dict().items()}
-            if waited == PATIENCE:
-                break
-        some = train[torch.randint(len(train), (_batch(codes),), generator=generator)]
+            yield step
+        some = train[torch.randint(len(train), (_batch(train),), generator=generator)]
         with torch.enable_grad():
             optimizer.zero_grad()
-            (-net.log_prob(some).mean() / codes.shape[1]).backward()
+            (-net.log_prob(some).mean() / train.shape[1]).backward()
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-    progress("fitting a prior of words", steps, steps)
-    net.load_state_dict(state)
-    return WordPrior(net.eval().requires_grad_(False), best, len(kept))
 
 
 def _batch(codes: Tensor) -> int:
