@@ -178,13 +178,13 @@ def test_the_average_is_fast_at_first_and_copies_what_counts():
     for parameter in loop.average.parameters():
         nn.init.zeros_(parameter)
     for net, value in ((loop.average, 0), (loop.recipe.model, 8)):
-        net.register_buffer("seen", torch.tensor(value))
+        net.register_buffer("counted", torch.tensor(value))
         net.register_buffer("mean", torch.tensor(float(value)))
     weight, own = loop.average.encoder[1].weight, loop.recipe.model.encoder[1].weight
     loop.step = 1
     loop._follow(loop.average)
     torch.testing.assert_close(weight, 0.9 * own)
-    assert (loop.average.seen.item(), loop.average.mean.item()) == (8, pytest.approx(7.2))
+    assert (loop.average.counted.item(), loop.average.mean.item()) == (8, pytest.approx(7.2))
     loop.step = 100
     loop._follow(loop.average)
     torch.testing.assert_close(weight, 0.95 * own)
