@@ -74,6 +74,14 @@ def test_a_shortcut_becomes_a_map_and_its_net_adds_nothing_yet():
     assert net.net[1].weight.any()
 
 
+def test_a_linear_map_is_added_to_the_first_channels_of_a_net_that_has_more():
+    net = Shortcut(nn.Sequential(nn.Linear(6, 12), nn.Unflatten(1, (3, 2, 2))), 6, 4)
+    x = torch.randn(5, 6, generator=seeded())
+    own = net.net(x)
+    torch.testing.assert_close(net(x)[:, :1], own[:, :1] + net.linear(x).view(5, 1, 2, 2))
+    assert torch.equal(net(x)[:, 1:], own[:, 1:])
+
+
 @pytest.mark.parametrize("last", [nn.Linear(4, 2), nn.Conv2d(2, 2, 1), nn.ConvTranspose2d(2, 2, 1)])
 def test_of_a_net_the_last_layer_with_weights_is_silenced(last):
     first = nn.Linear(3, 4)

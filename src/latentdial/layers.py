@@ -134,7 +134,10 @@ def linear_of(weight: Tensor, bias: Tensor) -> nn.Linear:
 
 
 class Shortcut(Startable):
-    """A net with a linear map of its flat input beside it, whose outputs are added to the net's own."""
+    """A net with a linear map of its flat input beside it, whose outputs are added to as many of the net's own.
+
+    These are the first: of a decoder with more channels than the picture has, those of the picture.
+    """
 
     def __init__(self, net: nn.Module, inputs: int, outputs: int):
         super().__init__()
@@ -142,7 +145,9 @@ class Shortcut(Startable):
 
     def forward(self, x: Tensor) -> Tensor:
         own = self.net(x)
-        return own + self.linear(x.flatten(1)).view_as(own)
+        linear = self.linear(x.flatten(1))
+        more = own[0].numel() - linear.shape[1]
+        return own + (F.pad(linear, (0, more)) if more else linear).view_as(own)
 
     @torch.no_grad()
     def become(self, wanted: Affine) -> None:

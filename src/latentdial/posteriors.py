@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from latentdial.types import Affine, Posterior, Principal, Prior, Shape
 
+LEAST_NOISE = 1e-5  # variance of probabilistic PCA's noise, a level of 255 being 6e-5
+
 
 @dataclass(frozen=True)
 class Point:
@@ -83,6 +85,12 @@ class Bottleneck(nn.Module):
     def linear(self, principal: Principal, beta: float) -> Affine:
         """From flat pictures to the features of the best linear codec with these components.
 
-        `beta` is what the KL to a standard normal prior is weighed with.
+        `beta` is what the KL to the prior is weighed with.
         """
         raise NotImplementedError
+
+    def along(self, principal: Principal, scale: Tensor) -> Affine:
+        """To features that begin with the coordinates along components, each by its scale (D,); zero behind them."""
+        weight = principal.mean.new_zeros(self.features, len(principal.mean))
+        weight[: len(scale)] = scale[:, None] * principal.components
+        return Affine(weight, -weight @ principal.mean)

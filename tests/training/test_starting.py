@@ -149,8 +149,11 @@ def test_pca_reconstructs_as_scikit_learn_does(pixels, contrast):
     torch.testing.assert_close(made.double(), torch.from_numpy(expected), atol=2e-4, rtol=0)
 
 
-@pytest.mark.parametrize(("recipe", "options"), [("fcn-ae", {"widths": [64]}), ("conv-ae", {"channels": [8]})])
-def test_a_started_net_with_tanh_is_about_as_good_as_pca(recipe, options, pixels):
+@pytest.mark.parametrize(
+    ("recipe", "options"),
+    [("fcn-ae", {"widths": [64]}), ("conv-ae", {"channels": [8]}), ("logistic-vae", {"channels": [8]})],
+)
+def test_a_started_net_is_about_as_good_as_pca(recipe, options, pixels):
     x = rows(pixels)
     model, known = started(recipe, pixels, **options).model, by_sklearn(pixels)
     made = model.decode(model.encode(model.scale(pixels))).flatten(1).detach()
@@ -158,10 +161,12 @@ def test_a_started_net_with_tanh_is_about_as_good_as_pca(recipe, options, pixels
     assert (made - x).square().mean().item() < 1.1 * np.square(expected).mean()
 
 
-@pytest.mark.parametrize("recipe", ["fcn-ae", "fcn-vae", "conv-ae", "conv-vae", "res-ae", "res-vae", "binary-vae"])
+@pytest.mark.parametrize(
+    "recipe", ["fcn-ae", "fcn-vae", "conv-ae", "conv-vae", "res-ae", "res-vae", "binary-vae", "logistic-vae"]
+)
 def test_gradients_reach_every_weight_of_a_started_net(recipe, pixels):
     """After one step: what the last layer does not read yet gets its gradient from the second step on."""
-    options = {"channels": [8, 8]} if "conv" in recipe else {"width": 8} if "res" in recipe else {"widths": [64, 40]}
+    options = {"channels": [8, 8]} if recipe.startswith(("conv", "logistic")) else {"width": 8} if "res" in recipe else {"widths": [64, 40]}
     made = started(recipe, pixels, **options)
     optimizer = torch.optim.Adam(made.model.parameters(), 1e-3)
     batch = made.model.batch(made.model.scale(pixels[:64]), generator=torch.Generator().manual_seed(0))
@@ -171,6 +176,60 @@ def test_gradients_reach_every_weight_of_a_started_net(recipe, pixels):
         optimizer.step()
     still = [name for name, p in made.model.named_parameters() if p.requires_grad and not p.grad.any()]
     assert not still
+
+
+def test_a_mixture_of_logistics_learns_from_its_start_and_its_components_apart(pixels):
+    """From random weights beside no linear map, it drew one picture for all codes."""
+    made = started("logistic-vae", pixels, channels=[8, 8], components=3)
+    model, x = made.model, made.model.scale(pixels)
+    batch = model.batch(x, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        before = total(made.objective, model(batch), batch)[0].item()
+        model.likelihood.at_first += 1.0
+        assert total(made.objective, model(batch), batch)[0].item() > before  # the scales fit the errors
+        model.likelihood.at_first -= 1.0
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    for _ in range(30):
+        optimizer.zero_grad()
+        loss = total(made.objective, model(batch), batch)[0]
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < before - 1
+    own = model.decoder.net(torch.randn(4, LATENT))[:, 1:].detach()  # behind the picture
+    logits, means = own[:, :3], own[:, 3:6]
+    assert all((one[:, i] - one[:, j]).abs().max() > 1e-4 for one in (logits, means) for i, j in ((0, 1), (1, 2)))
+
+
+@pytest.mark.parametrize("beta", [1.0, 8.0])
+def test_directions_start_as_sure_and_as_stretched_as_serves_the_bound(beta, pixels):
+    """Also where the KL is weighed: noise is PCA's, whose rest it stands for."""
+    made = started("sphere-vae", pixels, net="fcn", layers=[64], beta=beta)
+    model, x = made.model, made.model.scale(pixels)
+    principal = components(model, pixels)
+
+    @torch.no_grad()
+    def bound() -> float:
+        batch = model.batch(x.repeat(8, 1, 1, 1), generator=torch.Generator().manual_seed(0))
+        one = model(batch)
+        square = (model.likelihood.mean(one.output) - one.x).square().mean().item()
+        divergence = (one.levels["z"].log_qz - one.levels["z"].log_pz).mean().item()
+        return square * 64 / (2 * principal.rest * beta) + divergence
+
+    least, last = bound(), model.encoder[-1]
+    with torch.no_grad():
+        for factor in (0.6, 1.7):
+            last.bias[-1] += np.log(factor)
+            assert bound() > least
+            last.bias[-1] -= np.log(factor)
+
+
+def test_a_direction_is_stretched_by_the_fourth_root_of_variances(pixels):
+    """Half the components' usual whitening; the last feature, how sure it is, is the same for all pictures."""
+    model, known = started("sphere-vae", pixels, net="fcn", layers=[64]).model, by_sklearn(pixels)
+    features = model.encoder(model.scale(pixels)).detach()
+    wanted = torch.from_numpy(known.transform(rows(pixels).double().numpy()) / known.explained_variance_**0.25).float()
+    torch.testing.assert_close(features[:, :-1].abs(), wanted.abs(), atol=3e-3, rtol=2e-3)
+    assert features[:, -1].std() < 1e-5
 
 
 def linear_vae(pixels: torch.Tensor) -> Autoencoder:

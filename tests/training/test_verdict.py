@@ -48,11 +48,12 @@ def test_collapse_is_seen_and_good_codecs_are_not_called_so():
         ("fcn-vae", {"start": "random"}, "use --start pca or a lower --lr or --kl-schedule linear"),
         ("fcn-vae", {"kl_schedule": "linear"}, "use a lower --lr"),
         ("vq-vae", {"start": "random"}, "use a lower --lr"),
-        ("logistic-vae", {"start": "random"}, "use a lower --lr or --kl-schedule linear"),
+        ("conditional-vae", {"start": "random"}, "use a lower --lr or --kl-schedule linear"),
     ],
 )
 def test_the_remedy_of_a_collapse_is_what_the_recipe_can_do_and_was_not_told_to(recipe, settings, said):
-    net = build(ModelSettings(recipe), (3, 16, 16))
+    labels = ("a", "b") if recipe == "conditional-vae" else ()
+    net = build(ModelSettings(recipe, labels=labels), (3, 16, 16))
     assert remedy(net, TrainSettings(**settings)) == said
 
 

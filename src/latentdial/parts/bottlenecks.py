@@ -6,11 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from latentdial.posteriors import Bottleneck, Diagonal, Point
+from latentdial.posteriors import LEAST_NOISE, Bottleneck, Diagonal, Point
 from latentdial.types import Affine, Principal, Shape
 
 LOG_VARIANCE_BOUND = 20.0
-LEAST_NOISE = 1e-5  # variance of probabilistic PCA's noise, a level of 255 being 6e-5
 
 
 class Deterministic(Bottleneck):
@@ -27,7 +26,7 @@ class Deterministic(Bottleneck):
 
     def linear(self, principal: Principal, beta: float) -> Affine:
         """Principal components of unit variance."""
-        return _coordinates(principal, principal.variances.rsqrt(), self.features)
+        return self.along(principal, principal.variances.rsqrt())
 
 
 class Gaussian(Bottleneck):
@@ -53,17 +52,10 @@ class Gaussian(Bottleneck):
         """
         noise = max(beta * principal.rest, LEAST_NOISE)
         signal = (principal.variances - noise).clamp(min=0)
-        wanted = _coordinates(principal, signal.sqrt() / principal.variances, self.features)
+        wanted = self.along(principal, signal.sqrt() / principal.variances)
         half = self.features // 2
         wanted.bias[half : half + len(signal)] = (noise / principal.variances).clamp(max=1).log()
         return wanted
-
-
-def _coordinates(principal: Principal, scale: Tensor, features: int) -> Affine:
-    """Features that begin with the coordinates along the components, scaled (D,), and are zero behind them."""
-    weight = principal.mean.new_zeros(features, len(principal.mean))
-    weight[: len(scale)] = scale[:, None] * principal.components
-    return Affine(weight, -weight @ principal.mean)
 
 
 class TopK(Bottleneck):

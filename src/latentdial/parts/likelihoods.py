@@ -1,8 +1,8 @@
 """Likelihoods p(x|z): how the decoder's output is read as a picture, and how likely a real picture is under it.
 
 Each has a `range` of its pictures, `mean` from the decoder's output to the mean picture, and `log_prob` in nats, summed
-over pixels: decoder outputs (K, B, C, H, W) and pictures (B, C, H, W) give (K, B). For a linear start,
-`invert` gives an output whose mean is near a picture. `kind` says what it is of: a density of values,
+over pixels: decoder outputs (K, B, C, H, W) and pictures (B, C, H, W) give (K, B). A linear start sets the first C
+channels of an output: `shown` says what each of their values is in the picture, and `invert` undoes it. `kind` says what it is of: a density of values,
 a probability of "levels", or of "binary" pixels; where it is of "features", pictures have none. `target` gives the
 pictures that it speaks of, from those at rest and the noise that it `draws`; without noise, what they are in the mean.
 """
@@ -53,7 +53,10 @@ class Gaussian(nn.Module):
         return x
 
     def mean(self, output: Tensor) -> Tensor:
-        return output.tanh() if self.squash else output
+        return self.shown(output)
+
+    def shown(self, value: Tensor) -> Tensor:
+        return value.tanh() if self.squash else value
 
     def invert(self, picture: Tensor) -> Tensor:
         return (MILD * picture).atanh() if self.squash else picture
@@ -106,7 +109,10 @@ class Bernoulli(nn.Module):
         return (torch.special.ndtr(noise[PIXELS][0]) < x).to(x) if PIXELS in noise else x
 
     def mean(self, output: Tensor) -> Tensor:
-        return output.sigmoid()
+        return self.shown(output)
+
+    def shown(self, value: Tensor) -> Tensor:
+        return value.sigmoid()
 
     def invert(self, picture: Tensor) -> Tensor:
         return (0.5 + MILD * (picture - 0.5)).logit()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import log, pi
 
 import torch
 from torch import Tensor, nn
@@ -12,14 +13,16 @@ from latentdial.types import Kind, Shape
 
 HALF = 1 / 255  # half a level, of pictures in [-1, 1]
 LEAST_LOG_SCALE = -7.0
-FIRST_LOG_SCALE = -2.0  # where an output is zero
+FIRST_LOG_SCALE = -2.0  # where an output is zero, before anything is known of errors
+APART = 1.0  # from the middle one, the log scales of the narrowest and the widest component at first
 
 
 class LogisticMixture(nn.Module):
     """p(level | z), a probability and no density, for pictures in [-1, 1] (arXiv 1701.05517, sections 2.1 and 2.2).
 
-    Of a pixel with C channels and M components the decoder gives `outputs` numbers: M logits, C means, C log scales
-    and C (C - 1) / 2 coefficients of each, by which green follows red, and blue both.
+    Of a pixel with C channels and M components the decoder gives `outputs` numbers: C for the picture itself, M logits,
+    and of each component C means (less the picture), C log scales (less those it has `at_first`) and C (C - 1) / 2
+    coefficients, by which green follows red, and blue both.
     """
 
     range = (-1.0, 1.0)
@@ -29,12 +32,15 @@ class LogisticMixture(nn.Module):
     def __init__(self, channels: int, components: int):
         super().__init__()
         self.channels, self.components = channels, components
+        apart = torch.linspace(-APART, APART, components) if components > 1 else torch.zeros(1)
+        self.register_buffer("at_first", FIRST_LOG_SCALE + apart)  # (M,), of which none is another
+        self.at_first: Tensor
 
     @property
     def outputs(self) -> int:
         """Numbers of the decoder for every pixel."""
         pairs = self.channels * (self.channels - 1) // 2
-        return self.components * (1 + 2 * self.channels + pairs)
+        return self.channels + self.components * (1 + 2 * self.channels + pairs)
 
     def target(self, x: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
         """The pictures at whole levels."""
@@ -55,15 +61,17 @@ class LogisticMixture(nn.Module):
         """Of the logistic distributions, cut to the range: (B, C, H, W) of outputs (B, P, H, W)."""
         return self._mean(output[None])[0] if output.ndim == 4 else self._mean(output)
 
-    def invert(self, picture: Tensor) -> Tensor:
-        """Outputs of which every component has the picture as its mean."""
-        means = picture[:, None].expand(-1, self.components, -1, -1, -1).flatten(1, 2)
-        rest = self.outputs - self.components - means.shape[1]
-        held = [picture.new_zeros(len(picture), n, *picture.shape[2:]) for n in (self.components, rest)]
-        return torch.cat([held[0], means, held[1]], 1)
+    def shown(self, value: Tensor) -> Tensor:
+        return value.clamp(-1, 1)
 
+    def invert(self, picture: Tensor) -> Tensor:
+        return picture
+
+    @torch.no_grad()
     def start(self, square: float) -> None:
-        """Its scales are the decoder's."""
+        """The variance of a logistic distribution is (pi s)^2 / 3; components are narrower and wider than this."""
+        scale = max((3 * square) ** 0.5 / pi, HALF)
+        self.at_first += log(scale) - self.at_first.mean()
 
     def _mean(self, output: Tensor) -> Tensor:
         logits, means, _, coefficients = self._parts(output)
@@ -83,9 +91,9 @@ class LogisticMixture(nn.Module):
     def _parts(self, output: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Logits (K, B, M, H, W); means, log scales and coefficients (K, B, M, ..., H, W)."""
         count, pairs = self.components * self.channels, self.channels * (self.channels - 1) // 2
-        logits, means, log_scales, coefficients = output.split(
-            [self.components, count, count, self.components * pairs], 2
+        picture, logits, means, log_scales, coefficients = output.split(
+            [self.channels, self.components, count, count, self.components * pairs], 2
         )
         means, log_scales = (part.unflatten(2, (self.components, self.channels)) for part in (means, log_scales))
-        log_scales = (log_scales + FIRST_LOG_SCALE).clamp(min=LEAST_LOG_SCALE)
-        return logits, means, log_scales, coefficients.unflatten(2, (self.components, pairs)).tanh()
+        log_scales = (log_scales + self.at_first.view(-1, 1, 1, 1)).clamp(min=LEAST_LOG_SCALE)
+        return logits, picture[:, :, None] + means, log_scales, coefficients.unflatten(2, (self.components, pairs)).tanh()

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from latentdial.errors import LatentdialError
-from latentdial.posteriors import Bottleneck
-from latentdial.types import Prior
+from latentdial.posteriors import LEAST_NOISE, Bottleneck
+from latentdial.types import Affine, Principal, Prior
 
 NODES, WIDE = 64, 12.0  # of an integral over lengths, and its half width in their standard deviations
 BOUND = 12.0  # of the log of how sure a direction is
@@ -52,7 +52,7 @@ class ProjectedNormal:
 class OnSphere(Bottleneck):
     """Directions: features hold one, and the log of how far from zero the centre of their normal is."""
 
-    random = True
+    random = starts = True
 
     def __init__(self, latent: int):
         if latent < 2:
@@ -65,6 +65,18 @@ class OnSphere(Bottleneck):
 
     def read(self, code: Tensor) -> Tensor:
         return F.normalize(code, dim=-1)
+
+    def linear(self, principal: Principal, beta: float) -> Affine:
+        """Principal components, over the fourth root of their variances v, and one sureness for all pictures.
+
+        So noise that is the same in all directions changes pictures least: by (sum of v^(1/2))^2 / r^2 where a centre
+        is r from zero. That over twice the noise's variance and the KL, (D - 1) log r, are least together.
+        """
+        noise = max(beta * principal.rest, LEAST_NOISE)
+        wanted = self.along(principal, principal.variances.rsqrt().sqrt())
+        centre = principal.variances.sqrt().sum() / (noise * (self.code[0] - 1)) ** 0.5
+        wanted.bias[-1] = (centre / self.code[0] ** 0.5).log()
+        return wanted
 
 
 class UniformOnSphere(nn.Module):

@@ -35,5 +35,5 @@ def logistic_vae(
 ) -> Recipe:
     """VAE whose likelihood is a probability of levels: a mixture of logistics (arXiv 1701.05517, section 2.1)."""
     code, likelihood = Gaussian(latent), LogisticMixture(image[0], components)
-    net = conv(image, code.features, latent, channels, shortcut=False, outputs=likelihood.outputs)
+    net = conv(image, code.features, latent, channels, outputs=likelihood.outputs)
     return Recipe(Autoencoder(net, code, likelihood, StandardNormal(latent)), [nll(), kl(beta)])

@@ -22,8 +22,8 @@ PICTURES, FITTED = 20_000, 5_000  # that components and decoder are fitted to at
 MOST = 1_024  # components
 DRAWN = 1_000  # codes at least, where they are random
 FEWER = 2  # rounds of the subspace iteration for many components
-FITS, STEP, MOMENTUM = 4, 0.8, 0.6  # of the decoder's fit through the likelihood's mean
-LEAST_SLOPE = 0.02  # mean squared slope of that mean, below which a pixel counts as this steep
+FITS, STEP, MOMENTUM = 4, 0.8, 0.6  # of the decoder's fit through what the likelihood shows
+LEAST_SLOPE = 0.02  # mean squared slope of that, below which a pixel counts as this steep
 RIDGE = 1e-6
 FAR = 1e6  # an output that is beyond all that a likelihood can show, if there is such
 
@@ -108,14 +108,14 @@ def _fitted(
     gram = (ones.T @ ones).double() / len(ones)
     inverse = torch.linalg.inv(gram + RIDGE * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)).to(codes)
     weights, linear = products.T @ inverse / len(ones), plain.T @ inverse / len(ones)
-    darkest, brightest = model.likelihood.mean(weights.new_tensor([-FAR, FAR]))
+    darkest, brightest = model.likelihood.shown(weights.new_tensor([-FAR, FAR]))
     best, least = weights, weights.new_full((len(weights),), math.inf)
     momentum = torch.zeros_like(weights)
     for done in range(FITS + 1):
         slope, squares, errors = torch.zeros_like(weights), torch.zeros_like(least), torch.zeros_like(least)
         for z, x in _pairs(model, pixels, rows, ones):
-            mean, steepness = _mean_and_slope(model, (z @ weights.T).unflatten(1, x.shape[1:]))
-            wrong = mean - (x + (z @ linear.T).clamp(darkest, brightest).view_as(x)) / 2
+            shown, steepness = _shown_and_slope(model, (z @ weights.T).unflatten(1, x.shape[1:]))
+            wrong = shown - (x + (z @ linear.T).clamp(darkest, brightest).view_as(x)) / 2
             slope += (wrong * steepness).flatten(1).T @ z
             squares += steepness.square().flatten(1).sum(0)
             errors += wrong.square().flatten(1).sum(0)
@@ -143,12 +143,12 @@ def _error(model: Autoencoder, pixels: Feed, rows: Tensor, codes: Tensor) -> flo
     return sum(len(x) * float((mean - x).square().mean()) for mean, x in made) / len(rows)
 
 
-def _mean_and_slope(model: Autoencoder, output: Tensor) -> tuple[Tensor, Tensor]:
-    """The likelihood's mean picture and its derivative by every output."""
+def _shown_and_slope(model: Autoencoder, values: Tensor) -> tuple[Tensor, Tensor]:
+    """What the likelihood shows of every value of a linear codec, and the derivative of that."""
     with torch.enable_grad():
-        mean = model.likelihood.mean(output.requires_grad_())
-        (slope,) = torch.autograd.grad(mean.sum(), output)
-    return mean.detach(), slope
+        shown = model.likelihood.shown(values.requires_grad_())
+        (slope,) = torch.autograd.grad(shown.sum(), values)
+    return shown.detach(), slope
 
 
 def _pictures(model: Model, pixels: Feed, rows: Tensor) -> Iterator[Tensor]:
