@@ -166,7 +166,10 @@ def test_a_started_net_is_about_as_good_as_pca(recipe, options, pixels):
 )
 def test_gradients_reach_every_weight_of_a_started_net(recipe, pixels):
     """After one step: what the last layer does not read yet gets its gradient from the second step on."""
-    options = {"channels": [8, 8]} if recipe.startswith(("conv", "logistic")) else {"width": 8} if "res" in recipe else {"widths": [64, 40]}
+    kind = recipe.split("-")[0]
+    options = (
+        {"width": 8} if kind == "res" else {"widths": [64, 40]} if kind in ("fcn", "binary") else {"channels": [8, 8]}
+    )
     made = started(recipe, pixels, **options)
     optimizer = torch.optim.Adam(made.model.parameters(), 1e-3)
     batch = made.model.batch(made.model.scale(pixels[:64]), generator=torch.Generator().manual_seed(0))

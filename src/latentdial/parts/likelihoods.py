@@ -2,9 +2,10 @@
 
 Each has a `range` of its pictures, `mean` from the decoder's output to the mean picture, and `log_prob` in nats, summed
 over pixels: decoder outputs (K, B, C, H, W) and pictures (B, C, H, W) give (K, B). A linear start sets the first C
-channels of an output: `shown` says what each of their values is in the picture, and `invert` undoes it. `kind` says what it is of: a density of values,
-a probability of "levels", or of "binary" pixels; where it is of "features", pictures have none. `target` gives the
-pictures that it speaks of, from those at rest and the noise that it `draws`; without noise, what they are in the mean.
+channels of an output: `shown` says what each of their values is in the picture, and `invert` undoes it. `kind` says
+what it is of: a density of values, a probability of "levels", or of "binary" pixels; where it is of "features",
+pictures have none. `target` gives the pictures that it speaks of, from those at rest and the noise that it `draws`;
+without noise, what they are in the mean.
 """
 
 from __future__ import annotations

@@ -96,4 +96,5 @@ class LogisticMixture(nn.Module):
         )
         means, log_scales = (part.unflatten(2, (self.components, self.channels)) for part in (means, log_scales))
         log_scales = (log_scales + self.at_first.view(-1, 1, 1, 1)).clamp(min=LEAST_LOG_SCALE)
-        return logits, picture[:, :, None] + means, log_scales, coefficients.unflatten(2, (self.components, pairs)).tanh()
+        coefficients = coefficients.unflatten(2, (self.components, pairs)).tanh()
+        return logits, picture[:, :, None] + means, log_scales, coefficients
