@@ -176,3 +176,52 @@ def test_features_of_real_pictures_are_kept(tmp_path, monkeypatch, discs):
     path.write_bytes(b"broken")
     assert np.array_equal(cached(net, discs), first)
     assert calls == [48, 20, 48]
+
+
+def test_pca_claims_no_likelihood_of_few_pictures():
+    """Ten components of 20 pictures leave nine directions, which vary less than those that were kept."""
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(100, 156, (60, 4, 4, 3)).astype(np.uint8)
+    assert fit_pca(pictures[:21], 10).unlikely == ""
+    told = fit_pca(pictures[:20], 10).unlikely
+    assert told.startswith("20 training pictures leave PCA with 10 numbers too little")
+    assert told.endswith("that takes more than 20")
+    assert fit_pca(pictures[:20], 12).first(4).unlikely == ""
+
+
+def test_the_noise_of_pca_is_what_its_components_leave_of_the_same_pictures():
+    """Down to one direction, in which the sum of all variances and theirs must have the same denominator."""
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(100, 156, (6, 4, 4, 3)).astype(np.uint8)
+    spectrum = np.linalg.svd(pictures.reshape(6, -1) - pictures.reshape(6, -1).mean(0), compute_uv=False) ** 2 / 6
+    pca = fit_pca(pictures, 4)
+    assert pca.variances == pytest.approx(spectrum[:4], rel=1e-3)
+    assert pca.left == pytest.approx(spectrum[4] / 44, rel=1e-2)
+
+
+def test_pictures_that_components_say_all_of_are_as_likely_as_the_width_of_a_level():
+    """Three levels of one grey: PCA leaves nothing but where in its level each of the other values lies."""
+    pictures = np.repeat(np.array([90, 100, 110], np.uint8), 40).repeat(12).reshape(120, 2, 2, 3)
+    found = fit_pca(pictures, 1).likelihood(pictures)
+    one = 0.5 * np.log(2 * np.pi / 12) + 0.5  # nats of each of the eleven others
+    along = 0.5 * np.log(2 * np.pi * 12 * 200 / 3) + 0.5
+    assert found.nll == pytest.approx(11 * one + along, abs=0.3)
+
+
+def test_the_figures_of_few_pictures_stand_beside_none_of_pca(run, tmp_path):
+    rng = np.random.default_rng(0)
+    few = tmp_path / "few.npy"
+    np.save(few, rng.integers(0, 255, (20, 16, 16, 3)).astype(np.uint8))
+    options = {"latent": 12, "widths": [8]}
+    latentdial.train("fcn-vae", few, tmp_path / "run", options=options, size=16, steps=2, holdout=0.2)
+    found = evaluate(tmp_path / "run", features="pixels-pca", samples=2)
+    assert {key for key, of in figures(found).items() if PCA in of and key in ("nll", "bits_per_dim", "rate")} == set()
+    assert figures(found)["mse"][PCA] > 0
+    assert any("leave PCA with 12 numbers too little to estimate noise" in note for note in found.notes)
+    compared = latentdial.compare([tmp_path / "run"], None)
+    assert compared.pca_bits is None
+    (row,) = (line for line in compared.lines() if "bits a value" in line["title"])
+    assert row["values"][0] != "-"
+    assert row["values"][1] == "-"
+    assert any("12 numbers too little" in note for note in compared.notes)
+    assert not any("likelier" in claim.text for claim in compared.claims())

@@ -60,6 +60,6 @@ def run(options: Namespace) -> None:
     for claim in comparison.claims():
         mean, interval = claim.numbers()
         say(f"{claim.text}: {claim.answer} ({mean}, 95% {interval})")
-    for sentence in comparison.conclusion():
+    for sentence in [*comparison.conclusion(), *comparison.notes]:
         say(sentence)
     say(f"report: {Path(options.out).resolve()}")

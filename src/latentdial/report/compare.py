@@ -118,16 +118,17 @@ def _compared(
         for codec, folder in zip(codecs, folders, strict=True)
     ]
     pca = _pca(measured, material)
+    likely = _with_likelihoods(measured, test, pca)
     return Comparison(
-        _timed_together(_with_likelihoods(measured, test, pca), test),
+        _timed_together(likely, test),
         material.images,
         test,
-        material.notes,
+        [*material.notes, *_unlikely(likely, pca)],
         net.name,
         _pca_errors(measured, test, pca),
         0 if material.training is None else len(material.training),
         one_at_a_time(codecs, test),
-        None if pca is None else _bits(pca.likelihood(test[:LIKELY]).log_px, test[0].size),
+        None if pca is None else _bits_under(pca, test),
         _oddest(measured, material, show),
     )
 
@@ -227,11 +228,26 @@ def _with_likelihoods(runs: list[Measured], test: np.ndarray, pca: PcaCodec | No
     """Runs with the likelihood of the first test pictures, where they give one; that of PCA is exact."""
     some, found = test[:LIKELY], list[Measured]()
     for run in runs:
-        likely = _nats(run.codec, some)
         if run.kind == "PCA" and pca is not None:
-            likely = pca.first(run.codec.seen).likelihood(some).log_px
-        found.append(replace(run, bits=None if likely is None else _bits(likely, test[0].size)))
+            bits = _bits_under(pca.first(run.codec.seen), test)
+        else:
+            likely = _nats(run.codec, some)
+            bits = None if likely is None else _bits(likely, test[0].size)
+        found.append(replace(run, bits=bits))
     return found
+
+
+def _bits_under(pca: PcaCodec, test: np.ndarray) -> np.ndarray | None:
+    """Bits a value of the first test pictures under probabilistic PCA, where it has a likelihood."""
+    return None if pca.unlikely else _bits(pca.likelihood(test[:LIKELY]).log_px, test[0].size)
+
+
+def _unlikely(runs: list[Measured], pca: PcaCodec | None) -> list[str]:
+    """Why PCA has no likelihood, where another has one that would stand beside it."""
+    if pca is None or all(run.bits is None for run in runs):
+        return []
+    own = [pca.first(run.codec.seen) for run in runs if run.kind == "PCA"]
+    return [f"{one.unlikely}." for one in own or [pca] if one.unlikely]
 
 
 def _nats(codec: Codec, pictures: np.ndarray) -> np.ndarray | None:

@@ -242,7 +242,9 @@ def _likelihood(material: Material, samples: int, seed: int) -> list[Row]:
     if found.unlikely:
         material.notes.append(f"No likelihood: {found.unlikely}.")
     both = {material.codec.name: found}
-    if found.kind != "binary":
+    if found.kind != "binary" and material.pca.unlikely:
+        material.notes.append(f"{material.pca.unlikely}.")
+    elif found.kind != "binary":
         both[PCA] = material.pca.likelihood(test, seed)
 
     def row(key: str, title: str, value: Callable[[Likelihood], float | None], style: str, better: int = 0) -> Row:

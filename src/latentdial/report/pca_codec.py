@@ -11,7 +11,7 @@ from latentdial.errors import LatentdialError
 from latentdial.latent.likelihood import Likelihood
 from latentdial.measure.codes import active_units
 
-LEAST_NOISE = 1e-6  # in squared levels
+LEAST_NOISE = 1 / 12  # in squared levels: the variance of what is spread evenly over the width of a level
 MAX_VALUES = 100_000_000  # of training pictures, which PCA holds as float32
 
 
@@ -24,6 +24,22 @@ class PcaCodec:
     variances: np.ndarray  # (D,) of the training codes
     left: float  # mean variance along each of the other P - D directions
     shape: tuple[int, ...]  # (H, W, C)
+    pictures: int  # that it was fitted to
+
+    @property
+    def unlikely(self) -> str:
+        """Why pictures have no likelihood under it; empty where they have.
+
+        Its noise is what pictures vary by along the directions left out. Few pictures have few directions, and where
+        most are kept as components the rest hardly vary: a likelihood would tell of that and nothing of PCA.
+        """
+        kept = len(self.axes)
+        if self.pictures > 2 * kept:
+            return ""
+        return (
+            f"{self.pictures:,} training pictures leave PCA with {kept:,} numbers too little to estimate noise from, "
+            f"so it has no likelihood here: that takes more than {2 * kept:,}"
+        )
 
     def first(self, count: int) -> PcaCodec:
         """PCA with only the first so many of these numbers; all where there are no more."""
@@ -92,5 +108,6 @@ def fit_pca(pictures: np.ndarray, count: int) -> PcaCodec:
         raise LatentdialError("PCA needs at least two training pictures: evaluate a run with more of them")
     found = PCA(count, svd_solver="randomized", iterated_power=3, random_state=0).fit(flat)
     total = float(flat.var(0, dtype=np.float64).sum())
-    left = (total - float(found.explained_variance_.sum())) / max(values - count, 1)
-    return PcaCodec(found.mean_, found.components_, found.explained_variance_, max(left, 0.0), pictures.shape[1:])
+    variances = found.explained_variance_ * ((len(flat) - 1) / len(flat))  # of these pictures, as the total is
+    left = max(total - float(variances.sum()), 0.0) / max(values - count, 1)
+    return PcaCodec(found.mean_, found.components_, variances, left, pictures.shape[1:], len(flat))
