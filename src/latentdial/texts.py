@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable
 from dataclasses import fields
 from difflib import get_close_matches
@@ -34,6 +35,15 @@ def counted(number: int, one: str, many: str = "") -> str:
     ('1 picture', '1,200 copies')
     """
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def command(*words: object) -> str:
+    """A command to paste into a shell, whatever is in its words.
+
+    >>> command("sample", "runs/my vae", "-n", 4)
+    "latentdial sample 'runs/my vae' -n 4"
+    """
+    return shlex.join(["latentdial", *map(str, words)])
 
 
 def suggestion(word: str, known: Iterable[str], choose: str = "choose one of") -> str:

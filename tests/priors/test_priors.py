@@ -14,7 +14,8 @@ from scipy.stats import multivariate_normal
 import latentdial
 from latentdial import LatentdialError, storage
 from latentdial.cli import main
-from latentdial.latent.sampling import fit_of, fit_prior
+from latentdial.latent import sampling
+from latentdial.latent.sampling import Fit, fit_of, fit_prior
 from latentdial.priors import diffusion as diffusion_module
 from latentdial.priors import fitted as fitted_module
 from latentdial.priors.diffusion import Diffusion, fit_diffusion
@@ -319,7 +320,7 @@ def test_hostile_priors_are_refused(blobs, tmp_path, change):
     codes = three_blobs(3000).astype(np.float32)
     save_priors(tmp_path, blobs, codes)
     storage.write_json(tmp_path / FILES[0], storage.read_json(tmp_path / FILES[0]) | change)
-    with pytest.raises(LatentdialError, match="fit-prior again"):
+    with pytest.raises(LatentdialError, match="fit anew with latentdial fit-prior"):
         read_priors(tmp_path, codes)
 
 
@@ -337,7 +338,7 @@ def test_a_root_that_is_no_root_is_refused(blobs, tmp_path):
 
 
 def test_a_codec_samples_from_the_prior_that_is_named(tiny_runs):
-    vae = latentdial.load(tiny_runs["fcn-vae"])
+    vae, ae = (latentdial.load(tiny_runs[name]) for name in ("fcn-vae", "fcn-ae"))
     assert vae.prior_named() == "model"
     fitted = replace(vae, fitted=fit_prior(vae))
     assert fitted.fitted is not None
@@ -349,8 +350,10 @@ def test_a_codec_samples_from_the_prior_that_is_named(tiny_runs):
     assert len({one.tobytes() for one in drawn}) == 4
     for codec, name, reason in [
         (vae, "typo", "no prior 'typo'"),
-        (vae, "diffusion", "fit-prior"),
-        (latentdial.load(tiny_runs["fcn-ae"]), "model", "no prior of its own"),
+        (vae, "diffusion", f"no prior 'diffusion' yet: run latentdial fit-prior {tiny_runs['fcn-vae']}$"),
+        (ae, "model", "no prior of its own to sample from: use auto, gaussian or neighbours$"),
+        (ae, "words", "are no words: use auto, gaussian or neighbours$"),
+        (replace(ae, fitted=fit_priors(ae.codes, kinds=["mixture"])), "model", "use auto, gaussian, mixture or neigh"),
     ]:
         with pytest.raises(LatentdialError, match=reason):
             codec.sample(1, prior=name)
@@ -366,6 +369,32 @@ def test_a_prior_that_does_not_fit_is_told(tiny_runs):
     assert fit_of(fitted, "model").sentence().endswith("near the average picture")
     wide = replace(codec, prior=lambda n, generator: 100 * torch.randn(n, codec.latent, generator=generator))
     assert "leave what the decoder has learnt" in fit_of(wide, "model").sentence()
+    assert fit_of(narrow, "model").sentence("my runs/a").endswith("latentdial fit-prior 'my runs/a' fits others")
+
+
+@pytest.mark.parametrize(("sampled", "reconstructed"), [(0.0, 0.0), (0.9, 0.3), (0.0, 0.9)])
+def test_of_pictures_that_are_all_alike_no_prior_is_said_to_leave_them(sampled, reconstructed):
+    fit = Fit("gaussian", sampled, reconstructed, fitted=False)
+    assert not fit.good
+    assert fit.sentence() == "decoded training codes vary by less than a level of 255, and so does what any prior draws"
+    assert "leave what the decoder" in Fit("gaussian", 1.5, 0.3).sentence()
+    assert Fit("gaussian", 9.0, 10.0).sentence() == ""
+
+
+def test_sample_says_which_prior_draws_better_ones(tiny_runs, tmp_path, capsys, monkeypatch):
+    def told(run, *more):
+        assert main(["sample", str(run), "-n", "2", "--out", str(tmp_path / "s.png"), *more]) == 0
+        return capsys.readouterr().out
+
+    ae = tiny_runs["fcn-ae"]
+    few = f"{len(latentdial.load(ae).codes)} training pictures are few"
+    assert few in told(ae)
+    assert "--prior neighbours blends like ones" in told(tiny_runs["fcn-vae"])
+    assert few not in told(ae, "--prior", "gaussian")
+    assert few not in told(ae, "--prior", "neighbours")
+    monkeypatch.setattr(sampling, "FEW", 4)
+    assert f"yet: latentdial fit-prior {ae} does" in told(ae)
+    assert "no other prior" not in told(tiny_runs["fcn-vae"])
 
 
 def test_the_command_keeps_priors_with_the_run(tiny_runs, tmp_path, capsys):

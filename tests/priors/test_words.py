@@ -95,7 +95,7 @@ def test_it_comes_back_as_it_was_and_only_for_its_codes(tmp_path):
     assert torch.equal(again.net.sample(5, seeded()), fitted.net.sample(5, seeded()))
     assert (again.nats, again.held_out) == (fitted.nats, fitted.held_out)
     assert read_words(tmp_path, codes + 1, 6, 4) is None
-    with pytest.raises(LatentdialError, match="fit-prior again"):
+    with pytest.raises(LatentdialError, match="fit anew with latentdial fit-prior"):
         read_words(tmp_path, codes, 6, 5)
     record = json.loads((tmp_path / FILES[0]).read_text())
     (tmp_path / FILES[0]).write_text(json.dumps(record | {"layers": 10**9}))
@@ -109,13 +109,15 @@ def test_a_run_of_words_is_sampled_by_them(recipe, discs_file, tmp_path, capsys)
     options = {name: value for name, value in options.items() if name in options_of(recipe)}
     run = tmp_path / recipe
     codec = latentdial.train(recipe, discs_file, run, options=options, size=16, batch=16, steps=4)
-    with pytest.raises(LatentdialError, match="no prior 'words' yet: run latentdial fit-prior"):
+    command = f"latentdial fit-prior {run}"
+    with pytest.raises(LatentdialError, match=f"no prior 'words' yet: run {command}$"):
         codec.sample(2, prior="words")
-    with pytest.raises(LatentdialError, match="are words, with nothing between them: use words"):
-        codec.sample(2, prior="mixture")
+    for name, reason in (("mixture", "words, with nothing between them"), ("model", "no prior of its own")):
+        with pytest.raises(LatentdialError, match=f"{reason}.*: run {command}, and use words$"):
+            codec.sample(2, prior=name)
     assert main(["sample", str(run), "-n", "2", "--out", str(tmp_path / "s.png")]) == 0
-    assert "are words, and the prior 'gaussian' knows nothing of these: latentdial fit-prior" in capsys.readouterr().out
-    assert fit_of(codec, "codes").instead == ""
+    assert f"are words, and the prior 'gaussian' knows nothing of these: {command} fits" in capsys.readouterr().out
+    assert fit_of(codec, "codes").words_of == ""
     quantiser = codec.model.bottleneck
     numbers = quantiser.rows(torch.tensor(codec.codes, device=codec.device)).cpu()
     assert numbers.shape == (len(codec.codes), quantiser.tokens)
@@ -123,16 +125,18 @@ def test_a_run_of_words_is_sampled_by_them(recipe, discs_file, tmp_path, capsys)
     save_words(run, fit_words(numbers.numpy(), quantiser.vocabulary, steps=2), codec.codes)
     loaded = latentdial.load(run)
     assert loaded.prior_named() == "words"
+    with pytest.raises(LatentdialError, match=r"no prior of its own to sample from: use words$"):
+        loaded.sample(2, prior="model")
     drawn = loaded.sample_codes(3, seed=1)
     np.testing.assert_array_equal(quantiser.code_of_rows(quantiser.rows(torch.from_numpy(drawn))).numpy(), drawn)
     assert loaded.sample(2).shape == (2, 16, 16, 3)
     assert dataclasses.replace(loaded, words=None).prior_named() == "gaussian"
-    assert fit_of(loaded).instead == ""
+    assert fit_of(loaded).words_of == ""
     assert _kinds(loaded) == ["words"]
-    assert _said_of_priors(codec, _kinds(codec)) == [
-        f"{fit_of(codec).sentence()[0].upper()}{fit_of(codec).instead[1:]}."
-    ]
-    assert "use the prior 'words'" in fit_of(loaded, "gaussian").sentence()
+    told = fit_of(codec).sentence()
+    assert told.endswith("latentdial fit-prior RUN fits one that does")
+    assert _said_of_priors(codec, _kinds(codec)) == [f"{told[0].upper()}{told[1:]}."]
+    assert "use the prior words" in fit_of(loaded, "gaussian").sentence()
     assert main(["fit-prior", str(run), "--kind", "diffusion"]) == 1
     assert "which have no density" in capsys.readouterr().err
 

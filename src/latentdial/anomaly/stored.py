@@ -18,11 +18,11 @@ from latentdial.anomaly.views import FEATURES, GRID
 from latentdial.errors import LatentdialError
 from latentdial.latent.codec import Codec
 from latentdial.storage import need, read_json, read_tensors, save_tensors, tensor_shapes, write_json
+from latentdial.texts import command
 
 FORMAT = 2
 PASSED = (1,)  # formats whose scores were others: what has one is fitted again
 RECORD, ARRAYS = "anomaly.json", "anomaly.safetensors"
-REMEDY = "remove anomaly.json and fit again with latentdial anomalies"
 KEYS: dict[str, type | tuple[type, ...]] = {
     "format": int,
     "weights": str,
@@ -57,18 +57,18 @@ def read_detector(folder: Path, codec: Codec) -> Detector | None:
     """The detector of a run, checked as everything in it; None without one, or with one of other weights or scores."""
     if not (folder / RECORD).exists():
         return None
-    record = read_json(folder / RECORD, remedy=REMEDY)
+    record = read_json(folder / RECORD, remedy=_remedy(folder))
     try:
         if record.get("format") in PASSED:
             return None
         _check(record)
         if record["weights"] != fingerprint(codec):
             return None
-        shapes = _shapes(codec, record, tensor_shapes(folder / ARRAYS, REMEDY))
-        arrays = read_tensors(folder / ARRAYS, shapes, dict.fromkeys(shapes, "F64"), remedy=REMEDY)
+        shapes = _shapes(codec, record, tensor_shapes(folder / ARRAYS, _remedy(folder)))
+        arrays = read_tensors(folder / ARRAYS, shapes, dict.fromkeys(shapes, "F64"), remedy=_remedy(folder))
         return _detector(record, arrays)
     except ValueError as error:
-        raise LatentdialError(f"{folder / RECORD} cannot be used ({error}): {REMEDY}") from None
+        raise LatentdialError(f"{folder / RECORD} cannot be used ({error}): {_remedy(folder)}") from None
 
 
 def fingerprint(codec: Codec) -> str:
@@ -161,3 +161,7 @@ def _detector(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Detector
     tails = Tails(tuple(record["scores"]), arrays["tails.columns"], arrays["tails.weights"])
     told = {str(name): float(value) for name, value in record["told_apart"].items()}
     return Detector(scorer, tails, arrays["normal"], record["false_alarms"], told, record["corrected"])
+
+
+def _remedy(folder: Path) -> str:
+    return f"remove anomaly.json and fit again with {command('anomalies', folder)}"

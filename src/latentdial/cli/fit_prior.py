@@ -9,6 +9,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from latentdial.cli.shared import json_option, load_run, number_option, print_json, print_table, run_argument, say
 from latentdial.errors import LatentdialError
+from latentdial.texts import command
 
 if TYPE_CHECKING:
     from latentdial.latent.codec import Codec
@@ -51,7 +52,7 @@ def run(options: Namespace) -> None:
         ["prior", "log likelihood (nats)", "against the best"],
         [[kind, f"{nats:.1f}", f"{nats - best:+.1f}"] for kind, nats in sorted(fitted.nats.items(), key=_falling)],
     )
-    say(f"sample and explore draw from: {fitted.best}. Next: latentdial sample {options.run}")
+    say(f"sample and explore draw from: {fitted.best}. Next: {command('sample', options.run)}")
 
 
 def _fit_words(codec: Codec, options: Namespace) -> None:
@@ -72,7 +73,7 @@ def _fit_words(codec: Codec, options: Namespace) -> None:
     rows = [[kind, f"{nats:.1f}", f"{nats - fitted.nats:+.1f}"] for kind, nats in found.items()]
     title = f"{options.run}: priors judged on {fitted.held_out:,} held-out codes"
     print_table(title, ["prior", "log probability (nats)", "against the best"], rows)
-    say(f"sample draws from: words. Next: latentdial sample {options.run}")
+    say(f"sample draws from: words. Next: {command('sample', options.run)}")
 
 
 def _falling(pair: tuple[str, float]) -> float:

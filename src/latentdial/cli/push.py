@@ -5,6 +5,7 @@ from __future__ import annotations
 from jsonargparse import ArgumentParser, Namespace
 
 from latentdial.cli.shared import DATA, cache_option, check_source, checked, json_option, print_json, run_argument, say
+from latentdial.texts import command
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -32,4 +33,4 @@ def run(options: Namespace) -> None:
     say("it holds codes of training pictures, which decode to pictures like them (README.md says so)")
     if done.space:
         say(f"the explorer is at {done.space}")
-    say(f"Next: latentdial dimensions {done.address}")
+    say(f"Next: {command('dimensions', done.address)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from jsonargparse import ArgumentParser, Namespace
 
 from latentdial.cli.shared import json_option, out_folder, print_json, run_argument, say
+from latentdial.texts import command
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -21,4 +22,5 @@ def run(options: Namespace) -> None:
         print_json({"run": options.out, "reordered": options.run, "latent": codec.latent})
         return
     say(f"wrote {options.out}: the pictures of {options.run}, and dimensions 0, 1, ... in order of what they do")
-    say("directions and priors of its code are not carried over: latentdial directions and fit-prior find them anew")
+    anew = " and ".join(command(name, options.out) for name in ("directions", "fit-prior"))
+    say(f"directions and priors of its code are not carried over: {anew} find them anew")

@@ -39,7 +39,7 @@ def add_options(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> None:
     from dataclasses import asdict
 
-    from latentdial.latent.sampling import fit_of
+    from latentdial.latent.sampling import better, fit_of
     from latentdial.report.strips import sample_sheet
 
     codec = load_run(options.run, options.given)
@@ -51,6 +51,7 @@ def run(options: Namespace) -> None:
         print_json({"run": options.run, "n": options.n, "prior": fit.prior, **spread, "out": options.out})
         return
     say(f"drawn from the prior {fit.prior!r}")
-    if not fit.good:
-        say(fit.sentence())
+    for said in (fit.sentence(options.run), better(codec, options.prior)):
+        if said:
+            say(said)
     say_written(options.out)

@@ -15,7 +15,7 @@ from jsonargparse import ArgumentParser, Namespace
 from latentdial import outputs
 from latentdial.errors import LatentdialError
 from latentdial.outputs import PICTURE
-from latentdial.texts import printable
+from latentdial.texts import command, printable
 
 if TYPE_CHECKING:
     from latentdial.config import RunConfig
@@ -71,7 +71,9 @@ def check_run(run: str, option: str) -> None:
 
         parse_address(run)
     elif not Path(run).is_dir():
-        raise LatentdialError(f"there is no run at {run}: train one with latentdial train RECIPE DATA --out {run}")
+        raise LatentdialError(
+            f"there is no run at {run}: train one with {command('train', 'RECIPE', 'DATA', '--out', run)}"
+        )
 
 
 def called(run: str) -> str:

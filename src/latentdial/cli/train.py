@@ -22,6 +22,7 @@ from latentdial.cli.shared import (
     say,
 )
 from latentdial.config import AugmentSettings, DataSettings, Geometry, TrainSettings
+from latentdial.texts import command
 
 FIRST = ["out", "latent", "set", "size", "colour", "limit", "epochs", "time_budget", "batch", "lr", "device"]
 FIRST += ["track", "resume", "overwrite", "json"]
@@ -69,4 +70,4 @@ def _say_trained(finished: Any, options: Namespace) -> None:
         say(f"stopped early; the run in {options.out} is usable. Go on with the same command and --resume.")
     else:
         say(finished.summary["verdict"])
-        say(f"trained {options.out}. Next: latentdial dimensions {options.out} --out dims.png")
+        say(f"trained {options.out}. Next: {command('dimensions', options.out, '--out', 'dims.png')}")

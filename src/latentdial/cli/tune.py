@@ -20,7 +20,7 @@ from latentdial.cli.shared import (
     say,
 )
 from latentdial.config import DataSettings, Geometry, TrainSettings
-from latentdial.texts import counted
+from latentdial.texts import command, counted
 
 SEARCHED = {"lr", "batch", "weight_decay", "patience", "time_budget", "track", "shard", "checkpoint", "keep_checkpoint"}
 
@@ -67,5 +67,5 @@ def run(options: Namespace) -> int:
         return INTERRUPTED
     if not options.json:
         best = found.folder / "best"
-        say(f"the best, trial {found.ranked[0].number}, is trained in {best}. Next: latentdial report {best}")
+        say(f"the best, trial {found.ranked[0].number}, is trained in {best}. Next: {command('report', best)}")
     return 0

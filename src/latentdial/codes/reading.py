@@ -15,7 +15,7 @@ import numpy as np
 
 from latentdial import storage
 from latentdial.errors import LatentdialError
-from latentdial.texts import Brief
+from latentdial.texts import Brief, command
 
 FORMAT = 1
 JOB, MANIFEST = "job.json", "manifest.json"
@@ -150,7 +150,7 @@ def read_codes(folder: str | Path) -> Codes:
     path = Path(folder) / MANIFEST
     if not path.exists():
         raise LatentdialError(
-            f"{folder} holds no complete codes: run latentdial encode RUN DATA --out {folder} to its end"
+            f"{folder} holds no complete codes: run {command('encode', 'RUN', 'DATA', '--out', folder)} to its end"
         )
     found = read_json(path, MAX_JSON_BYTES)
     try:

@@ -13,6 +13,7 @@ import numpy as np
 from latentdial import storage
 from latentdial.codes.reading import read_codes
 from latentdial.errors import LatentdialError
+from latentdial.texts import command
 
 ENDINGS = (".csv", ".npy", ".safetensors")
 FEW = 512  # codes read at once
@@ -43,7 +44,8 @@ def open_codes(path: str | Path) -> CodeTable:
     if kind not in ENDINGS:
         raise LatentdialError(f"{path} holds no codes: give a folder of encode, or a file in {', '.join(ENDINGS)}")
     if not path.is_file():
-        raise LatentdialError(f"there are no codes at {path}: latentdial encode RUN DATA --out {path.stem} makes some")
+        making = command("encode", "RUN", "DATA", "--out", path.with_suffix(""))
+        raise LatentdialError(f"there are no codes at {path}: {making} makes some")
     return _from_csv(path) if kind == ".csv" else _from_array(path, _array(path))
 
 

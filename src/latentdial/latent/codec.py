@@ -29,7 +29,7 @@ from latentdial.priors.fitted import KINDS, FittedPriors, gaussian_of
 from latentdial.priors.neighbours import between
 from latentdial.priors.words import WordPrior
 from latentdial.shown import Shown
-from latentdial.texts import Brief, suggestion
+from latentdial.texts import Brief, command, suggestion
 
 CHUNK = 128
 PRIORS = ("auto", *KINDS, "neighbours", "model", "words", "codes")
@@ -49,6 +49,7 @@ class Codec(Brief, Shown):
     geometry: Geometry
     value_range: Range = (-1.0, 1.0)
     name: str = "codec"
+    address: str | None = None  # of its run, as a command takes it: a directory, or hub:user/name
     device: str = "cpu"
     training_codes: np.ndarray | None = None  # (N, D)
     held_out: np.ndarray | None = None  # (M, D) codes of pictures that were kept from training
@@ -63,6 +64,10 @@ class Codec(Brief, Shown):
     attributes: Attributes | None = None  # learnt from labels, for steering
     fitted: FittedPriors | None = None  # to the training codes, stored with the run
     words: WordPrior | None = None  # the same for discrete codes
+
+    def command(self, name: str, *more: object) -> str:
+        """What to type for a command of its run."""
+        return command(name, self.address or "RUN", *more)
 
     @property
     def quantiser(self) -> Quantiser | None:
@@ -207,13 +212,13 @@ class Codec(Brief, Shown):
         if name not in PRIORS:
             raise LatentdialError(f"there is no prior {name!r}: use {', '.join(PRIORS)}")
         if name == "model" and self.prior is None:
-            raise LatentdialError(f"{self.name} has no prior of its own to sample from: use auto or gaussian")
+            raise LatentdialError(f"{self.name} has no prior of its own to sample from: {self._drawn_from}")
         if name == "words" and self.quantiser is None:
-            raise LatentdialError(f"the codes of {self.name} are no words: use auto, mixture or diffusion")
+            raise LatentdialError(f"the codes of {self.name} are no words: {self._drawn_from}")
         if name in ("mixture", "diffusion", "neighbours") and self.quantiser is not None:
-            raise LatentdialError(f"the codes of {self.name} are words, with nothing between them: use words")
+            raise LatentdialError(f"the codes of {self.name} are words, with nothing between them: {self._drawn_from}")
         if (name == "words" and self.words is None) or (name in KINDS and name not in self.priors.priors):
-            raise LatentdialError(f"{self.name} has no prior {name!r} yet: run latentdial fit-prior {self.name}")
+            raise LatentdialError(f"{self.name} has no prior {name!r} yet: run {self.command('fit-prior')}")
         if name != "auto":
             return name
         if self.words is not None:
@@ -221,6 +226,14 @@ class Codec(Brief, Shown):
         if self.fitted is None:
             return "gaussian" if self.prior is None else "model"
         return self.fitted.best if self.prior is not None or self.fitted.best != "model" else "gaussian"
+
+    @property
+    def _drawn_from(self) -> str:
+        """What to draw codes from, as a remedy."""
+        if self.quantiser is None:
+            fitted = ["gaussian"] if self.fitted is None else self.fitted.priors
+            return f"use {', '.join(['auto', *fitted])} or neighbours"
+        return "use words" if self.words is not None else f"run {self.command('fit-prior')}, and use words"
 
     @cached_property
     def priors(self) -> FittedPriors:

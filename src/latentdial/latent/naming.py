@@ -122,7 +122,7 @@ def direction_of(codec: Codec, name: str, latent: int | None = None) -> Directio
         return channel_direction(codec, int(name[2:]))
     latent = codec.latent if latent is None else latent
     known = [direction.name for direction in codec.directions if direction.kind not in ("axis", "canonical")]
-    more = suggestion(name, known, "or write one of") if known else "latentdial directions RUN finds more"
+    more = suggestion(name, known, "or write one of") if known else f"{codec.command('directions')} finds more"
     coordinates = "" if codec.training_codes is None else f", {_canonical_names(codec)}"
     grid = _grid_of(codec)
     has = f"channels ch0 to ch{grid[0] - 1}, numbers 0 to {latent - 1}" if grid else f"dimensions 0 to {latent - 1}"

@@ -13,14 +13,16 @@ from torch import Tensor
 from latentdial.errors import LatentdialError
 from latentdial.images import open_parts
 from latentdial.latent.codec import Codec
-from latentdial.latent.effect import real_codes
+from latentdial.latent.effect import VISIBLE, real_codes
 from latentdial.priors.diffusion import STEPS
 from latentdial.priors.fitted import KINDS, FittedPriors, fit_priors
 from latentdial.priors.words import WordPrior, fit_words
 from latentdial.progress import Progress, quiet
+from latentdial.texts import command, counted
 
 PICTURES = 128
 MIN_HELD_OUT = 20  # codes, below which some training codes judge instead
+FEW = 500  # training codes, below which densities of them were seen to draw blends
 NARROW, WIDE = 0.8, 1.25  # of the reconstructions' spread
 
 
@@ -28,29 +30,41 @@ NARROW, WIDE = 0.8, 1.25  # of the reconstructions' spread
 class Fit:
     """How far pictures differ from each other, in levels of 255: the root of their mean variance.
 
-    `sampled` over pictures drawn from a prior, `reconstructed` over decoded training codes. `instead` says which prior
-    is the right one for codes of that kind, where this is not; `more` whether other priors are yet to be fitted.
+    `sampled` over pictures drawn from a prior, `reconstructed` over decoded training codes. `words_of` names the codec
+    where its codes are words, of which this prior knows nothing; `fitted` says whether others have been fitted.
     """
 
     prior: str
     sampled: float
     reconstructed: float
-    instead: str = ""
-    more: bool = False
+    words_of: str = ""
+    fitted: bool = True
+
+    @property
+    def silent(self) -> bool:
+        """Whether pictures are alike whatever the code, so that none is better than another."""
+        return max(self.sampled, self.reconstructed) < VISIBLE
 
     @property
     def good(self) -> bool:
         """Whether samples vary about as much as reconstructions do, from a prior that is meant for such codes."""
-        return not self.instead and NARROW * self.reconstructed <= self.sampled <= WIDE * self.reconstructed
+        near = NARROW * self.reconstructed <= self.sampled <= WIDE * self.reconstructed
+        return near and not self.silent and not self.words_of
 
-    def sentence(self) -> str:
-        """What is wrong with the prior; empty where nothing is."""
-        if self.good or self.instead:
-            return self.instead
+    def sentence(self, run: str = "RUN") -> str:
+        """What is wrong with the prior, and what to type for this run; empty where nothing is."""
+        fits = command("fit-prior", run)
+        if self.words_of:
+            unfit = f"the codes of {self.words_of} are words, and the prior {self.prior!r} knows nothing of these"
+            return f"{unfit}: {'use the prior words' if self.fitted else f'{fits} fits one that does'}"
+        if self.silent:
+            return "decoded training codes vary by less than a level of 255, and so does what any prior draws"
+        if self.good:
+            return ""
         seen = f"samples vary by {self.sampled:.0f} levels of 255, reconstructions by {self.reconstructed:.0f}"
         narrow, wide = "samples stay near the average picture", "samples leave what the decoder has learnt"
         so = narrow if self.sampled < self.reconstructed else wide
-        more = "; latentdial fit-prior RUN fits others" if self.more else ""
+        more = "" if self.fitted else f"; {fits} fits others"
         return f"the prior {self.prior!r} does not fit the codes: {seen}, so {so}{more}"
 
 
@@ -110,14 +124,26 @@ def fit_of(codec: Codec, prior: str = "auto", seed: int = 0) -> Fit:
     kind = codec.prior_named(prior)
     sampled = codec.levels(codec.sample_codes(PICTURES, seed, prior=kind))
     spreads = _spread(sampled), _spread(codec.levels(real_codes(codec, PICTURES)))
-    return Fit(kind, *spreads, _instead(codec, kind), codec.fitted is None)
+    if codec.quantiser is None:
+        return Fit(kind, *spreads, fitted=codec.fitted is not None)
+    return Fit(kind, *spreads, "" if kind in ("words", "codes") else codec.name, codec.words is not None)
 
 
-def _instead(codec: Codec, kind: str) -> str:
-    if codec.quantiser is None or kind in ("words", "codes"):
+def better(codec: Codec, prior: str = "auto") -> str:
+    """What to take in place of the prior that nobody has chosen, where it draws worse pictures; else empty."""
+    kind = codec.prior_named(prior)
+    if prior != "auto" or codec.quantiser is not None:
         return ""
-    better = "latentdial fit-prior RUN fits one" if codec.words is None else "use the prior 'words'"
-    return f"the codes of {codec.name} are words, and the prior {kind!r} knows nothing of these: {better}"
+    if len(codec.codes) < FEW:
+        few = counted(len(codec.codes), "training picture")
+        return (
+            f"{few} are few, and a density of their codes draws blends of them all: --prior neighbours blends like ones"
+        )
+    if codec.fitted is None and kind == "gaussian":
+        return (
+            f"no other prior was fitted to its codes yet: {codec.command('fit-prior')} does, and sample takes the best"
+        )
+    return ""
 
 
 @torch.inference_mode()

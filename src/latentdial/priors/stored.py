@@ -15,11 +15,11 @@ from latentdial.priors.fitted import KINDS, MAX_LATENT, Density, FittedPrior, Fi
 from latentdial.priors.mixture import COMPONENTS, Mixture
 from latentdial.priors.whitening import Whitening
 from latentdial.storage import Missing, need, read_json, read_tensors, remove, save_tensors, write_json
+from latentdial.texts import command
 
 FILES = "prior.json", "prior.safetensors"
 FORMAT = 2
 MAX_WIDTH = 1024
-REMEDY = "remove it and run latentdial fit-prior again"
 
 
 def save_priors(folder: Path, fitted: FittedPriors, codes: np.ndarray) -> None:
@@ -52,7 +52,7 @@ def save_priors(folder: Path, fitted: FittedPriors, codes: np.ndarray) -> None:
 def read_priors(folder: Path, codes: np.ndarray) -> FittedPriors | None:
     """The priors of a run whose training codes are these (N, D); None where none were fitted to just these codes."""
     try:
-        record = read_json(folder / FILES[0], remedy=REMEDY)
+        record = read_json(folder / FILES[0], remedy=_remedy(folder))
     except Missing:
         return None
     if record.get("format") != FORMAT:
@@ -62,10 +62,10 @@ def read_priors(folder: Path, codes: np.ndarray) -> FittedPriors | None:
         if record["codes"] != _digest(codes):
             return None
         shapes = _shapes(record, codes.shape[1])
-        arrays = read_tensors(folder / FILES[1], shapes, remedy=REMEDY)
+        arrays = read_tensors(folder / FILES[1], shapes, remedy=_remedy(folder))
         return _unpack(record, arrays)
     except ValueError as error:
-        raise LatentdialError(f"{folder / FILES[0]} cannot be used ({error}): {REMEDY}") from None
+        raise LatentdialError(f"{folder / FILES[0]} cannot be used ({error}): {_remedy(folder)}") from None
 
 
 def _digest(codes: np.ndarray) -> str:
@@ -124,3 +124,7 @@ def _unpack(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> FittedPrio
             density.eval().requires_grad_(False)
         priors[kind] = FittedPrior(kind, whitening, density)
     return FittedPriors(priors, record["nats"], record["held_out"])
+
+
+def _remedy(folder: Path) -> str:
+    return f"remove it and fit anew with {command('fit-prior', folder)}"

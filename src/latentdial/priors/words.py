@@ -21,6 +21,7 @@ from latentdial.errors import LatentdialError
 from latentdial.priors.kept import best_state
 from latentdial.progress import Progress, quiet
 from latentdial.storage import Missing, need, read_json, read_tensors, remove, save_tensors, write_json
+from latentdial.texts import command
 
 WIDTH, LAYERS, HEADS = 128, 3, 4
 NUMBERS, LEAST, STEPS, RATE, DECAY = 4096, 8, 1500, 2e-3, 5e-2  # numbers of a batch, which has so many codes at least
@@ -28,7 +29,6 @@ EVERY, PATIENCE = 50, 6  # steps between looks at the codes kept apart, and look
 MOST_TOKENS, MOST_WORDS = 4096, 2**20
 FILES = "words.json", "words.safetensors"
 FORMAT = 1
-REMEDY = "remove it and run latentdial fit-prior again"
 
 Cache = list[tuple[Tensor, Tensor]]  # keys and values (B, HEADS, T, WIDTH / HEADS) of every layer
 
@@ -173,7 +173,7 @@ def save_words(folder: Path, fitted: WordPrior, codes: np.ndarray) -> None:
 def read_words(folder: Path, codes: np.ndarray, tokens: int, vocabulary: int) -> WordPrior | None:
     """The prior of words of a run with these training codes; None where none was fitted to just these."""
     try:
-        record = read_json(folder / FILES[0], remedy=REMEDY)
+        record = read_json(folder / FILES[0], remedy=_remedy(folder))
     except Missing:
         return None
     try:
@@ -188,13 +188,17 @@ def read_words(folder: Path, codes: np.ndarray, tokens: int, vocabulary: int) ->
                 name: tuple(tensor.shape)
                 for name, tensor in WordNet(tokens, vocabulary, record["width"], record["layers"]).state_dict().items()
             }
-        arrays = read_tensors(folder / FILES[1], shapes, remedy=REMEDY)
+        arrays = read_tensors(folder / FILES[1], shapes, remedy=_remedy(folder))
         net = WordNet(tokens, vocabulary, record["width"], record["layers"])
         net.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
         return WordPrior(net.eval().requires_grad_(False), record["nats"], record["held_out"])
     except ValueError as error:
-        raise LatentdialError(f"{folder / FILES[0]} cannot be used ({error}): {REMEDY}") from None
+        raise LatentdialError(f"{folder / FILES[0]} cannot be used ({error}): {_remedy(folder)}") from None
 
 
 def _digest(codes: np.ndarray) -> str:
     return hashlib.blake2b(np.ascontiguousarray(codes, np.float32).tobytes(), digest_size=16).hexdigest()
+
+
+def _remedy(folder: Path) -> str:
+    return f"remove it and fit anew with {command('fit-prior', folder)}"

@@ -141,7 +141,9 @@ def _kinds(codec: Codec) -> list[str]:
 
 def _said_of_priors(codec: Codec, kinds: list[str]) -> list[str]:
     if codec.fitted is None and codec.quantiser is None:
-        return [f"No prior was fitted to the codes of {codec.name} but a Gaussian: run latentdial fit-prior for more."]
+        return [
+            f"No prior was fitted to the codes of {codec.name} but a Gaussian: latentdial fit-prior RUN fits others."
+        ]
     said = [fit_of(codec, kind).sentence() for kind in kinds]
     return [f"{sentence[0].upper()}{sentence[1:]}." for sentence in said if sentence]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from latentdial.config import RunConfig
 from latentdial.recipes import builder_of
-from latentdial.texts import counted
+from latentdial.texts import command, counted
 
 LIMITS = """The pictures it learned from set its limits: pictures unlike them come back badly, and what is seldom or
 one-sided in them is so in the model. An attribute that it learnt is what the labels say, not what a person is."""
@@ -89,8 +89,8 @@ def _published(summary: Mapping[str, Any]) -> str:
 def _use(run: str) -> str:
     install = "pip install 'latentdial[hub]'\n" if run.startswith("hub:") else ""
     return f"""```
-{install}latentdial dimensions {run} --out dims.png
-latentdial edit {run} picture.jpg "c0+=2" "c1-=2" --out edit.png
+{install}{command("dimensions", run, "--out", "dims.png")}
+{command("edit", run, "picture.jpg")} "c0+=2" "c1-=2" --out edit.png
 ```
 
 ```python

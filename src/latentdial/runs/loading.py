@@ -96,7 +96,7 @@ def load(folder: str | Path, device: str = "cpu") -> Codec:
     Names, shapes, types, sizes and finiteness are checked and no code is run; a directory that fails is a
     LatentdialError. `hub:user/name` and `hub:user/name@revision` are fetched from a hub first.
     """
-    folder = run_folder(folder)
+    address, folder = str(folder), run_folder(folder)
     config = read_config(folder)
     model = build(config.model, config.geometry.shape).model
     load_weights(model, folder / MODEL)
@@ -107,7 +107,9 @@ def load(folder: str | Path, device: str = "cpu") -> Codec:
     arrays = _read_codes(folder, model.latent)
     codes = arrays.get("codes")
     codec = codec_of(model, config, name_of(folder), device, codes, arrays.get("kl"))
-    codec = replace(codec, held_out=arrays.get("held_out"), held_out_losses=arrays.get("held_out_losses"))
+    codec = replace(
+        codec, address=address, held_out=arrays.get("held_out"), held_out_losses=arrays.get("held_out_losses")
+    )
     codec = replace(codec, stored_canonical=_read_canonical(folder, model.latent))
     if codes is not None:
         codec = replace(codec, fitted=read_priors(folder, codes), words=_read_words(folder, model, codes))

@@ -8,6 +8,7 @@ from typing import Any
 from latentdial import storage
 from latentdial.config import RunConfig, from_json
 from latentdial.errors import LatentdialError
+from latentdial.texts import command
 
 CONFIG, MODEL, CODES, CARD = "config.json", "model.safetensors", "codes.safetensors", "README.md"
 METRICS, TIMES, SUMMARY = "metrics.jsonl", "times.jsonl", "summary.json"
@@ -22,7 +23,7 @@ def read_config(folder: Path) -> RunConfig:
     """The configuration of a run."""
     if not folder.is_dir():
         raise LatentdialError(
-            f"there is no run at {folder}: train one with latentdial train RECIPE DATA --out {folder}"
+            f"there is no run at {folder}: train one with {command('train', 'RECIPE', 'DATA', '--out', folder)}"
         )
     return from_json(storage.read_bytes(folder / CONFIG, storage.MAX_JSON_BYTES))
 

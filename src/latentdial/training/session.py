@@ -369,7 +369,7 @@ class Session:
             for tracker in self.trackers:
                 tracker.finish(summary)
         codec = codec_of(model.requires_grad_(False), self.config, self.out.name, self.loop.device, codes, kl)
-        codec = replace(codec, held_out=held_out, held_out_losses=lost)
+        codec = replace(codec, address=str(self.out), held_out=held_out, held_out_losses=lost)
         if self.world.leads and np.isfinite(codes).all():
             save_canonical(self.out, codec.canonical)
             codec = codec if stopped or not self.config.train.priors else self._with_priors(codec)
@@ -379,14 +379,14 @@ class Session:
         """Priors fitted to the codes and kept, where there are enough validation pictures to judge them on."""
         rows = self.parts.validation[:JUDGED]
         if codec.quantiser is not None:
-            self.show.say(f"to draw new pictures of its words: latentdial fit-prior {self.out}")
+            self.show.say(f"to draw new pictures of its words: {codec.command('fit-prior')}")
             return codec
         if len(rows) < MIN_HELD_OUT or codec.latent > MAX_PRIOR:
             return codec
         fitted = fit_prior(codec, codec.encode(self.images.pixels[rows]), progress=self.show.advance)
         save_priors(self.out, fitted, codec.codes)
         codec = replace(codec, fitted=fitted)
-        if said := fit_of(codec).sentence():
+        if said := fit_of(codec).sentence(str(self.out)):
             self.show.say(said)
         return codec
 
