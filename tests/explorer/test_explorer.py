@@ -135,6 +135,31 @@ def test_every_recipe_and_grey_pictures_can_be_explored(recipe, size, colour):
     assert np.abs(run_net(exported.decoder, made.codes) - made.levels(made.codes)).max() < 0.5
 
 
+@pytest.mark.parametrize(
+    ("recipe", "options"), [("rvq-vae", {"latent": 4, "words": 256, "depth": 3}), ("fsq-ae", {"levels": [8, 8, 8]})]
+)
+def test_rounded_weights_say_the_same_words(recipe, options):
+    """What a choice of words depends on is not rounded, all else is."""
+    from latentdial.config import Geometry, ModelSettings, RunConfig
+    from latentdial.recipes import build
+    from latentdial.runs.loading import codec_of
+
+    torch.manual_seed(0)
+    config = RunConfig(ModelSettings(recipe, {"width": 16, "blocks": [1, 1], **options}), Geometry(size=16))
+    model = build(config.model, config.geometry.shape).model.eval().requires_grad_(False)
+    for book in getattr(model.bottleneck, "books", []):
+        book.words.mul_(0.1)  # as near to each other as what they are to say
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 16, 16, 3), np.uint8)
+    made = codec_of(model, config, recipe).fit(pixels)
+    exact, rounded = trace(made)[0], export_nets(made, made.codes, pixels, "int8")
+    said = torch.from_numpy(run_net(rounded.encoder, pixels))
+    assert torch.equal(model.bottleneck.rows(said), model.bottleneck.rows(torch.from_numpy(made.encode(pixels))))
+    assert rounded.error < 1
+    assert len(rounded.decoder) < 0.5 * trace(made)[1].ByteSize()
+    conv = sum(t.name in large_weights(exact) and len(t.dims) == 4 for t in exact.graph.initializer)
+    assert conv == 0
+
+
 def wrapped(decoder: nn.Module):
     pixels = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 3), np.uint8)
     torch.manual_seed(0)

@@ -12,14 +12,28 @@ if TYPE_CHECKING:
 
 SMALL = 1024  # tensors with fewer values stay float32
 BLOCK = 64  # int8 weights that share a scale
+CHOICES = {"ArgMin", "Round"}  # of the nearest word, of the nearest level
 
 
 def large_weights(model: onnx.ModelProto) -> dict[str, int]:
-    """The number of values of every weight that can be stored in fewer bytes, by name."""
+    """The number of values of every weight that can be stored in fewer bytes, by name.
+
+    Not those that a choice of words depends on: where two words are nearly as near, another one would be said.
+    """
     from onnx import TensorProto
 
     sizes = {one.name: int(np.prod(one.dims)) for one in model.graph.initializer if one.data_type == TensorProto.FLOAT}
-    return {name: size for name, size in sizes.items() if size >= SMALL}
+    exact = _before_choices(model)
+    return {name: size for name, size in sizes.items() if size >= SMALL and name not in exact}
+
+
+def _before_choices(model: onnx.ModelProto) -> set[str]:
+    """All values of the graph that the choice of a word depends on."""
+    found = set[str]()
+    for node in reversed(model.graph.node):  # which stand in the order of their work
+        if node.op_type in CHOICES or found.intersection(node.output):
+            found.update(node.input)
+    return found
 
 
 def round_weights(original: onnx.ModelProto, weights: str, fp16: Collection[str] = ()) -> onnx.ModelProto:
