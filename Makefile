@@ -28,8 +28,9 @@ demo: .venv/demo
 demo/report: demo/pca demo/ae demo/directions demo/odd
 	$(BIN)/latentdial report demo/pca demo/ae demo/vae --explorer explorer.html --out demo/index.html
 
+# Its codes need no fitted prior: what is drawn from the nets' codes is what the demo shows.
 demo/pca:
-	OMP_NUM_THREADS=1 $(BIN)/latentdial train pca avatars --out $@ --overwrite
+	OMP_NUM_THREADS=1 $(BIN)/latentdial train pca avatars --out $@ --priors false --overwrite
 
 demo/ae demo/vae: demo/%:
 	OMP_NUM_THREADS=1 $(BIN)/latentdial train fcn-$* avatars --out $@ --epochs 10 --lr 0.001 --overwrite

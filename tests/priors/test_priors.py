@@ -156,7 +156,7 @@ class _Known(Diffusion):
         self.var = var
 
     def forward(self, u, t):
-        a = self.angle(t)
+        a = self.relative_noise(t).atan()
         spread = a.cos() ** 2 * self.var + a.sin() ** 2
         side = torch.tanh(a.cos() * (1 - self.var) ** 0.5 * u / spread)
         middle = (1 - self.var) ** 0.5 * side
@@ -191,7 +191,7 @@ def test_what_is_seen_most_comes_out_of_the_noise_first():
     net = fit_diffusion(white, seen=seen, width=8, steps=2)
     assert torch.allclose(net.scales, torch.tensor([0.01, 0.3, 1.0]), atol=1e-3)
     assert np.allclose(np.abs(turn.T @ net.axes.numpy()), np.eye(3)[:, [1, 2, 0]], atol=1e-4)
-    turned = net.angle(torch.tensor([[0.3]]))[0]
+    turned = net.relative_noise(torch.tensor([[0.3]]))[0]
     assert turned[0] > turned[1] > turned[2] > 0
     nowhere = fit_diffusion(np.ones((60, 3)), seen=np.zeros((3, 3)), width=8, steps=2)
     assert torch.equal(nowhere.scales, torch.ones(3))

@@ -62,7 +62,7 @@ class Diffusion(nn.Module):
 
     def __init__(self, latent: int, width: int = WIDTH):
         super().__init__()
-        self.register_buffer("axes", torch.eye(latent))
+        self.register_buffer("axes", torch.zeros(latent, latent).fill_diagonal_(1))
         self.register_buffer("scales", torch.ones(latent))
         self.enter = nn.Linear(latent, width)
         self.time = nn.Linear(2 * WAVES, TIMES)
@@ -85,10 +85,10 @@ class Diffusion(nn.Module):
         """The log of the finest and of the coarsest noise."""
         return log(FINEST * self.scales.min().item()), log(COARSEST * self.scales.max().item())
 
-    def angle(self, t: Tensor) -> Tensor:
-        """How far each coordinate is turned to noise at times (N, 1): (N, D), from 0 to pi / 2."""
+    def relative_noise(self, t: Tensor) -> Tensor:
+        """The noise at times (N, 1) in units of each coordinate's scale: (N, D)."""
         finest, coarsest = self.sizes
-        return torch.atan((coarsest + (finest - coarsest) * t).exp() / self.scales)
+        return (coarsest + (finest - coarsest) * t).exp() / self.scales
 
     def log_prob(self, white: np.ndarray) -> np.ndarray:
         """A lower bound (N,) of the log density of white codes (N, D), in nats, from noise and times drawn anew.
@@ -103,15 +103,17 @@ class Diffusion(nn.Module):
             w, gain = chunk @ self.axes, torch.zeros(len(chunk))
             for stratum in range(BOUND_DRAWS):
                 t = (stratum + torch.rand(len(w), 1, generator=generator)) / BOUND_DRAWS
-                u, v, a = self.turned(w, t, torch.randn(w.shape, generator=generator))
-                gain += (a.cos().square() * (v.square() - (v - self(u, t)).square())).sum(1) / BOUND_DRAWS
+                u, v, kept = self.turned(w, t, torch.randn(w.shape, generator=generator))
+                gain += (kept.square() * (v.square() - (v - self(u, t)).square())).sum(1) / BOUND_DRAWS
             found.append((coarsest - finest) * gain - 0.5 * (w.square() + log(2 * pi)).sum(1))
         return torch.cat(found).double().numpy()
 
     def turned(self, w: Tensor, t: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Coordinates w (N, D) turned to noise: u, v and the angles, each (N, D)."""
-        a = self.angle(t)
-        return a.cos() * w + a.sin() * noise, a.sin() * w - a.cos() * noise, a
+        """Coordinates w (N, D) turned to noise: u, v and the cosine of the angle, each (N, D)."""
+        size = self.relative_noise(t)
+        cosine = (1 + size.square()).rsqrt()
+        sine = size * cosine
+        return cosine * w + sine * noise, sine * w - cosine * noise, cosine
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draw white codes (n, D)."""
@@ -123,7 +125,7 @@ class Diffusion(nn.Module):
         """Noise (N, D) to coordinates (Heun's method); what finer noise would hide is Gaussian."""
         times = torch.linspace(0, 1, SOLVER_STEPS + 1)[:, None, None]
         for now, then in pairwise(times):
-            turn = self.angle(now) - self.angle(then)
+            turn = self.relative_noise(now).atan() - self.relative_noise(then).atan()
             v = self(u, now)
             u = u + 0.5 * turn * (v + self(u + turn * v, then))
         return u
