@@ -104,13 +104,13 @@ def test_layers_in_a_subspace_by_hand():
         torch.eye(3)[:1],
         torch.arange(3.0),
     )
-    projected = Projected(layer, basis, mean)
+    projected = Projected.within(layer, basis, mean)
     assert projected.weight.tolist() == [[1]]
     assert projected.bias.tolist() == [4 + 2 + 6]
     assert projected(torch.tensor([[5.0, 9, 9]])).tolist() == [[5 + 12]]
     assert (projected.in_features, projected.out_features) == (1, 1)
     assert projected.plain()(torch.tensor([[5.0, 9, 9]])).tolist() == [[17]]
-    lifted = Lifted(linear_of(torch.tensor([[2.0], [0], [0]]), torch.tensor([1.0, 5, 6])), basis)
+    lifted = Lifted.within(linear_of(torch.tensor([[2.0], [0], [0]]), torch.tensor([1.0, 5, 6])), basis)
     assert lifted(torch.tensor([[3.0]])).tolist() == [[7, 5, 6]]
     assert lifted.bias.tolist() == [0]
     with torch.no_grad():

@@ -55,6 +55,11 @@ class Startable(nn.Module, ABC):
 class Dense(nn.Sequential, Startable):
     """Linear layers with ReLU between them: a plain `nn.Sequential` but for its start."""
 
+    @property
+    def linears(self) -> list[tuple[str, nn.Linear]]:
+        """Its linear layers with their names, in order."""
+        return [(name, layer) for name, layer in self.named_children() if isinstance(layer, nn.Linear)]
+
     @torch.no_grad()
     def become(self, wanted: Affine) -> None:
         """Carry the numbers that the map passes through, its inputs or its outputs, from layer to layer.
@@ -62,7 +67,7 @@ class Dense(nn.Sequential, Startable):
         A hidden layer narrower than they are many carries only the first of them. The last layer reads nothing from
         the units that carry none, as yet.
         """
-        *hidden, last = (layer for layer in self if isinstance(layer, nn.Linear))
+        *hidden, last = (layer for _, layer in self.linears)
         carried, rest = _parted(wanted, min((layer.out_features for layer in hidden), default=last.in_features))
         for layer in hidden:
             carried = _carry(layer, carried)
@@ -94,11 +99,13 @@ class Within(nn.Linear):
 class Projected(Within):
     """A linear layer that sees its inputs (..., P) by their K coordinates in a subspace, and learns K weights a unit.
 
-    It does what `layer` does to inputs that lie in the subspace through `mean` (P,).
+    Its weight is (F, K), and its offset that of the coordinates.
     """
 
-    def __init__(self, layer: nn.Linear, basis: Tensor, mean: Tensor):
-        super().__init__(layer.weight @ basis.T, layer.bias + layer.weight @ mean, basis, -(basis @ mean))
+    @classmethod
+    def within(cls, layer: nn.Linear, basis: Tensor, mean: Tensor) -> Projected:
+        """A layer that does what `layer` does to inputs that lie in the subspace through `mean` (P,)."""
+        return cls(layer.weight @ basis.T, layer.bias + layer.weight @ mean, basis, -(basis @ mean))
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(F.linear(x, self.basis_for(x), self.offset))
@@ -111,11 +118,13 @@ class Projected(Within):
 class Lifted(Within):
     """A linear layer whose outputs (..., P) lie in a subspace, of which it learns the K coordinates.
 
-    The subspace goes through the bias of `layer`; outputs of `layer` in it stay what they are.
+    Its weight is (K, F), and its offset that of the outputs.
     """
 
-    def __init__(self, layer: nn.Linear, basis: Tensor):
-        super().__init__(basis @ layer.weight, torch.zeros_like(basis[:, 0]), basis, layer.bias.clone())
+    @classmethod
+    def within(cls, layer: nn.Linear, basis: Tensor) -> Lifted:
+        """A layer whose subspace goes through the bias of `layer`; outputs of `layer` in it stay what they are."""
+        return cls(basis @ layer.weight, torch.zeros_like(basis[:, 0]), basis, layer.bias.clone())
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(super().forward(x), self.basis_for(x).T, self.offset)

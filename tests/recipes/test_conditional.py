@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -107,6 +108,11 @@ def test_nets_of_a_label_take_any_number_of_pictures_when_traced(trained):
     codes = torch.from_numpy(codec.codes[:5])
     program = torch.export.export(Decoder(), (codes[:2],), dynamic_shapes=({0: any_number},), strict=False).module()
     torch.testing.assert_close(program(codes), codec.decoder(codes))
+
+
+def test_a_codec_of_a_label_leaves_thin_layers_that_know_none(trained):
+    codec = latentdial.load(trained)
+    assert replace(codec, thin=codec.model).given("red").thin is None
 
 
 def test_a_label_that_nobody_knows_is_refused(trained, codec):

@@ -42,7 +42,7 @@ def learn(made, pixels, steps=5):
 def test_a_projected_layer_does_what_the_layer_did_within_the_subspace():
     torch.manual_seed(0)
     basis, mean, layer = torch.linalg.qr(torch.randn(9, 3))[0].T, torch.randn(9), nn.Linear(9, 5)
-    projected, inside = Projected(layer, basis, mean), mean + torch.randn(7, 3) @ basis
+    projected, inside = Projected.within(layer, basis, mean), mean + torch.randn(7, 3) @ basis
     torch.testing.assert_close(projected(inside), layer(inside))
     anywhere = torch.randn(7, 9)
     torch.testing.assert_close(projected.plain()(anywhere), projected(anywhere))
@@ -55,7 +55,7 @@ def test_a_lifted_layer_keeps_the_outputs_that_lie_in_the_subspace():
     torch.manual_seed(0)
     basis = torch.linalg.qr(torch.randn(9, 3))[0].T
     layer, x = linear_of(basis.T @ torch.randn(3, 5), torch.randn(9)), torch.randn(7, 5)
-    lifted = Lifted(layer, basis)
+    lifted = Lifted.within(layer, basis)
     torch.testing.assert_close(lifted(x), layer(x))
     nn.init.normal_(lifted.bias)
     torch.testing.assert_close(lifted.plain()(x), lifted(x))

@@ -27,6 +27,7 @@ from latentdial.runs.hub import name_of, run_folder
 from latentdial.runs.probing import NAME as PROBE
 from latentdial.runs.probing import check_probe, probe
 from latentdial.runs.records import CODES, MODEL, read_config
+from latentdial.runs.thin import read_thin
 from latentdial.types import Shape
 
 CANONICAL = "canonical.safetensors"
@@ -106,7 +107,7 @@ def load(folder: str | Path, device: str = "cpu") -> Codec:
     model.to(device)
     arrays = _read_codes(folder, model.latent)
     codes = arrays.get("codes")
-    codec = codec_of(model, config, name_of(folder), device, codes, arrays.get("kl"))
+    codec = codec_of(model, config, name_of(folder), device, codes, arrays.get("kl"), read_thin(folder, model))
     codec = replace(
         codec, address=address, held_out=arrays.get("held_out"), held_out_losses=arrays.get("held_out_losses")
     )
@@ -127,8 +128,9 @@ def codec_of(
     device: str = "cpu",
     codes: np.ndarray | None = None,
     kl: np.ndarray | None = None,
+    thin: Model | None = None,
 ) -> Codec:
-    """A model and its configuration as a codec."""
+    """A model and its configuration as a codec, with the thin one that does the same if there is one."""
     return Codec(
         encoder=model.encode,
         decoder=model.decode,
@@ -141,6 +143,7 @@ def codec_of(
         prior=None if model.prior is None else model.sample,
         config=config,
         model=model,
+        thin=thin,
     )
 
 

@@ -27,6 +27,7 @@ from latentdial.recipes import build
 from latentdial.runs.card import card
 from latentdial.runs.loading import MAX_CODES, codec_of, save_canonical, save_codes, save_model
 from latentdial.runs.records import CARD, MODEL, SUMMARY
+from latentdial.runs.thin import THIN, save_thin, thin_of
 from latentdial.runs.unseen import unseen
 from latentdial.training.best import best_of
 from latentdial.training.checkpoint import Checkpoint, Checkpoints, State
@@ -354,21 +355,25 @@ class Session:
             step = self.best.step
             name = f"the validation {self.config.train.monitor}"
             self.show.say(f"{name} was best after step {step:,} of {self.loop.step:,}: these weights are published")
+        model.eval().requires_grad_(False)
+        thin = thin_of(model)
         widen(model)
-        model.eval()
-        summary = self._summary(bool(stopped)) | {"published_step": step} | self._verdict(model)
-        codes, kl = _codes_and_kl(model, self.loop.pixels)
-        plain = codec_of(model, self.config, self.out.name, self.loop.device)
-        held_out, lost = unseen(plain, self.images, self.parts) if self.world.leads else (None, None)
+        bare = codec_of(model, self.config, self.out.name, self.loop.device, thin=thin)
+        summary = self._summary(bool(stopped)) | {"published_step": step} | self._verdict(bare)
+        codes, kl = _codes_and_kl(thin or model, self.loop.pixels)
+        held_out, lost = unseen(bare, self.images, self.parts) if self.world.leads else (None, None)
         if self.world.leads:
             if np.isfinite(codes).all():
                 save_codes(self.out, codes, kl, held_out, lost)
+            storage.remove(self.out / THIN)
             save_model(self.out, model, self.config.geometry.shape)
+            if thin is not None:
+                save_thin(self.out, thin)
             storage.write(self.out / CARD, card(self.config, summary, self.out.name, str(self.out)))
             storage.write_json(self.out / SUMMARY, summary)
             for tracker in self.trackers:
                 tracker.finish(summary)
-        codec = codec_of(model.requires_grad_(False), self.config, self.out.name, self.loop.device, codes, kl)
+        codec = codec_of(model, self.config, self.out.name, self.loop.device, codes, kl, thin)
         codec = replace(codec, address=str(self.out), held_out=held_out, held_out_losses=lost)
         if self.world.leads and np.isfinite(codes).all():
             save_canonical(self.out, codec.canonical)
@@ -390,11 +395,10 @@ class Session:
             self.show.say(said)
         return codec
 
-    def _verdict(self, model: Model) -> Record:
-        """How the model does on unseen pictures, beside PCA."""
+    def _verdict(self, codec: Codec) -> Record:
+        """How the codec does on unseen pictures, beside PCA."""
         if not self.world.leads:
             return {}
-        codec = codec_of(model, self.config, self.out.name, self.loop.device)
         few = np.linspace(0, len(self.parts.train) - 1, min(len(self.parts.train), JUDGED)).astype(int)
         train, test = (self.images.pixels[rows] for rows in (self.parts.train[few], self.parts.test[:JUDGED]))
         found = judge(

@@ -7,6 +7,8 @@ sees directions that are not correlated (as in arXiv 2409.11321, which rotates g
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -34,8 +36,8 @@ def narrow(model: Model, principal: Principal) -> None:
     same as before, to rounding."""
     assert isinstance(model, Autoencoder)  # noqa: S101 - components_wanted
     (first_name, first), (last_name, last) = _outer(model)
-    setattr(model.encoder, first_name, Projected(first, principal.components, principal.mean))
-    setattr(model.decoder, last_name, Lifted(last, _basis_with(last.weight, principal.components)))
+    setattr(model.encoder, first_name, Projected.within(first, principal.components, principal.mean))
+    setattr(model.decoder, last_name, Lifted.within(last, _basis_with(last.weight, principal.components)))
 
 
 def round_bases(model: nn.Module, precision: str) -> None:
@@ -55,11 +57,8 @@ def widen(model: Model) -> None:
 
 def _outer(model: Autoencoder) -> tuple[tuple[str, nn.Linear], tuple[str, nn.Linear]]:
     """The first linear layer of the encoder and the last one of the decoder, with their names."""
-    down, up = (
-        [(name, layer) for name, layer in net.named_children() if isinstance(layer, nn.Linear)]
-        for net in (model.encoder, model.decoder)
-    )
-    return down[0], up[-1]
+    encoder, decoder = cast(Dense, model.encoder), cast(Dense, model.decoder)
+    return encoder.linears[0], decoder.linears[-1]
 
 
 def _basis_with(weight: Tensor, components: Tensor) -> Tensor:
