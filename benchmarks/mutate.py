@@ -50,6 +50,7 @@ FAMILIES, FLEXIBLE, LEVELS, RIVALS, CONDITIONAL = (
 TRAINING, OPTIMIZING, STARTING, SUBSPACE = (
     f"tests/training/test_{name}.py" for name in ("training", "optimizing", "starting", "subspace")
 )
+PRIORS = "tests/priors/test_priors.py"
 LATENT, CHANNELS = "tests/latent/test_latent.py", "tests/latent/test_channels.py"
 MORE = {  # beside the tests of a module's own name, which come first: a fault is seldom noticed late
     "parts/aggregate.py": [FAMILIES],
@@ -80,6 +81,10 @@ MORE = {  # beside the tests of a module's own name, which come first: a fault i
     "training/subspace.py": ["tests/training/test_subspace_runs.py"],
     "training/best.py": [],
     "training/verdict.py": ["tests/training/test_verdict_runs.py"],
+    "training/few.py": [],
+    "priors/diffusion.py": [PRIORS],
+    "priors/kept.py": [PRIORS],
+    "priors/neighbours.py": [],
     "latent/canonical.py": ["tests/latent/test_canonical_runs.py"],
     "latent/direction.py": [LATENT, CHANNELS],
     "latent/effect.py": [LATENT, CHANNELS],
