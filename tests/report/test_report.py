@@ -17,6 +17,7 @@ from latentdial.config import Geometry, ModelSettings, RunConfig
 from latentdial.images import Pictures
 from latentdial.measure.likelihood import bits_per_dim
 from latentdial.measure.paired import Interval
+from latentdial.priors.fitted import gaussian_of
 from latentdial.recipes import build, options_of
 from latentdial.report import odd as odd_room
 from latentdial.report.attributes import one_at_a_time
@@ -89,6 +90,24 @@ def test_only_differences_beyond_noise_are_called_differences(page):
     value = f"{found.runs[1].decibels.mean():.2f}"
     assert same.conclusion()[0] == f"To store pictures, fcn-ae and fcn-vae are equally good: {value} and {value} dB."
     assert same.short().startswith("To store pictures: either.")
+
+
+def test_nets_are_compared_by_what_is_drawn_from_them_where_no_prior_is_named(page):
+    found, _ = page
+    _, ae, vae = found.runs
+    assert vae.drawn.prior == vae.codec.prior_named()
+    near, far = (replace(ae.samples[0], distances=np.full(9, distance)) for distance in (1.0, 5.0))
+    fitted = replace(vae.codec, fitted=gaussian_of(vae.codec.codes))
+    for codec, own, better in ((fitted, far, True), (fitted, near, False), (replace(fitted, fitted=None), near, True)):
+        middle = replace(near, distances=np.full(9, 3.0))
+        samples = [own, near if own is far else far]
+        two = replace(found, runs=[replace(ae, samples=[middle]), replace(vae, codec=codec, samples=samples)])
+        claims = {claim.text: claim.holds for claim in two.claims()}
+        assert claims["A VAE generates better than an AE"] is better
+        told = "fcn-vae: kernel distance 1.00 against 3.00" if better else "fcn-ae: kernel distance 3.00 against 5.00"
+        assert f"To draw new ones, take {told}." in two.conclusion()
+    rows = {title: texts for title, *texts in found.table()[1]}
+    assert rows["which prior that is"] == [run.samples[-1].prior for run in found.runs]
 
 
 def test_the_oddest_is_the_one_that_does_not_belong(runs):

@@ -46,7 +46,7 @@ class Sampled(Brief):
 class Figure:
     """A value, and what it is the mean or median of: pictures, blocks or repeats, the same ones for every run."""
 
-    value: float | None = None
+    value: float | str | None = None
     each: np.ndarray | None = None
 
 
@@ -88,6 +88,11 @@ class Measured(Brief):
         """Mean KL of a picture's posterior against the prior, in nats."""
         return None if self.codec.kl is None else float(self.codec.kl.sum())
 
+    @property
+    def drawn(self) -> Sampled:
+        """What is drawn where no prior is named."""
+        return self.samples[0 if self.codec.prior_named() == "model" else -1]
+
     @cached_property
     def figures(self) -> dict[str, Figure]:
         """The row values of the comparison, by row name."""
@@ -98,6 +103,7 @@ class Measured(Brief):
             "mse": Figure(float(self.errors.mean()), self.errors),
             "own_distance": Figure() if own is None else Figure(own.distance, own.distances),
             "fitted_distance": Figure(fitted.distance, fitted.distances),
+            "fitted_prior": Figure(fitted.prior),
             "bits": Figure() if self.bits is None else Figure(float(self.bits.mean()), self.bits),
             "latent": Figure(self.codec.latent),
             "seen": Figure(self.codec.seen if self.codec.seen != self.codec.latent else None),
@@ -127,6 +133,7 @@ LINES = [
     Line("mse", "their squared error, values from 0 to 1", "{:.5f}", -1),
     Line("own_distance", "samples of its own prior: kernel distance to unseen pictures", "{:.3f}", -1),
     Line("fitted_distance", "samples of a prior fitted to its codes: kernel distance", "{:.3f}", -1),
+    Line("fitted_prior", "which prior that is", "{}"),
     Line("bits", "likelihood of unseen pictures, bits a value", "{:.2f}", -1),
     Line("latent", "numbers in a code", "{:d}"),
     Line("seen", "numbers that the decoder sees", "{:d}"),
@@ -247,7 +254,9 @@ class Comparison(Brief, Shown):
 
     def to_frame(self) -> DataFrame:
         """Every figure of every run, a row for each run, and one for PCA where no run is that."""
-        rows = [{"run": name} | {key: one.value for key, one in figures.items()} for name, figures in self.columns]
+        rows = [
+            dict[str, Any](run=name) | {k: one.value for k, one in figures.items()} for name, figures in self.columns
+        ]
         return frame(rows, "run")
 
     def lines(self) -> list[dict[str, Any]]:
@@ -303,7 +312,7 @@ class Comparison(Brief, Shown):
         """The net that compresses best beside every other, and the one whose samples are best."""
         nets = [run for run in self.runs if run.kind != "PCA"]
         store = sorted(nets, key=lambda run: run.errors.mean())
-        draw = sorted(nets, key=lambda run: run.samples[0].distance)
+        draw = sorted(nets, key=lambda run: run.drawn.distance)
         return [
             *(
                 Claim(
@@ -315,7 +324,7 @@ class Comparison(Brief, Shown):
             *(
                 Claim(
                     f"{draw[0].name} generates better than {run.name}",
-                    paired_difference(run.samples[0].distances, draw[0].samples[0].distances),
+                    paired_difference(run.drawn.distances, draw[0].drawn.distances),
                     "",
                 )
                 for run in draw[1:]
@@ -341,7 +350,7 @@ class Comparison(Brief, Shown):
         compresses, generates, _, quicker = _classic(ae, vae)
         psnr = [f"{one.decibels.mean():.2f}" for one in (ae, vae)]
         times = [f"{np.median(one.encode_ms + one.decode_ms):.1f}" for one in (ae, vae)]
-        distances = [f"{one.samples[0].distance:.2f}" for one in (vae, ae)]
+        distances = [f"{one.drawn.distance:.2f}" for one in (vae, ae)]
         return [
             Advice("To store pictures", compresses, (ae.name, vae.name), psnr, "{} dB"),
             Advice("To draw new ones", generates, (vae.name, ae.name), distances, "kernel distance {}"),
@@ -388,11 +397,14 @@ class Comparison(Brief, Shown):
 
 
 def _classic(ae: Measured, vae: Measured) -> list[Claim]:
-    """What every course says: an AE compresses better, a VAE generates better, and by its own prior."""
+    """What every course says: an AE compresses better, a VAE generates better, and by its own prior.
+
+    Each generates by the prior that it is drawn from where none is named.
+    """
     own, fitted = vae.samples[0], vae.samples[-1]
     return [
         Claim("An AE compresses better than a VAE", paired_difference(ae.decibels, vae.decibels)),
-        Claim("A VAE generates better than an AE", paired_difference(ae.samples[0].distances, own.distances), ""),
+        Claim("A VAE generates better than an AE", paired_difference(ae.drawn.distances, vae.drawn.distances), ""),
         Claim("A VAE's own prior is better than one fitted", paired_difference(fitted.distances, own.distances), ""),
         Claim("An AE is quicker than a VAE", paired_difference(_times(vae), _times(ae)), "%"),
     ]
@@ -403,5 +415,5 @@ def _times(run: Measured) -> np.ndarray:
     return 100 * np.log(np.maximum(run.encode_ms + run.decode_ms, 1e-6))
 
 
-def _text(line: Line, value: float | None) -> str:
+def _text(line: Line, value: float | str | None) -> str:
     return "-" if value is None else line.style.format(value)
