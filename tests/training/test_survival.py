@@ -182,6 +182,47 @@ def test_a_place_where_no_directory_can_be_made_is_refused_before_training(discs
     assert (tmp_path / "file").read_text() == "in the way"
 
 
+def failing(at: str, monkeypatch) -> None:
+    def fail(*_args, **_more):
+        raise LatentdialError("no such luck: try again")
+
+    monkeypatch.setattr(at, fail)
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        "latentdial.training.start.open_at_once",
+        "latentdial.training.start.gather_material",
+        "latentdial.training.session.open_trackers",
+        "latentdial.training.loop.Loop.train_step",
+    ],
+)
+def test_a_start_that_fails_leaves_nothing_in_the_way_of_the_next(at, discs_file, tmp_path, monkeypatch):
+    out, settings = tmp_path / "runs" / "one", {"options": {"latent": 4, "widths": [8]}, "size": 16, "steps": 1}
+    with monkeypatch.context() as patched:
+        failing(at, patched)
+        with pytest.raises(LatentdialError, match="no such luck"):
+            latentdial.train("fcn-ae", discs_file, out, **settings)
+        assert list(tmp_path.iterdir()) == []
+        out.mkdir(parents=True)  # a folder of the user's stays, and so does what is beside it
+        (tmp_path / "runs" / "notes.txt").write_text("mine")
+        with pytest.raises(LatentdialError, match="no such luck"):
+            latentdial.train("fcn-ae", discs_file, out, **settings)
+        assert list(out.iterdir()) == []
+    latentdial.train("fcn-ae", discs_file, out, **settings)
+    assert (tmp_path / "runs" / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("how", [{}, {"overwrite": True}, {"resume": True}])
+def test_a_start_that_fails_leaves_a_run_that_was_there(how, discs_file, half, monkeypatch):
+    before = {path: path.read_bytes() for path in half.rglob("*") if path.is_file()}
+    failing("latentdial.training.start.gather_material", monkeypatch)
+    with pytest.raises(LatentdialError):
+        latentdial.train("fcn-vae", discs_file, half, **how, size=16)
+    assert {path: path.read_bytes() for path in half.rglob("*") if path.is_file()} == before
+
+
 def spoil(folder: Path) -> None:
     path = folder / "state-0.safetensors"
     data = bytearray(path.read_bytes())

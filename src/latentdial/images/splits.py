@@ -8,7 +8,7 @@ import numpy as np
 
 from latentdial.errors import LatentdialError
 from latentdial.images.types import ImageSet
-from latentdial.texts import Brief
+from latentdial.texts import Brief, counted
 
 MIN_PICTURES = 4
 PARTS = {
@@ -43,7 +43,8 @@ def split(n: int, holdout: float, seed: int, hashes: np.ndarray | None = None) -
     groups = _groups(np.arange(n) if hashes is None else hashes)
     different = int(groups.max()) + 1 if n else 0
     if different < MIN_PICTURES:
-        raise LatentdialError(f"{different} different pictures are too few to train on: give at least {MIN_PICTURES}")
+        have = f"{counted(different, 'different picture')} {'is' if different == 1 else 'are'}"
+        raise LatentdialError(f"{have} too few to train on: give at least {MIN_PICTURES}")
     half = max(1, round(different * holdout / 2))
     place = np.empty(different, np.int64)
     place[np.random.default_rng([seed, 1]).permutation(different)] = np.arange(different)

@@ -17,11 +17,12 @@ from latentdial.config import RunConfig
 from latentdial.errors import LatentdialError
 from latentdial.images import lasting_source
 from latentdial.runs.cleaning import CHECKPOINTS
-from latentdial.runs.records import CONFIG, LOCK, METRICS, SUMMARY, TIMES, read_config, read_summary
+from latentdial.runs.records import CONFIG, LOCK, METRICS, SUMMARY, TIMES, read_config, read_metrics, read_summary
 from latentdial.training.loop import Record
 
 SAMPLES = "samples"
 GOING = ".overwriting"  # while a run that is replaced goes
+BEFORE_STEPS = {LOCK, GOING, CONFIG, METRICS, TIMES}  # what is written before the first step has been taken
 LENGTH = ("epochs", "steps", "time_budget", "patience")
 FREE = {
     "epochs",
@@ -102,6 +103,34 @@ def locked(out: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def nothing_left_of_a_failure(out: Path, made: list[Path]) -> Iterator[None]:
+    """Where training fails in its first step or before, its folder goes, and those of the `made` ones left empty.
+
+    A folder that holds anything else stays as it is.
+    """
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError, LatentdialError):  # what is said is the failure
+            held = list(out.iterdir())
+            if not any(record.get("step") for record in read_metrics(out)) and all(map(_is_early, held)):
+                for path in held:
+                    storage.remove(path)
+                for folder in made:
+                    folder.rmdir()
+        raise
+
+
+def _is_early(path: Path) -> bool:
+    return path.name in BEFORE_STEPS or storage.is_unfinished(path.name)
+
+
+def not_there(out: Path) -> list[Path]:
+    """The folder and those above it that are not there yet, the lowest first."""
+    return [folder for folder in (out, *out.parents) if not folder.exists()]
 
 
 def start_folder(out: Path, config: RunConfig, resuming: bool) -> None:

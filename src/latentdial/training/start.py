@@ -19,7 +19,15 @@ from latentdial.progress import Show, showing
 from latentdial.recipes import Recipe, build, takes_labels
 from latentdial.runs.loading import load
 from latentdial.runs.records import read_config, read_summary
-from latentdial.training.folder import Existing, check_folder, locked, nothing_left, start_folder
+from latentdial.training.folder import (
+    Existing,
+    check_folder,
+    locked,
+    not_there,
+    nothing_left,
+    nothing_left_of_a_failure,
+    start_folder,
+)
 from latentdial.training.material import Material, gather_material
 from latentdial.training.planning import largest_batch
 from latentdial.training.session import Changed, Finished, Session
@@ -86,6 +94,7 @@ def _train_run(config: RunConfig, out: Path, existing: Existing, show: Show, at_
     with ExitStack() as stack:
         stack.callback(world.leave)
         config = settled(config, show)  # a bad option is said before any picture is decoded
+        made = not_there(out)
         resuming = check_folder(out, config, existing)
         if resuming and nothing_left(out, config):
             if world.leads:
@@ -95,6 +104,8 @@ def _train_run(config: RunConfig, out: Path, existing: Existing, show: Show, at_
             return Finished(read_summary(out) or {}, load(out, device), "", world.leads)
         if world.leads:
             stack.enter_context(locked(out))
+            if not resuming:
+                stack.enter_context(nothing_left_of_a_failure(out, made))
         images, check = (
             open_at_once(config.data, config.geometry, show.advance)
             if at_once and world.size == 1
