@@ -39,7 +39,7 @@ from latentdial.training.stopping import Reason, Stop
 from latentdial.training.subspace import widen
 from latentdial.training.trackers import Tracker, open_trackers
 from latentdial.training.trouble import back_to_last_good, out_of_memory
-from latentdial.training.verdict import YOUNG, both_alike, collapse, forgiven, judge, remedy
+from latentdial.training.verdict import YOUNG, Remedies, both_alike, collapse, forgiven, judge, remedies
 
 STRIP = 8  # pictures in a sample strip
 STRIPS = 5  # sample strips in a whole run
@@ -202,7 +202,7 @@ class Session:
             f"{loop.precision} on {loop.device}{together}"
         )
         if most := self.material.varied.most:
-            trains = ", and trains on such" * (self.config.augment.crop is None)
+            trains = ", and trains on such (--crop 0 does not)" * (self.config.augment.crop is None)
             self.show.say(
                 f"few pictures: the net starts from copies of them moved by up to {most} pixel{'s' * (most > 1)}, "
                 f"which served those that were left out best{trains}"
@@ -239,7 +239,7 @@ class Session:
         self._told = self._told or not found
         if said := forgiven(found, self._young):
             self._warned = True
-            self.show.say(f"collapsed at step {self.loop.step}: {said}; {self._remedy}")
+            self.show.say(f"collapsed at step {self.loop.step}: {said}; {self._remedies.collapse}")
 
     @property
     def _young(self) -> bool:
@@ -247,8 +247,8 @@ class Session:
         return not self._told and self.loop.step < YOUNG
 
     @property
-    def _remedy(self) -> str:
-        return remedy(self.loop.recipe, self.config.train)
+    def _remedies(self) -> Remedies:
+        return remedies(self.loop.recipe, self.config.train, self.config.augment)
 
     def _agreed_reason(self) -> Reason:
         """Why training was told to stop, the same in all processes: a signal may have reached only some as yet."""
@@ -408,7 +408,7 @@ class Session:
             test,
             len(self.material.principal.variances),
             self._young,
-            self._remedy,
+            self._remedies,
         )
         return found.as_dict()
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from latentdial.config import TrainSettings
-from latentdial.measure.reconstruction import reconstruction
+from latentdial.config import AugmentSettings, TrainSettings
+from latentdial.measure.reconstruction import Reconstruction, reconstruction
 from latentdial.recipes import Recipe
 from latentdial.training.starting import has_linear_start
 
@@ -24,77 +24,94 @@ Codec = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """A trained codec beside PCA with as many numbers: squared errors with pictures in [0, 1], PSNR in dB."""
+class Remedies:
+    """What to try where a net has collapsed, and where it knows its pictures by heart."""
 
-    test_mse: float
-    test_psnr: float
-    train_mse: float
-    pca_mse: float
-    pca_psnr: float
+    collapse: str = ""
+    by_heart: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Reconstructions by a trained codec, of unseen pictures and of training ones, beside PCA with as many numbers."""
+
+    test: Reconstruction
+    train: Reconstruction
+    pca: Reconstruction  # of the unseen pictures
     numbers: int
-    collapsed: str = ""  # in words
-    remedy: str = ""  # of that
-    as_yet: str = ""  # a collapse that a young net is forgiven
-    alike: bool = False  # reconstructions are, and PCA's as well
     tested: int = CERTAIN  # unseen pictures
+    alike: bool = False  # reconstructions are, and PCA's as well
+    collapsed: str = ""  # in words
+    as_yet: str = ""  # a collapse that a young net is forgiven
+    remedies: Remedies = field(default_factory=Remedies)
 
     @property
     def gap(self) -> float:
         """The error of unseen pictures in units of that of training pictures."""
-        return self.test_mse / max(self.train_mse, 1e-12)
+        return self.test.mse / max(self.train.mse, 1e-12)
 
     def sentence(self) -> str:
         if self.collapsed:
-            return f"collapsed: {self.collapsed}; {self.remedy}"
-        ratio = self.test_mse / max(self.pca_mse, 1e-12)
-        than = f"{ratio:.2f} times the squared error of PCA with {self.numbers} numbers ({self.pca_psnr:.1f} dB)"
+            return f"collapsed: {self.collapsed}; {self.remedies.collapse}"
+        ratio = self.test.mse / max(self.pca.mse, 1e-12)
+        than = f"{ratio:.2f} times the squared error of PCA with {self.numbers} numbers ({self.pca.psnr:.1f} dB)"
         some = "" if self.tested >= CERTAIN else f"{self.tested} "
         come = "picture comes" if self.tested == 1 else "pictures come"
-        said = f"{some}unseen {come} back at {self.test_psnr:.1f} dB PSNR, {than}"
+        said = f"{some}unseen {come} back at {self.test.psnr:.1f} dB PSNR, {than}"
         if self.alike:
             return f"{said}; {ALL_ALIKE}, and PCA's as well: so many numbers tell next to nothing of such pictures"
         if self.gap >= HEART and round(ratio, 2) > 1:
-            said += f"; those it was trained on with {1 / self.gap:.2f} times their error: use --flip, fewer --epochs"
-            said += " or more pictures"
-        return f"{said}; {self.as_yet} as yet: train for longer, or {self.remedy}" if self.as_yet else said
+            said += f"; those it was trained on with {1 / self.gap:.2f} times their error: {self.remedies.by_heart}"
+        return f"{said}; {self.as_yet} as yet: train for longer, or {self.remedies.collapse}" if self.as_yet else said
 
     def as_dict(self) -> dict[str, float | int | str]:
-        figures = {name: round(value, 6) for name, value in vars(self).items() if isinstance(value, float)}
-        return {**figures, "numbers": self.numbers, "collapsed": self.collapsed, "verdict": self.sentence()}
+        figures = {
+            "test_mse": self.test.mse,
+            "test_psnr": self.test.psnr,
+            "train_mse": self.train.mse,
+            "pca_mse": self.pca.mse,
+            "pca_psnr": self.pca.psnr,
+        }
+        rounded = {name: round(value, 6) for name, value in figures.items()}
+        return {**rounded, "numbers": self.numbers, "collapsed": self.collapsed, "verdict": self.sentence()}
 
 
-def remedy(recipe: Recipe, settings: TrainSettings) -> str:
-    """What to try where a net of this recipe has collapsed: what it can do and was not told to."""
+def remedies(recipe: Recipe, settings: TrainSettings, variation: AugmentSettings) -> Remedies:
+    """What a net of this recipe can do and was not told to."""
     could = ["--start pca"] if settings.start == "random" and has_linear_start(recipe.model) else []
     could.append("a lower --lr")
     if settings.kl_schedule == "constant" and any(term.scheduled for term in recipe.objective):
         could.append("--kl-schedule linear")
-    return f"use {' or '.join(could)}"
+    vary = [] if variation.flip else ["--flip"]
+    vary += ["no --crop 0"] if variation.crop == 0 else []
+    *more, last = [*vary, *(["fewer --epochs"] if recipe.steps else []), "more pictures"]
+    return Remedies(f"use {' or '.join(could)}", f"use {', '.join(more)} or {last}" if more else f"use {last}")
 
 
 def judge(
-    codec: Codec, pca: Codec, train: np.ndarray, test: np.ndarray, numbers: int, young: bool = False, remedy: str = ""
+    codec: Codec,
+    pca: Codec,
+    train: np.ndarray,
+    test: np.ndarray,
+    numbers: int,
+    young: bool = False,
+    remedies: Remedies | None = None,
 ) -> Verdict:
     """Judge a codec of so many numbers by pictures (N, H, W, C) that it was trained on and others, beside PCA's."""
     made, linear = codec(test), pca(test)
-    ours, theirs = (reconstruction(test, some) for some in (made, linear))
-    seen = reconstruction(train, codec(train))
     alike = both_alike(test, made, linear)
     found = "" if alike else collapse(test, made)
     collapsed = forgiven(found, young)
     return Verdict(
-        ours.mse,
-        ours.psnr,
-        seen.mse,
-        theirs.mse,
-        theirs.psnr,
-        numbers,
-        collapsed,
-        remedy,
-        "" if collapsed else found,
-        alike,
-        len(test),
+        test=reconstruction(test, made),
+        train=reconstruction(train, codec(train)),
+        pca=reconstruction(test, linear),
+        numbers=numbers,
+        tested=len(test),
+        alike=alike,
+        collapsed=collapsed,
+        as_yet="" if collapsed else found,
+        remedies=remedies or Remedies(),
     )
 
 
