@@ -7,12 +7,14 @@ import shutil
 import subprocess
 import sys
 from graphlib import TopologicalSorter
+from inspect import signature
 from pathlib import Path
 
 import pytest
 
 import latentdial
 from latentdial.latent.sampling import fit_prior
+from latentdial.priors.diffusion import fit_diffusion
 from latentdial.priors.stored import save_priors
 
 ROOT = Path(latentdial.__file__).parent
@@ -102,6 +104,15 @@ def test_help_and_a_look_at_pictures_need_no_torch():
     """Importing it takes seconds."""
     code = "import sys, latentdial.report.look; from latentdial.cli import make_parser; make_parser(['train'])"
     subprocess.run([sys.executable, "-c", f"{code}; assert 'torch' not in sys.modules"], check=True)
+
+
+def test_the_help_of_fit_prior_tells_its_steps_without_torch():
+    code = (
+        "import sys; from latentdial.cli import main; main(['fit-prior', '--help']); assert 'torch' not in sys.modules"
+    )
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    default = signature(fit_diffusion).parameters["steps"].default
+    assert f"at most; 6000 take minutes and draw better (default: {default})" in " ".join(told.split())
 
 
 @pytest.mark.parametrize("command", ["runs", "clean"])

@@ -22,6 +22,7 @@ Settings = TypeVar("Settings", bound="DataclassInstance")
 FORMAT = 1
 RANDOM_LR = 1e-3
 MOST, MOST_EPOCHS, MOST_BATCH = 10**9, 10**6, 10**6
+PRIOR_STEPS = 1_000  # that a diffusion of codes learns for
 MOST_HOURS = 8784  # of a time budget: a year
 
 Options = dict[str, bool | int | float | str | list[int]]

@@ -730,3 +730,20 @@ def test_requests_are_looked_at_before_any_work(tiny_runs, tmp_path, monkeypatch
     ):
         with pytest.raises(LatentdialError):
             study(tiny_runs["fcn-ae"], request, True, quiet)
+
+
+def test_directions_say_where_all_pictures_are_alike(tmp_path, capsys):
+    """Pictures of which one value differs by up to three levels."""
+    pictures = np.full((30, 16, 16, 3), 120, np.uint8)
+    pictures[:, 0, 0, 0] += np.arange(30, dtype=np.uint8) % 4
+    np.save(tmp_path / "alike.npy", pictures)
+    run = tmp_path / "run"
+    train("fcn-ae", tmp_path / "alike.npy", run, options={"widths": [8]}, size=16, steps=1, show=False)
+    said = "run: its pictures are all alike, by 0.0 levels of 255, and codes say nothing yet: train for longer, or on"
+    for _ in ("found", "kept"):
+        assert main(["directions", str(run)]) == 0
+        assert said in capsys.readouterr().err
+    assert main(["sample", str(run), "-n", "2", "--out", str(tmp_path / "s.png")]) == 0
+    out = capsys.readouterr().out
+    assert "vary by less than a level" in out
+    assert "neighbours" not in out

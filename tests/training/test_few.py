@@ -208,6 +208,6 @@ def test_training_with_few_pictures_says_so_moves_them_and_is_judged_by_plain_pc
         said[name] = "".join(capsys.readouterr())
         pca_mse[name] = json.loads((tmp_path / name / "summary.json").read_text())["pca_mse"]
     assert "few pictures: the net starts from copies" in said["fcn-ae"]
-    assert "trains on such" in said["fcn-ae"]
+    assert "trains on such (--crop 0 does not)" in said["fcn-ae"]
     assert "copies" not in said["pca"]
     assert pca_mse["fcn-ae"] == pytest.approx(pca_mse["pca"], rel=1e-4)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 
 from latentdial.cli.shared import json_option, load_run, number_option, print_json, print_table, run_argument, say
+from latentdial.config import PRIOR_STEPS
 from latentdial.errors import LatentdialError
 from latentdial.texts import command
 
@@ -23,7 +24,8 @@ def add_options(parser: ArgumentParser) -> None:
         default="auto",
         help="gaussian, mixture or diffusion, or words for discrete codes; auto: all, and sample takes the best",
     )
-    number_option(parser, "--steps", 1000, 1, 100_000, "that a diffusion learns for; 6000 take minutes and draw better")
+    about = "that a diffusion learns for at most; 6000 take minutes and draw better"
+    number_option(parser, "--steps", PRIOR_STEPS, 1, 100_000, about)
     number_option(parser, "--seed", 0, 0, 2**31 - 1, "seed of the fit")
     json_option(parser)
 

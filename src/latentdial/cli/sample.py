@@ -51,7 +51,7 @@ def run(options: Namespace) -> None:
         print_json({"run": options.run, "n": options.n, "prior": fit.prior, **spread, "out": options.out})
         return
     say(f"drawn from the prior {fit.prior!r}")
-    for said in (fit.sentence(options.run), better(codec, options.prior)):
+    for said in (fit.sentence(options.run), "" if fit.silent else better(codec, options.prior)):
         if said:
             say(said)
     say_written(options.out)

@@ -25,6 +25,7 @@ from latentdial.errors import LatentdialError
 from latentdial.images import ImageSet, open_images, spread
 from latentdial.latent.codec import Codec
 from latentdial.latent.direction import Direction
+from latentdial.latent.effect import alike
 from latentdial.latent.naming import canonical_directions, channels_of, direction_of, make_direction
 from latentdial.latent.stored import Stored, merged
 from latentdial.latent.support import Support, fit_support
@@ -80,6 +81,8 @@ def study(
     is asked for is looked at before any work.
     """
     folder, codec = Path(run), load(run)
+    if said := alike(codec):
+        say(f"{codec.name}: {said}")
     asked = _looked_at(codec, request, progress, say)
     codec = replace(codec, stored_canonical=codec.canonical)
     kept = None if again else read_directions(folder, codec.latent, codec.geometry)

@@ -100,7 +100,8 @@ def alike(codec: Codec) -> str:
     change = codec.canonical.change
     if change >= VISIBLE:
         return ""
-    return f"its pictures are all alike, by {change:.1f} levels of 255, and codes say nothing yet: train for longer"
+    so = f"its pictures are all alike, by {change:.1f} levels of 255, and codes say nothing yet"
+    return f"{so}: train for longer, or on pictures that differ"
 
 
 def effects(codec: Codec, directions: Sequence[Direction], progress: Steps = quiet) -> list[float]:

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latentdial.config import PRIOR_STEPS
 from latentdial.errors import LatentdialError
 from latentdial.images import open_parts
 from latentdial.latent.codec import Codec
 from latentdial.latent.effect import VISIBLE, real_codes
-from latentdial.priors.diffusion import STEPS
 from latentdial.priors.fitted import KINDS, FittedPriors, fit_priors
 from latentdial.priors.words import WordPrior, fit_words
 from latentdial.progress import Progress, quiet
@@ -74,7 +74,7 @@ def fit_prior(
     kinds: Sequence[str] = KINDS,
     seed: int = 0,
     progress: Progress = quiet,
-    steps: int = STEPS,
+    steps: int = PRIOR_STEPS,
 ) -> FittedPriors:
     """Fit priors to the training codes of a codec, judged on codes (M, D) of pictures that it was not trained on.
 

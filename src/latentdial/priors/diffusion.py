@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from latentdial.config import PRIOR_STEPS
 from latentdial.machine.precision import autocast
 from latentdial.priors.kept import best_state
 from latentdial.progress import Progress, quiet
@@ -27,7 +28,7 @@ WAVES = 8  # frequencies of time
 DROPOUT = 0.1  # of the units of a layer, for all of a batch: a mask of each code takes a seventh of the time
 LEAST_SEEN = 0.01  # of the largest scale
 FINEST, COARSEST = 0.05, 3.0  # sizes of noise, in units of the smallest and the largest scale
-LEAST_BATCH, BATCH, STEPS, WARM_UP, RATE, DECAY, KEPT = 128, 1024, 1000, 100, 4e-3, 1e-2, 0.998
+LEAST_BATCH, BATCH, WARM_UP, RATE, DECAY, KEPT = 128, 1024, 100, 4e-3, 1e-2, 0.998
 APART = 400  # codes that are kept apart, where a fifth are more
 EVERY, PATIENCE = 50, 8  # steps between looks at these, and looks without gain before the end
 DRAWS, BOUND_DRAWS = 8, 32  # pairs of noise and time for each code: in these looks, and in a likelihood
@@ -137,7 +138,7 @@ def fit_diffusion(
     seen: np.ndarray | None = None,
     precision: str = "float32",
     width: int = WIDTH,
-    steps: int = STEPS,
+    steps: int = PRIOR_STEPS,
     progress: Progress = quiet,
 ) -> Diffusion:
     """The diffusion of white codes (N, D) as it was when some of them, kept apart, were predicted best.

@@ -9,8 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
+from latentdial.config import PRIOR_STEPS
 from latentdial.errors import LatentdialError
-from latentdial.priors.diffusion import STEPS, fit_diffusion
+from latentdial.priors.diffusion import fit_diffusion
 from latentdial.priors.mixture import choose_mixture
 from latentdial.priors.whitening import Whitening, fit_whitening
 from latentdial.progress import Progress, quiet
@@ -91,7 +92,7 @@ def fit_priors(
     progress: Progress = quiet,
     seen: np.ndarray | None = None,
     precision: str = "float32",
-    steps: int = STEPS,
+    steps: int = PRIOR_STEPS,
 ) -> FittedPriors:
     """Fit densities to training codes (N, D) and judge them by the likelihood of held-out codes (M, D).
 

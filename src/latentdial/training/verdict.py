@@ -10,6 +10,7 @@ import numpy as np
 from latentdial.config import AugmentSettings, TrainSettings
 from latentdial.measure.reconstruction import Reconstruction, reconstruction
 from latentdial.recipes import Recipe
+from latentdial.texts import counted
 from latentdial.training.starting import has_linear_start
 
 ALIKE = 0.02  # of the pictures' variance, below which all reconstructions count as one picture
@@ -54,7 +55,8 @@ class Verdict:
         if self.collapsed:
             return f"collapsed: {self.collapsed}; {self.remedies.collapse}"
         ratio = self.test.mse / max(self.pca.mse, 1e-12)
-        than = f"{ratio:.2f} times the squared error of PCA with {self.numbers} numbers ({self.pca.psnr:.1f} dB)"
+        pca = f"PCA with {counted(self.numbers, 'number')} ({self.pca.psnr:.1f} dB)"
+        than = f"{ratio:.2f} times the squared error of {pca}"
         some = "" if self.tested >= CERTAIN else f"{self.tested} "
         come = "picture comes" if self.tested == 1 else "pictures come"
         said = f"{some}unseen {come} back at {self.test.psnr:.1f} dB PSNR, {than}"
