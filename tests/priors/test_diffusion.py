@@ -87,3 +87,16 @@ def test_few_codes_are_kept_apart_and_each_is_judged_often(monkeypatch):
         assert (left, kept) == (count - apart, 8 * apart)
         assert 0 <= times.min() < 0.1 < 0.9 < times.max() <= 1
         assert noise.std().item() == pytest.approx(1, abs=0.1)
+
+
+def test_codes_come_out_of_the_noise_in_32_steps_from_first_to_last_time():
+    times = []
+
+    class Watched(Diffusion):
+        def forward(self, u, t):
+            times.append(float(t.flatten()[0]))
+            return super().forward(u, t)
+
+    Watched(2, 8).eval().sample(3, np.random.default_rng(0))
+    steps = np.linspace(0, 1, 33)
+    assert times == pytest.approx(np.stack([steps[:-1], steps[1:]], 1).ravel().tolist(), abs=1e-6)

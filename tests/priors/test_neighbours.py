@@ -100,3 +100,20 @@ def test_a_codec_draws_between_codes_whose_pictures_are_alike(codec):
 def test_an_unknown_prior_is_told_of_it(codec):
     with pytest.raises(LatentdialError, match="neighbours"):
         codec.sample_codes(1, prior="neighbors")
+
+
+class _Still:
+    """Numbers that are no chance: every code in turn, and no noise."""
+
+    def integers(self, low: int, high: int, size: int) -> np.ndarray:
+        return np.arange(size) % high
+
+    def standard_normal(self, shape: tuple[int, ...]) -> np.ndarray:
+        return np.zeros(shape)
+
+
+def test_without_noise_a_draw_is_the_mean_of_a_code_and_the_three_that_are_seen_nearest():
+    codes, seen = rng().standard_normal((3000, 5)), rng(1).standard_normal((3000, 2))
+    apart = np.square(seen[:60, None] - seen).sum(2)
+    nearest = np.argsort(apart, axis=1)[:, :4]
+    np.testing.assert_allclose(between(codes, seen, 60, _Still()), codes[nearest].mean(1), atol=1e-6)

@@ -62,6 +62,14 @@ def test_the_search_ends_where_the_error_of_pictures_left_out_rises():
     assert COPIES <= len(found.pixels) < COPIES + 40
 
 
+def test_widths_are_tried_one_after_the_other_as_far_as_the_picture_is_wide():
+    """Of 16 pixels, 12 are the farthest that three standard deviations go."""
+    widths = [0.0, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0]
+    found, tried = searched(fields(10, 0, 1.0), {width: 9.0 - width for width in widths})
+    assert [one.width for one in tried] == widths
+    assert found.most == 12
+
+
 @pytest.mark.parametrize(("at_random", "varied"), [(3.1, False), (3.2, True)])
 def test_pictures_of_which_no_directions_tell_more_than_those_at_random_stay_as_they_are(at_random, varied):
     pixels = fields(10, 0, 1.0)
