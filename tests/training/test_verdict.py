@@ -30,6 +30,15 @@ def test_a_codec_is_judged_beside_pca():
     assert found.as_dict()["collapsed"] == ""
 
 
+def test_where_pca_is_the_better_codec_that_is_said():
+    better = "PCA with 8 numbers (20.0 dB), so that the recipe pca is the better one here"
+    assert better in verdict(0.012, 0.012, 0.01).sentence()
+    assert "1.20 times" in verdict(0.012, 0.012, 0.01).sentence()
+    assert "better" not in verdict(0.01199, 0.012, 0.01).sentence()
+    assert f"over 100 times the squared error of {better}" in verdict(1.0, 0.5, 0.01).sentence()
+    assert "99.00 times" in verdict(0.99, 0.5, 0.01).sentence()
+
+
 def test_a_net_that_knows_its_pictures_by_heart_is_told_so():
     said = verdict(0.02, 0.005, 0.01).sentence()
     assert "with 0.25 times their error" in said

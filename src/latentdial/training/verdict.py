@@ -18,6 +18,8 @@ YOUNG = 500  # steps, within which a net that has never told pictures apart may 
 SATURATED = 0.5  # share of the values that are black or white and should not be
 HEART = 1.5  # times the error of training pictures, from which a net is said to know them by heart
 ALL_ALIKE = "all reconstructions are alike"
+WORSE = 1.2  # times the error of PCA, from which the recipe pca is the better choice
+MANY = 100  # times, above which nobody asks how many
 CERTAIN = 20  # unseen pictures, below which a verdict says of how many it is
 
 Codec = Callable[[np.ndarray], np.ndarray]
@@ -56,12 +58,15 @@ class Verdict:
             return f"collapsed: {self.collapsed}; {self.remedies.collapse}"
         ratio = self.test.mse / max(self.pca.mse, 1e-12)
         pca = f"PCA with {counted(self.numbers, 'number')} ({self.pca.psnr:.1f} dB)"
-        than = f"{ratio:.2f} times the squared error of {pca}"
+        times = f"{ratio:.2f}" if ratio < MANY else f"over {MANY}"
+        than = f"{times} times the squared error of {pca}"
         some = "" if self.tested >= CERTAIN else f"{self.tested} "
         come = "picture comes" if self.tested == 1 else "pictures come"
         said = f"{some}unseen {come} back at {self.test.psnr:.1f} dB PSNR, {than}"
         if self.alike:
             return f"{said}; {ALL_ALIKE}, and PCA's as well: so many numbers tell next to nothing of such pictures"
+        if ratio >= WORSE:
+            said += ", so that the recipe pca is the better one here"
         if self.gap >= HEART and round(ratio, 2) > 1:
             said += f"; those it was trained on with {1 / self.gap:.2f} times their error: {self.remedies.by_heart}"
         return f"{said}; {self.as_yet} as yet: train for longer, or {self.remedies.collapse}" if self.as_yet else said
