@@ -32,6 +32,7 @@ from latentdial.shown import Shown
 from latentdial.texts import Brief, command, suggestion
 
 CHUNK = 128
+ENOUGH = 25  # codes, of which a fifth is kept apart, for every kind of prior that can be fitted
 PRIORS = ("auto", *KINDS, "neighbours", "model", "words", "codes")
 
 Picture = str | Path | Image.Image | np.ndarray | Tensor
@@ -227,7 +228,9 @@ class Codec(Brief, Shown):
         if name in ("mixture", "diffusion", "neighbours") and self.quantiser is not None:
             raise LatentdialError(f"the codes of {self.name} are words, with nothing between them: {self._drawn_from}")
         if (name == "words" and self.words is None) or (name in KINDS and name not in self.priors.priors):
-            raise LatentdialError(f"{self.name} has no prior {name!r} yet: run {self.command('fit-prior')}")
+            few = f"{self.name} has too few codes for a prior {name!r}: {self._drawn_from}"
+            none = f"{self.name} has no prior {name!r} yet: run {self.command('fit-prior')}"
+            raise LatentdialError(none if self.fitted is None or len(self.codes) >= ENOUGH else few)
         if name != "auto":
             return name
         if self.words is not None:
