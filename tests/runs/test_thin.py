@@ -52,6 +52,14 @@ def test_a_run_that_learnt_in_components_keeps_them_beside_its_plain_weights(run
     assert not codec.thin.training
 
 
+def test_components_may_be_twice_as_many_as_units(discs_file, tmp_path, discs):
+    options = {"latent": 4, "widths": [40]}
+    codec = train("fcn-ae", discs_file, tmp_path / "run", options=options, size=16, steps=2, batch=16, subspace=80)
+    again = latentdial.load(tmp_path / "run")
+    assert again.thin.encoder[1].basis.shape == (80, 768)
+    assert np.array_equal(again.reconstruct(discs), codec.reconstruct(discs))
+
+
 def test_a_run_works_without_them(run, discs):
     (run / THIN).unlink()
     codec = latentdial.load(run)
@@ -78,7 +86,8 @@ def test_those_of_before_go_first_when_training_goes_on(run, discs_file, monkeyp
         ("decoder.4.offset", lambda w: w + 1, "decoder.4 does something else"),
         ("decoder.4.bias", lambda w: w[:-1], "decoder.4.bias"),
         ("encoder.0.basis", lambda w: w[:0], "components at most"),
-        ("encoder.0.basis", lambda w: torch.zeros(41, 768), "encoder.0 has 40 components at most"),
+        ("encoder.0.basis", lambda w: torch.zeros(769, 768), "encoder.0 has 768 components at most"),
+        ("encoder.0.basis", lambda w: torch.zeros(768, 768), "encoder.0.basis|encoder.0.weight|encoder.0.offset"),
         ("encoder.0.bias", lambda w: w * torch.inf, "encoder.0.bias"),
     ],
 )

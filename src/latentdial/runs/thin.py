@@ -47,10 +47,10 @@ def read_thin(folder: Path, model: Model) -> Model | None:
         places = _places(model)
         shapes: dict[str, Shape] = {}
         for (net, name), (kind, layer) in places.items():
-            least = min(layer.weight.shape)
+            pixels = layer.in_features if kind is Projected else layer.out_features
             count = (*found.get(f"{net}.{name}.basis", ()), 0)[0]
-            if not 1 <= count <= least:
-                raise ValueError(f"{net}.{name} has {least} components at most")
+            if not 1 <= count <= pixels:
+                raise ValueError(f"{net}.{name} has {pixels} components at most")
             shapes |= {f"{net}.{name}.{key}": shape for key, shape in _shapes(kind, layer, count).items()}
         arrays = storage.read_tensors(path, shapes, remedy=REMEDY)
         thin = _alike(model)
