@@ -5,9 +5,9 @@ Time:     about 0.2 s a mutant on one core
 Expected: nothing but "read" and "refused"
 
 Each mutant is a copy of a small run with all that a run can hold (checkpoints, thin layers, kept codes, canonical
-coordinates, fitted priors, directions with attributes, a detector of anomalies, shards of codes, a tracker's id; every fifth one has
-discrete codes and a prior of words), in which one file is damaged, or two are: bytes, values of its JSON (huge,
-infinite, null, nested, of another type), arrays that are no numbers, another file in its place, or the file itself (a
+coordinates, fitted priors, directions with attributes, a detector of anomalies, shards of codes, a tracker's id; every
+fifth one has discrete codes and a prior of words), in which one file is damaged, or two are: bytes, values of its JSON
+(huge, infinite, null, nested, of another type), arrays that are no numbers, another file in its place, or the file (a
 link, a pipe, a folder, sparse GBs). All readers read it, and then one of `COMMANDS`, another for each mutant (`tune`
 reads a damaged search), in processes whose memory is bounded, and where a warning counts as a traceback.
 """
@@ -59,21 +59,8 @@ BATCH = 100  # mutants a process
 PICTURES, SIDE = 160, 16
 SMALL = ["--size", "16", "--steps", "4", "--holdout", "0.4", "--precision", "float32", "--memory", "hold"]
 KEPT = ["--batch", "32", "--keep-checkpoint"]
-TRAIN = [
-    "train",
-    "fcn-vae",
-    TABLE,
-    "--out",
-    "run",
-    "--latent",
-    "3",
-    "--set",
-    "widths=8",
-    "--subspace",
-    "16",
-    *SMALL,
-    *KEPT,
-]
+OPTIONS = ["--latent", "3", "--set", "widths=8", "--subspace", "16"]
+TRAIN = ["train", "fcn-vae", TABLE, "--out", "run", *OPTIONS, *SMALL, *KEPT]
 TUNE = ["tune", "fcn-vae", TABLE, "--out", "search", "--trials", "1", "--set", "widths=8", *SMALL, "--search", "lr"]
 WORDS = ["null", "1" + "0" * 400, "-1", '"x"', "[]", "{}", "[" * 50 + "]" * 50, "1e400", "NaN", "true", "0", "1.5",
          '"' + "n" * 5000 + '"', "9223372036854775807", '"../../x"', '"\\u001b[31m"', "[null]", "[" * 3000]  # fmt: skip
