@@ -89,7 +89,7 @@ COMMANDS = {
     "nearest": ["nearest", "run", "picture.png", "--out", "out.png"],
     "push": ["push", "run", "hub:anna/faces"],  # offline: all is made that would travel
     "traverse": ["traverse", "run", "picture.png", "c0", "--out", "out.png"],
-    "tune": [*TUNE, "--resume"],
+    "tune": TUNE,
 }
 VQ = ["train", "vq-vae", TABLE, "--out", "run", "--latent", "2", "--set", "words=8", "width=8", "blocks=1,1"]
 WORDS_COMMANDS = COMMANDS | {
