@@ -25,14 +25,14 @@ from latentdial.latent.support import Support, fit_support
 from latentdial.model import Model
 from latentdial.parts.quantisers import Quantiser
 from latentdial.pixels import Range, to_float, to_levels
-from latentdial.priors.fitted import KINDS, FittedPriors, gaussian_of
+from latentdial.priors.fitted import KINDS, MIN_CODES, FittedPriors, gaussian_of
 from latentdial.priors.neighbours import between
 from latentdial.priors.words import WordPrior
 from latentdial.shown import Shown
 from latentdial.texts import Brief, command, suggestion
 
 CHUNK = 128
-ENOUGH = 25  # codes, of which a fifth is kept apart, for every kind of prior that can be fitted
+ENOUGH = MIN_CODES * 5 // 4  # codes, of which a fifth is kept apart, for every kind of prior that can be fitted
 PRIORS = ("auto", *KINDS, "neighbours", "model", "words", "codes")
 
 Picture = str | Path | Image.Image | np.ndarray | Tensor

@@ -373,8 +373,8 @@ class Session:
             storage.write_json(self.out / SUMMARY, summary)
             for tracker in self.trackers:
                 tracker.finish(summary)
-        codec = codec_of(model, self.config, self.out.name, self.loop.device, codes, kl, thin)
-        codec = replace(codec, address=str(self.out), held_out=held_out, held_out_losses=lost)
+        codec = replace(bare, training_codes=codes, kl=kl, address=str(self.out))
+        codec = replace(codec, held_out=held_out, held_out_losses=lost)
         if self.world.leads and np.isfinite(codes).all():
             save_canonical(self.out, codec.canonical)
             codec = codec if stopped or not self.config.train.priors else self._with_priors(codec)
