@@ -102,21 +102,17 @@ def test_pictures_are_spoilt_in_training_alone_and_are_held_against_the_clean_on
 
 
 def conditional(out: float = 0.5) -> Autoencoder:
-    """Of two labels, whose plane is seen instead of nothing: encoder features are picture and plane."""
+    """Of two labels, the pictures of which are -1 and -2 everywhere, and nothing of no label."""
     condition = Condition(2, IMAGE, 1, out)
+    condition.start(-torch.arange(3.0)[:, None].expand(3, 4))
     with torch.no_grad():
-        condition.plane[0].weight.copy_(torch.arange(3.0)[:, None].expand(3, 4))
         condition.words.weight.copy_(10 * torch.arange(3.0)[:, None])
-
-    class Sum(nn.Module):
-        def forward(self, x):
-            return (x[:, :1] + x[:, 1:]).flatten(1)
 
     class Add(nn.Module):
         def forward(self, z):
             return (z[:, :-1] + z[:, -1:]).unflatten(1, IMAGE)
 
-    return Autoencoder(Network(Sum(), Add()), Deterministic(4), Gaussian(1.0, squash=False), condition=condition)
+    return Autoencoder(Network(nn.Flatten(), Add()), Deterministic(4), Gaussian(1.0, squash=False), condition=condition)
 
 
 def test_a_condition_is_seen_by_both_nets_and_left_out_by_noise_in_training_alone():

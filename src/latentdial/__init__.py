@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from latentdial.latent.effect import dimensions
     from latentdial.latent.likelihood import likelihood
     from latentdial.latent.paths import analogy, average, interpolate
+    from latentdial.latent.relabelling import relabel
     from latentdial.latent.sampling import fit_prior, sample
     from latentdial.latent.traversing import traverse
     from latentdial.report.compare import compare
@@ -65,6 +66,7 @@ _HOMES = {
     "nearest": "latentdial.report.neighbours",
     "push": "latentdial.sharing",
     "read_codes": "latentdial.codes.reading",
+    "relabel": "latentdial.latent.relabelling",
     "reorder": "latentdial.runs.reordering",
     "sample": "latentdial.latent.sampling",
     "train": "latentdial.training",
@@ -101,6 +103,7 @@ __all__ = [
     "nearest",
     "push",
     "read_codes",
+    "relabel",
     "reorder",
     "sample",
     "train",

@@ -155,10 +155,19 @@ class Autoencoder(Model):
 
     def output(self, z: Tensor, rows: Tensor | None = None) -> Tensor:
         """Of the decoder for codes (B, ...), given the rows (B,) of the condition; without them, of no label."""
+        return self.decoder(self.read(z, rows)).float()
+
+    def read(self, z: Tensor, rows: Tensor | None = None) -> Tensor:
+        """What the decoder sees (B, F) of codes (B, ...) and of rows (B,) of the condition."""
         seen = self.bottleneck.read(z)
-        if self.condition is not None:
-            seen = self.condition.code(seen, self.condition.rows(None, z) if rows is None else rows)
-        return self.decoder(seen).float()
+        if self.condition is None:
+            return seen
+        return self.condition.code(seen, self.condition.rows(None, z) if rows is None else rows)
+
+    def rows(self, batch: Batch) -> Tensor | None:
+        """Rows (B,) of the condition for the labels of a batch, in training some left out; None where it has none."""
+        left_out = batch.noise[LABELS][0] if self.training and LABELS in batch.noise else None
+        return self._rows(batch.x, batch.y, left_out)
 
     def _rows(self, like: Tensor, y: Tensor | None, noise: Tensor | None = None) -> Tensor | None:
         return None if self.condition is None else self.condition.rows(y, like, noise)
@@ -166,7 +175,7 @@ class Autoencoder(Model):
     def forward(self, batch: Batch, samples: int = 1) -> Pass:
         x = self.likelihood.target(batch.x, batch.noise)
         spoilt = self.corruption is not None and self.training
-        rows = self._rows(x, batch.y, batch.noise[LABELS][0] if self.training and LABELS in batch.noise else None)
+        rows = self.rows(batch)
         posterior = self.posterior(self.corruption(x, batch.noise["x"][0]) if spoilt else x, rows)  # type: ignore[misc]
         return self._decoded(x, posterior, batch.noise, samples, rows)
 

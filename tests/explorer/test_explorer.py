@@ -386,7 +386,9 @@ def is_there(server) -> None:
 
 @pytest.mark.parametrize("half", [b"", b"GET / HTT", b"GET / HTTP/1.1\r\nHost: x\r\n"])
 def test_slow_clients_cost_no_threads_and_stop_nobody(server, monkeypatch, half):
-    monkeypatch.setattr(server_module, "HEAD_SECONDS", 600.0)  # nobody leaves by himself: who waited for one would give up
+    monkeypatch.setattr(
+        server_module, "HEAD_SECONDS", 600.0
+    )  # nobody leaves by himself: who waited for one would give up
     is_there(server)
     before = threading.active_count()
     clients = [opened_socket(server, half) for _ in range(100)]

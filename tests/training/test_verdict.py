@@ -68,7 +68,7 @@ def test_collapse_is_seen_and_good_codecs_are_not_called_so():
         ("fcn-vae", {"start": "random"}, "use --start pca or a lower --lr or --kl-schedule linear"),
         ("fcn-vae", {"kl_schedule": "linear"}, "use a lower --lr"),
         ("vq-vae", {"start": "random"}, "use a lower --lr"),
-        ("conditional-vae", {"start": "random"}, "use a lower --lr or --kl-schedule linear"),
+        ("conditional-vae", {"start": "random"}, "use --start pca or a lower --lr or --kl-schedule linear"),
     ],
 )
 def test_the_remedy_of_a_collapse_is_what_the_recipe_can_do_and_was_not_told_to(recipe, settings, said):

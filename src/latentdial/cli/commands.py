@@ -23,6 +23,7 @@ GROUPS = {
         "interpolate": "go from one picture to another through the code space, or between pairs by label",
         "average": "decode the mean code of groups of pictures",
         "analogy": "make D so that A : B :: C : D",
+        "relabel": "see pictures of one label as pictures of others, for a model that learnt from labels",
     },
     "directions": {
         "directions": "find, measure and name directions that change one thing",

@@ -64,6 +64,8 @@ class Codec(Brief, Shown):
     stored_support: Support | None = None
     stored_canonical: Canonical | None = None
     attributes: Attributes | None = None  # learnt from labels, for steering
+    labelled_codes: np.ndarray | None = None  # (N, D) of training pictures that were told their labels, and
+    labels: np.ndarray | None = None  # (N,) these; see `given`
     fitted: FittedPriors | None = None  # to the training codes, stored with the run
     words: WordPrior | None = None  # the same for discrete codes
 
@@ -230,7 +232,8 @@ class Codec(Brief, Shown):
         if (name == "words" and self.words is None) or (name in KINDS and name not in self.priors.priors):
             few = f"{self.name} has too few codes for a prior {name!r}: {self._drawn_from}"
             none = f"{self.name} has no prior {name!r} yet: run {self.command('fit-prior')}"
-            raise LatentdialError(none if self.fitted is None or len(self.codes) >= ENOUGH else few)
+            kept = self.fitted is not None and (len(self.codes) < ENOUGH or not self.fitted.nats)
+            raise LatentdialError(few if kept else none)
         if name != "auto":
             return name
         if self.words is not None:
@@ -252,12 +255,18 @@ class Codec(Brief, Shown):
         """The priors fitted to the training codes: as stored with the run, else a Gaussian."""
         return self.fitted or gaussian_of(self.codes)
 
+    @property
+    def label_names(self) -> list[str]:
+        """The labels that its model learnt from; none of most models."""
+        return list(self.config.model.labels) if self.config is not None else []
+
     def given(self, label: str | int) -> Codec:
         """The codec of pictures with this label, for a model that learnt from labels; others are a LatentdialError.
 
-        Codes are those of pictures without a label: what a label says is not in them.
+        Its training codes are those of such pictures, or of all where these are too few to tell anything; from a
+        Gaussian of them it draws.
         """
-        names = self.config.model.labels if self.config is not None else []
+        names = self.label_names
         row = names.index(label) if label in names else label
         if not names:
             raise LatentdialError(
@@ -272,7 +281,13 @@ class Codec(Brief, Shown):
 
         encoder, decoder = labelled(model.encode), labelled(model.decode)
         bare = replace(self, name=name, thin=None, stored_canonical=None, stored_support=None, directions=())
-        return replace(bare, encoder=encoder, decoder=decoder)
+        bare = replace(bare, encoder=encoder, decoder=decoder)
+        if self.labelled_codes is None:
+            return bare
+        own = self.labelled_codes[self.labels == row]
+        codes = own if len(own) >= MIN_CODES else self.labelled_codes
+        bare = replace(bare, held_out=None, held_out_losses=None, labelled_codes=None, labels=None)
+        return replace(bare, training_codes=codes, fitted=gaussian_of(codes))
 
     def fit(self, given: Picture | list[Picture]) -> Codec:
         """The same codec with the codes of these pictures as its training codes."""

@@ -1,6 +1,8 @@
-"""What labels tell a model: the encoder sees them as a plane beside the picture, the decoder beside the code."""
+"""What labels tell a model: the encoder sees a picture less that of its label, the decoder numbers beside the code."""
 
 from __future__ import annotations
+
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -19,10 +21,16 @@ class Condition(nn.Module):
 
     def __init__(self, labels: int, image: ImageShape, numbers: int, out: float):
         super().__init__()
-        _, height, width = image
         self.labels, self.numbers, self.out = labels, numbers, out
-        self.plane = nn.Sequential(nn.Embedding(labels + 1, height * width), nn.Unflatten(1, (1, height, width)))
+        values = torch.zeros(labels + 1, prod(image))
+        self.pictures = nn.Sequential(nn.Embedding.from_pretrained(values, freeze=False), nn.Unflatten(1, image))
         self.words = nn.Embedding(labels + 1, numbers)
+
+    @torch.no_grad()
+    def start(self, means: Tensor) -> None:
+        """Set the pictures of the labels to these (labels + 1, P), of which the first is that of no label."""
+        for weight in self.pictures.parameters():
+            weight.copy_(means)
 
     def rows(self, y: Tensor | None, like: Tensor, noise: Tensor | None = None) -> Tensor:
         """Rows (B,) of the labels (B,) of pictures or codes; row 0 where there is none, or noise leaves it out."""
@@ -31,8 +39,8 @@ class Condition(nn.Module):
         return y + 1 if noise is None else torch.where(torch.special.ndtr(noise) < self.out, 0, y + 1)
 
     def picture(self, x: Tensor, rows: Tensor) -> Tensor:
-        """Pictures (B, C, H, W) with the plane of their label, (B, C + 1, H, W)."""
-        return torch.cat([x, self.plane(rows)], 1)
+        """Pictures (B, C, H, W) less the picture of their label."""
+        return x - self.pictures(rows)
 
     def code(self, z: Tensor, rows: Tensor) -> Tensor:
         """Codes (B, D) with the numbers of their label, (B, D + numbers)."""

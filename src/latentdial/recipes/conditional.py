@@ -26,9 +26,7 @@ def conditional_vae(
     beta: float = 1.0,
 ) -> Recipe:
     """Conditional VAE: the label stands beside picture and code (Sohn et al., NIPS 2015, eq. 4); needs labels."""
-    colours, height, width = image
     code, prior, condition = Gaussian(latent), StandardNormal(latent), Condition(labels, image, numbers, out)
-    seen = (colours + 1, height, width)
-    net = conv(seen, code.features, latent + numbers, channels, shortcut=False, outputs=colours)
+    net = conv(image, code.features, latent + numbers, channels)
     model = Autoencoder(net, code, GaussianLikelihood(), prior, condition=condition)
     return Recipe(model, [nll(), kl(beta)])

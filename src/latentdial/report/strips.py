@@ -47,6 +47,14 @@ def analogy_sheet(given: np.ndarray, decoded: np.ndarray, names: Sequence[str], 
     return Sheet(rows, title, "code of D: C + B - A", ["A", "B", "C", "D"]).draw(SIDE)
 
 
+def relabelled_sheet(given: np.ndarray, made: np.ndarray, label: str, labels: Sequence[str], name: str) -> Image.Image:
+    """Pictures as given, (N, H, W, C), and each as pictures of the labels, (N, L, H, W, C)."""
+    rows = [Row([Cell(one), *map(Cell, others)]) for one, others in zip(given, made, strict=True)]
+    heads = ["as given", *(short(other) for other in labels)]
+    title = f"Pictures of {printable(label, lines=False)} as others, by {printable(name)}"
+    return Sheet(rows, title, "each encoded with its label and decoded with another", heads).draw(SIDE)
+
+
 def path_sheet(pictures: np.ndarray, ends: Sequence[str], path: str, out: Sequence[float], name: str) -> Image.Image:
     """Pictures (N, H, W, C) on the way from one to another, and which of them lie outside the safe range."""
     shares = np.linspace(0, 1, len(pictures))

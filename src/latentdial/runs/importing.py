@@ -19,8 +19,8 @@ from latentdial.images import spread
 from latentdial.latent.codec import Codec
 from latentdial.outputs import check_folder
 from latentdial.recipes import build
-from latentdial.runs.loading import MAX_CODES, codec_of, save_codes, save_model
-from latentdial.runs.records import CODES, CONFIG, MODEL
+from latentdial.runs.loading import codec_of, save_codes, save_model
+from latentdial.runs.records import CODES, CONFIG, MAX_CODES, MODEL
 
 
 def import_weights(

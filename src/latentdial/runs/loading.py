@@ -24,9 +24,10 @@ from latentdial.priors.stored import read_priors
 from latentdial.priors.words import WordPrior, read_words
 from latentdial.recipes import build
 from latentdial.runs.hub import name_of, run_folder
+from latentdial.runs.labelled import read_labelled
 from latentdial.runs.probing import NAME as PROBE
 from latentdial.runs.probing import check_probe, probe
-from latentdial.runs.records import CODES, MODEL, read_config
+from latentdial.runs.records import CODES, MAX_CODES, MODEL, read_config
 from latentdial.runs.thin import read_thin
 from latentdial.types import Shape
 
@@ -34,7 +35,6 @@ CANONICAL = "canonical.safetensors"
 CANONICAL_ARRAYS = [field.name for field in fields(Canonical)]
 DIRECTIONS = "directions.safetensors"
 MAX_DIRECTIONS_BYTES = 32_000_000  # of what is said of them beside the arrays
-MAX_CODES = 10_000
 KINDS = {torch.float32: "F32", torch.int64: "I64", torch.bool: "BOOL"}  # that weights may be of
 
 
@@ -112,6 +112,9 @@ def load(folder: str | Path, device: str = "cpu") -> Codec:
         codec, address=address, held_out=arrays.get("held_out"), held_out_losses=arrays.get("held_out_losses")
     )
     codec = replace(codec, stored_canonical=_read_canonical(folder, model.latent))
+    if model.labels:
+        labelled_codes, labels = read_labelled(folder, model.latent, model.labels)
+        codec = replace(codec, labelled_codes=labelled_codes, labels=labels)
     if codes is not None:
         codec = replace(codec, fitted=read_priors(folder, codes), words=_read_words(folder, model, codes))
     kept = read_directions(folder, model.latent, config.geometry)

@@ -11,6 +11,7 @@ from latentdial.errors import LatentdialError
 from latentdial.texts import command
 
 CONFIG, MODEL, CODES, CARD = "config.json", "model.safetensors", "codes.safetensors", "README.md"
+MAX_CODES = 10_000  # of pictures of one kind
 METRICS, TIMES, SUMMARY = "metrics.jsonl", "times.jsonl", "summary.json"
 COUNTS = ("step", "steps", "parameters", "peak_memory_mb", "pictures", "training_pictures", "skipped")
 TOLD: dict[str, type] = dict.fromkeys(COUNTS, int) | dict.fromkeys(("seconds", "images_per_second"), float)

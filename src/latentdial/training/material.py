@@ -19,7 +19,7 @@ from latentdial.recipes import Recipe, build
 from latentdial.training.feed import Feed, feed
 from latentdial.training.few import Varied
 from latentdial.training.loop import Labels, Loop
-from latentdial.training.starting import components, stand_ins, start_at_pca
+from latentdial.training.starting import Told, components, stand_ins, start_at_pca, told_of
 from latentdial.training.subspace import components_wanted, narrow
 from latentdial.types import Principal
 
@@ -50,7 +50,7 @@ class Material:
     @cached_property
     def principal(self) -> Principal:
         """Principal components of the training pictures, as many as the decoder sees numbers."""
-        own = self.varied.pixels is self.pixels
+        own = self.varied.pixels is self.pixels and self.told is None
         return self._components.first(self.plain.seen) if own else components(self.plain, self.pixels)
 
     @cached_property
@@ -59,7 +59,7 @@ class Material:
         begin = time.perf_counter()
         recipe = self._recipe(self.config.train.seed)
         leading = self._components.first(self.plain.seen)
-        start_at_pca(recipe.model, self.varied.pixels, leading, recipe.beta, self.advance)
+        start_at_pca(recipe.model, self.varied.pixels, leading, recipe.beta, self.advance, self.told)
         return recipe.model.state_dict(), time.perf_counter() - begin
 
     def loop(self, settings: TrainSettings, started: bool = True) -> Loop:
@@ -93,8 +93,13 @@ class Material:
         return Varied(self.pixels) if alone else stand_ins(self.plain, self.pixels, self.config.augment.flip)
 
     @cached_property
+    def told(self) -> Told | None:
+        """The labels of the pictures that the net starts from, where it learns from some."""
+        return None if self.labels is None else told_of(self.plain, self.varied.pixels, self.labels[0])
+
+    @cached_property
     def _components(self) -> Principal:
-        return components(self.plain, self.varied.pixels, self._subspace, self.varied.width)
+        return components(self.plain, self.varied.pixels, self._subspace, self.varied.width, self.told)
 
     def _recipe(self, seed: int) -> Recipe:
         torch.manual_seed(seed)

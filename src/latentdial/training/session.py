@@ -25,8 +25,9 @@ from latentdial.priors.stored import save_priors
 from latentdial.progress import Show
 from latentdial.recipes import build
 from latentdial.runs.card import card
-from latentdial.runs.loading import MAX_CODES, codec_of, save_canonical, save_codes, save_model
-from latentdial.runs.records import CARD, MODEL, SUMMARY
+from latentdial.runs.labelled import save_labelled, with_labelled_codes
+from latentdial.runs.loading import codec_of, save_canonical, save_codes, save_model
+from latentdial.runs.records import CARD, MAX_CODES, MODEL, SUMMARY
 from latentdial.runs.thin import THIN, save_thin, thin_of
 from latentdial.runs.unseen import unseen
 from latentdial.training.best import best_of
@@ -375,6 +376,9 @@ class Session:
                 tracker.finish(summary)
         codec = replace(bare, training_codes=codes, kl=kl, address=str(self.out))
         codec = replace(codec, held_out=held_out, held_out_losses=lost)
+        if self.world.leads and self.config.model.labels:
+            codec = with_labelled_codes(codec, self.images, self.parts.train)
+            save_labelled(self.out, codec)
         if self.world.leads and np.isfinite(codes).all():
             save_canonical(self.out, codec.canonical)
             codec = codec if stopped or not self.config.train.priors else self._with_priors(codec)

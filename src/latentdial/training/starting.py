@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from latentdial.layers import Startable
 from latentdial.measure.principal import ROUNDS, principal_components, principal_within
@@ -28,23 +30,47 @@ RIDGE = 1e-6
 FAR = 1e6  # an output that is beyond all that a likelihood can show, if there is such
 
 
+@dataclass(frozen=True)
+class Told:
+    """The labels of pictures, and the mean picture of every label."""
+
+    labels: Tensor  # (n,) of n pictures, whose copies come in the same order as often as there are some
+    means: Tensor  # (labels + 1, P), first of all pictures
+
+    def of(self, rows: Tensor) -> Tensor:
+        """The labels (B,) of rows (B,)."""
+        return self.labels[rows.to(self.labels.device) % len(self.labels)]
+
+    def mean(self, rows: Tensor) -> Tensor:
+        """The mean pictures (B, P) of the labels of rows (B,)."""
+        return self.means[1 + self.of(rows)]
+
+
 def has_linear_start(model: Model) -> bool:
     """Whether `start_at_pca` can set the weights of this model."""
-    nets = (
-        (model.encoder, model.decoder)
-        if isinstance(model, Autoencoder) and model.bottleneck.starts and model.condition is None
-        else (None,)
-    )
+    nets = (model.encoder, model.decoder) if isinstance(model, Autoencoder) and model.bottleneck.starts else (None,)
     return all(isinstance(net, Startable) for net in nets)
 
 
-def components(model: Model, pixels: Feed, count: int = 0, width: float = 0.0) -> Principal:
+def told_of(model: Model, pixels: Feed, labels: Tensor) -> Told:
+    """The labels of the pictures, and the mean picture of each as the model sees it; where it has none, that of all."""
+    rows = _spread(pixels, PICTURES)
+    sums, counts = torch.zeros(()), labels.new_zeros(model.labels + 1)
+    for some, x in zip(rows.split(BATCH), _pictures(model, pixels, rows), strict=True):
+        kinds = F.pad(F.one_hot(labels[some.to(labels.device) % len(labels)], model.labels), (1, 0), value=1)
+        sums, counts = sums.to(x) + kinds.T.to(x) @ x.flatten(1), counts + kinds.sum(0)
+    means = sums / counts.clamp(min=1)[:, None]
+    return Told(labels, torch.where(counts[:, None] > 0, means, means[:1]))
+
+
+def components(model: Model, pixels: Feed, count: int = 0, width: float = 0.0, told: Told | None = None) -> Principal:
     """The principal components of the pictures as the model sees them, as many as its decoder sees numbers or `count`.
 
-    With a `width` they are those within the first directions of the pictures blurred by so many pixels.
+    With a `width` they are those within the first directions of the pictures blurred by so many pixels. Of pictures
+    whose labels are `told` they are those within labels: of what the mean picture of its label leaves of each.
     """
-    rows = torch.linspace(0, len(pixels) - 1, min(len(pixels), PICTURES)).long()
-    batches = partial(_pictures, model, pixels, rows)
+    rows = _spread(pixels, PICTURES)
+    batches = partial(_residues, model, pixels, rows, told)
     own = min(model.seen, MOST)
     count = max(own, count)
     rounds = FEWER if width or count >= 4 * own else ROUNDS  # smooth ones, and the first of many, are found at once
@@ -73,41 +99,52 @@ def start_at_pca(
     principal: Principal,
     beta: float = 1.0,
     advance: Steps = quiet,
+    told: Told | None = None,
 ) -> None:
     """Set the weights of a fresh model, which has a linear start, so that it is the linear codec of these pictures.
 
     The codes of an autoencoder are principal components with unit variance. A VAE starts at probabilistic PCA, the
     optimum of a linear VAE (Tipping & Bishop 1999, eq. 7 to 9; arXiv 1911.02469), its KL weighed `beta`: the aggregated
     posterior is N(0, I), so that samples of the prior are pictures at once. The decoder is fitted through the
-    likelihood's mean. The same pictures give the same weights.
+    likelihood's mean. The same pictures give the same weights. A model that learns from labels starts at their mean
+    pictures, and its codes at components within labels.
     """
     assert isinstance(model, Autoencoder)  # noqa: S101 - has_linear_start
+    if model.condition is not None and told is not None:
+        model.condition.start(told.means)
     model.encoder.become(model.bottleneck.linear(principal, beta))  # type: ignore[operator]
-    rows = torch.linspace(0, len(pixels) - 1, min(len(pixels), FITTED)).long()
+    rows = _spread(pixels, FITTED)
     rows = rows.repeat(-(-DRAWN // len(rows))) if model.draws else rows
-    codes = _codes(model, pixels, rows)
-    model.decoder.become(_fitted(model, pixels, rows, codes, principal, advance))  # type: ignore[operator]
+    codes = _codes(model, pixels, rows, told)
+    linear = partial(_linear, principal, told)
+    model.decoder.become(_fitted(model, pixels, rows, codes, linear, advance))  # type: ignore[operator]
     model.likelihood.start(_error(model, pixels, rows, codes))
 
 
 def _fitted(
-    model: Autoencoder, pixels: Feed, rows: Tensor, codes: Tensor, principal: Principal, advance: Steps
+    model: Autoencoder,
+    pixels: Feed,
+    rows: Tensor,
+    codes: Tensor,
+    linear: Callable[[Tensor, Tensor], Tensor],
+    advance: Steps,
 ) -> Affine:
     """The affine map of codes (N, D) whose output, read by the likelihood, is nearest in square to what they stand for.
 
-    That is halfway between the picture and a linear map of its code: to the pictures alone it would be overfitted.
-    Least squares to the inverted pictures, then descent, in which every pixel's step is over its own mean squared slope
-    and the codes are made white; each pixel keeps the weights that served it best.
+    That is halfway between the picture and a linear map of its code, of which `linear` gives the picture: to the
+    pictures alone it would be overfitted. Least squares to the inverted pictures, then descent, in which every pixel's
+    step is over its own mean squared slope and the codes are made white; each pixel keeps the weights that served it
+    best.
     """
     ones = torch.cat([codes, torch.ones_like(codes[:, :1])], 1)
     products = ones.new_zeros(ones.shape[1], next(_pictures(model, pixels, rows[:1])).numel())
     plain = torch.zeros_like(products)
-    for z, x in _pairs(model, pixels, rows, ones):
+    for some, (z, x) in zip(rows.split(BATCH), _pairs(model, pixels, rows, ones), strict=True):
         products.addmm_(z.T, model.likelihood.invert(x).flatten(1))
-        plain.addmm_(z.T, principal.restore(principal.project(x)))
+        plain.addmm_(z.T, linear(x, some))
     gram = (ones.T @ ones).double() / len(ones)
     inverse = torch.linalg.inv(gram + RIDGE * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)).to(codes)
-    weights, linear = products.T @ inverse / len(ones), plain.T @ inverse / len(ones)
+    weights, straight = products.T @ inverse / len(ones), plain.T @ inverse / len(ones)
     darkest, brightest = model.likelihood.shown(weights.new_tensor([-FAR, FAR]))
     best, least = weights, weights.new_full((len(weights),), math.inf)
     momentum = torch.zeros_like(weights)
@@ -115,7 +152,7 @@ def _fitted(
         slope, squares, errors = torch.zeros_like(weights), torch.zeros_like(least), torch.zeros_like(least)
         for z, x in _pairs(model, pixels, rows, ones):
             shown, steepness = _shown_and_slope(model, (z @ weights.T).unflatten(1, x.shape[1:]))
-            wrong = shown - (x + (z @ linear.T).clamp(darkest, brightest).view_as(x)) / 2
+            wrong = shown - (x + (z @ straight.T).clamp(darkest, brightest).view_as(x)) / 2
             slope += (wrong * steepness).flatten(1).T @ z
             squares += steepness.square().flatten(1).sum(0)
             errors += wrong.square().flatten(1).sum(0)
@@ -128,12 +165,21 @@ def _fitted(
     return Affine(best[:, :-1].contiguous(), best[:, -1].contiguous())
 
 
-def _codes(model: Autoencoder, pixels: Feed, rows: Tensor) -> Tensor:
-    """What the decoder sees (N, D) of a code of every row, drawn from its posterior."""
+def _linear(principal: Principal, told: Told | None, x: Tensor, rows: Tensor) -> Tensor:
+    """What the linear codec makes (B, P) of pictures (B, C, H, W) of these rows."""
+    middle = 0.0 if told is None else told.mean(rows)
+    return principal.restore(principal.project(x.flatten(1) - middle)) + middle
+
+
+def _codes(model: Autoencoder, pixels: Feed, rows: Tensor, told: Told | None) -> Tensor:
+    """What the decoder sees (N, D) of a code of every row, drawn from its posterior, and of its label."""
     generator = torch.Generator(pixels.device).manual_seed(0)
-    batches = (model.batch(x, generator=generator) for x in _pictures(model, pixels, rows))
-    drawn = (model.posterior(batch.x).sample(batch.noise.get("z"))[0] for batch in batches)
-    return torch.cat([model.bottleneck.read(z) for z in drawn])
+    seen = []
+    for some, x in zip(rows.split(BATCH), _pictures(model, pixels, rows), strict=True):
+        batch = replace(model.batch(x, generator=generator), y=None if told is None else told.of(some))
+        known = model.rows(batch)
+        seen.append(model.read(model.posterior(x, known).sample(batch.noise.get("z"))[0], known))
+    return torch.cat(seen)
 
 
 def _error(model: Autoencoder, pixels: Feed, rows: Tensor, codes: Tensor) -> float:
@@ -151,9 +197,20 @@ def _shown_and_slope(model: Autoencoder, values: Tensor) -> tuple[Tensor, Tensor
     return shown.detach(), slope
 
 
+def _spread(pixels: Feed, most: int) -> Tensor:
+    """At most so many rows of the pictures, spread evenly over all."""
+    return torch.linspace(0, len(pixels) - 1, min(len(pixels), most)).long()
+
+
 def _pictures(model: Model, pixels: Feed, rows: Tensor) -> Iterator[Tensor]:
     """Float pictures (B, C, H, W) of the rows, some at a time."""
     return (model.scale(pixels[some]) for some in rows.to(pixels.device).split(BATCH))
+
+
+def _residues(model: Model, pixels: Feed, rows: Tensor, told: Told | None) -> Iterator[Tensor]:
+    """What the mean picture of its label leaves of every picture, where labels are told."""
+    for some, x in zip(rows.split(BATCH), _pictures(model, pixels, rows), strict=True):
+        yield x if told is None else x - told.mean(some).view_as(x)
 
 
 def _pairs(model: Autoencoder, pixels: Feed, rows: Tensor, codes: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
