@@ -15,6 +15,8 @@ from latentdial import LatentdialError
 from latentdial.anomaly.evidence import has_evidence, surplus
 from latentdial.cli import main
 from latentdial.config import ModelSettings
+from latentdial.images import open_parts
+from latentdial.latent.relabelling import relabel
 from latentdial.recipes import build, options_of, takes_labels
 
 LABELS = ["blue", "green", "red"]
@@ -77,10 +79,93 @@ def test_what_is_drawn_is_what_the_label_says(trained, judge):
         given = codec.given(name)
         obeyed.append((judge.predict(seen(given.sample(60, seed=2))) == label).mean())
         assert np.array_equal(given.decode(codec.codes[:3]), codec.given(label).decode(codec.codes[:3]))
-    assert min(obeyed) > 0.55, obeyed  # a third by chance
-    assert np.mean(obeyed) > 0.75, obeyed
+    assert min(obeyed) > 0.85, obeyed  # a third by chance
     same = [codec.given(name).decode(codec.codes[:1]) for name in LABELS]
     assert not np.array_equal(same[0], same[1])
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """800 real digits on black, in folders by label, and a judge that has seen 997 others."""
+    from sklearn.datasets import load_digits
+    from sklearn.svm import SVC
+
+    folder, (flat, truth) = tmp_path_factory.mktemp("data") / "digits", load_digits(return_X_y=True)
+    pictures = [Image.fromarray((one * 15.9).astype(np.uint8).reshape(8, 8)).resize((16, 16)) for one in flat]
+    for i, label in enumerate(truth[:800]):
+        (folder / str(label)).mkdir(parents=True, exist_ok=True)
+        pictures[i].save(folder / str(label) / f"{i}.png")
+    others = seen(np.stack([np.asarray(one) for one in pictures[800:]]))
+    judge = SVC(gamma="scale").fit(others[:700], truth[800:1500])
+    assert judge.score(others[700:], truth[1500:]) > 0.9
+    return folder, judge
+
+
+@pytest.fixture(scope="module")
+def writer(digits, tmp_path_factory):
+    options = {"latent": 8, "channels": [16, 32]}
+    settings = {"size": 16, "colour": "grey", "steps": 120, "priors": False}
+    return latentdial.train(
+        "conditional-vae", digits[0], tmp_path_factory.mktemp("runs") / "digits", options=options, **settings
+    )
+
+
+def test_digits_on_black_are_drawn_as_their_label_says(digits, writer):
+    """A decoder behind a tanh that begins at random turns all black there (docs/log.md)."""
+    codec, judge = latentdial.load(writer.address), digits[1]
+    obeyed = [(judge.predict(seen(codec.given(str(i)).sample(60, seed=1))) == i).mean() for i in range(10)]
+    assert np.mean(obeyed) > 0.85, obeyed
+    parts = open_parts(codec.config).test
+    held, truth = parts.pixels[:], np.asarray(parts.labels)
+    right = [
+        (judge.predict(seen(relabel(codec, held[truth == i], str(i))[:, j])) == j).mean()
+        for i in range(10)
+        for j in range(10)
+    ]
+    assert np.mean(right) > 0.8, right
+    decoded = [codec.given(str(i)).reconstruct(held[truth == i]) - held[truth == i].astype(float) for i in range(10)]
+    pca = by_pca(open_parts(codec.config).training.pixels[:], held)
+    assert np.square(np.concatenate(decoded)).mean() < 0.9 * np.square(pca - held).mean()
+
+
+def by_pca(training: np.ndarray, held: np.ndarray) -> np.ndarray:
+    from sklearn.decomposition import PCA
+
+    known = PCA(8, random_state=0).fit(training.reshape(len(training), -1))
+    return known.inverse_transform(known.transform(held.reshape(len(held), -1))).reshape(held.shape)
+
+
+def test_the_codec_of_a_label_has_the_codes_of_its_pictures(writer):
+    codec = latentdial.load(writer.address)
+    training = open_parts(codec.config).training
+    pixels, truth = training.pixels[:], np.asarray(training.labels)
+    given = codec.given("3")
+    np.testing.assert_allclose(given.codes, given.encode(pixels[truth == 3]), atol=1e-4)
+    assert np.abs(given.codes - codec.encode(pixels[truth == 3])).max() > 0.1
+    assert given.prior_named() == "gaussian"
+    assert given.sample_codes(3).shape == (3, 8)
+    with pytest.raises(LatentdialError, match="has too few codes for a prior 'mixture': use auto, gaussian or neigh"):
+        given.sample(1, prior="mixture")
+    few = replace(codec, labels=np.where(codec.labels == 3, 4, codec.labels)).given("3")
+    assert len(few.codes) == len(codec.codes)  # of no picture with this label, those of all
+
+
+def test_the_command_shows_pictures_as_other_labels(writer, digits, tmp_path, capsys):
+    picture, out = str(next((digits[0] / "3").iterdir())), str(tmp_path / "others.png")
+    assert main(["relabel", writer.address, picture, "--label", "3", "--to", "5", "8", "--out", out, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "run": writer.address,
+        "label": "3",
+        "to": ["5", "8"],
+        "out": out,
+    }
+    with Image.open(out) as sheet:
+        assert sheet.width > sheet.height
+    assert main(["relabel", writer.address, picture, "--label", "three", "--out", out]) == 1
+    assert "knows no label 'three'" in capsys.readouterr().err
+    made = relabel(writer, picture, 3, ["3", 5])
+    assert made.shape == (1, 2, 16, 16, 1)
+    assert np.array_equal(made[:, 0], writer.given("3").reconstruct(picture))
 
 
 def test_pictures_whose_label_is_not_told_have_their_evidence(trained):

@@ -56,6 +56,25 @@ def test_a_net_starts_from_stand_ins_and_is_judged_by_components_of_the_pictures
     assert squared_error(made.started[0], others) == pytest.approx(squared_error(net.state_dict(), others), rel=1e-4)
 
 
+def test_what_learns_from_labels_starts_within_them_and_is_judged_by_components_of_the_pictures_themselves():
+    noise = np.random.default_rng(0).integers(100, 156, (1600, SIDE, SIDE, 1), np.uint8)
+    noise[::2, :8] -= 80
+    pixels, labels = torch.from_numpy(noise), torch.arange(1600) % 2
+    plain = material(pixels)
+    options = {"latent": 2, "channels": [4]}
+    model = ModelSettings("conditional-vae", options, ("a", "b"))
+    made = replace(plain, config=replace(plain.config, model=model), labels=(labels, labels[:9]))
+    assert made.varied.pixels is pixels  # of so many
+    torch.testing.assert_close(made.principal.components, components(made.plain, pixels).components)
+    net = build(model, (1, SIDE, SIDE)).model
+    net.load_state_dict(made.started[0])
+    with torch.no_grad():
+        codes = net.eval().encode(net.scale(pixels), labels)
+        between = (codes[::2].mean(0) - codes[1::2].mean(0)).abs().max()
+        assert between < 0.01 < made.principal.variances[0]
+        torch.testing.assert_close(codes.std(0), torch.full((2,), float(codes.std(0)[0])), rtol=0.3, atol=0)
+
+
 def test_validation_pictures_have_no_part_in_it():
     one, two = (material(smooth(30, 1), validation) for validation in (2, 3))
     assert torch.equal(one.varied.pixels, two.varied.pixels)

@@ -18,7 +18,7 @@ from latentdial.parts.networks import mlp
 from latentdial.parts.objectives import kl, nll, total
 from latentdial.parts.priors import StandardNormal
 from latentdial.recipes import build
-from latentdial.training.starting import components, start_at_pca
+from latentdial.training.starting import components, start_at_pca, told_of
 from latentdial.types import Affine
 
 LATENT = 6
@@ -201,6 +201,76 @@ def test_a_mixture_of_logistics_learns_from_its_start_and_its_components_apart(p
     own = model.decoder.net(torch.randn(4, LATENT))[:, 1:].detach()  # behind the picture
     logits, means = own[:, :3], own[:, 3:6]
     assert all((one[:, i] - one[:, j]).abs().max() > 1e-4 for one in (logits, means) for i, j in ((0, 1), (1, 2)))
+
+
+# from labels ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def labels() -> torch.Tensor:
+    return torch.arange(300) % 3
+
+
+def labelled(pixels: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The pictures with a label's own square in each, from which it can be told: uint8 (300, 8, 8, 1)."""
+    marked = pixels.clone()
+    for label in range(3):
+        marked[labels == label, 2 * label : 2 * label + 3, :4] -= 60
+    return marked
+
+
+def conditional(marked: torch.Tensor, labels: torch.Tensor, known: int = 3) -> Autoencoder:
+    torch.manual_seed(0)
+    options = {"latent": LATENT, "channels": [4], "numbers": 4}
+    made = build(ModelSettings("conditional-vae", options, tuple("abcd"[:known])), (1, 8, 8))
+    told = told_of(made.model, marked, labels)
+    principal = components(made.model, marked, told=told)
+    start_at_pca(made.model, marked, principal, made.beta, told=told)
+    return made.model
+
+
+def test_labels_come_with_their_mean_pictures_and_one_without_pictures_with_that_of_all(pixels, labels):
+    model = build(ModelSettings("conditional-vae", {"channels": [4]}, tuple("abcd")), (1, 8, 8)).model
+    told = told_of(model, pixels, labels)
+    x = rows(pixels)
+    for row, wanted in enumerate([x, x[labels == 0], x[labels == 1], x[labels == 2], x]):
+        torch.testing.assert_close(told.means[row], wanted.mean(0), atol=1e-5, rtol=0)
+    copies = told_of(model, torch.cat([pixels, pixels.flip(2)]), labels)
+    torch.testing.assert_close(
+        copies.means[2], torch.cat([x, rows(pixels.flip(2))])[copies.of(torch.arange(600)) == 1].mean(0)
+    )
+    assert torch.equal(copies.of(torch.tensor([1, 301, 302])), torch.tensor([1, 1, 2]))
+
+
+def test_components_within_labels_know_nothing_of_labels(pixels, labels):
+    marked = labelled(pixels, labels)
+    model = build(ModelSettings("conditional-vae", {"latent": LATENT, "channels": [4]}, tuple("abc")), (1, 8, 8)).model
+    within = components(model, marked, told=told_of(model, marked, labels))
+    x = rows(marked).double().numpy()
+    residues = np.concatenate([x[labels == i] - x[labels == i].mean(0) for i in range(3)])
+    known = PCA(LATENT, svd_solver="full").fit(residues)
+    torch.testing.assert_close(
+        within.variances.double(), torch.from_numpy(known.explained_variance_ * 299 / 300), rtol=1e-3, atol=1e-6
+    )
+    assert components(model, marked).variances[0] > within.variances[0]
+
+
+def test_a_model_that_learns_from_labels_starts_at_their_mean_pictures(pixels, labels):
+    """A code of zeros is the mean picture of its label, and codes say of a picture what its label does not."""
+    marked = labelled(pixels, labels)
+    model, x = conditional(marked, labels).eval(), rows(marked)
+    with torch.no_grad():
+        codes = model.encode(x.view(300, 1, 8, 8), labels)
+        again = model.decode(codes, labels).flatten(1)
+        middle = model.decode(torch.zeros(3, LATENT), torch.arange(3)).flatten(1)
+    means = torch.stack([x[labels == i].mean(0) for i in range(3)])
+    assert (middle - means).abs().max() < 0.03
+    assert (codes.view(-1, 3, LATENT).mean(0)).abs().max() < 1e-3
+    told = told_of(model, marked, labels)
+    by_plain = components(model, marked)
+    plain = by_plain.restore(by_plain.project(x))
+    assert (again - x).square().mean() < 0.9 * (plain - x).square().mean()
+    torch.testing.assert_close(model.condition.pictures[0].weight.detach(), told.means)
 
 
 @pytest.mark.parametrize("beta", [1.0, 8.0])
