@@ -349,9 +349,11 @@ def test_a_codec_samples_from_the_prior_that_is_named(tiny_runs):
     drawn = [fitted.sample_codes(4, prior=kind) for kind in (*KINDS, "model")]
     assert len({one.tobytes() for one in drawn}) == 4
     few, enough = (replace(vae, fitted=gaussian_of(vae.codes), training_codes=vae.codes[:n]) for n in (24, 25))
+    judged = replace(vae, fitted=fit_priors(vae.codes, kinds=["gaussian"]))
     for codec, name, reason in [
         (few, "diffusion", "too few codes for a prior 'diffusion': use auto, gaussian or neighbours$"),
-        (enough, "diffusion", "no prior 'diffusion' yet: run"),
+        (enough, "diffusion", "has no prior 'diffusion': use auto, gaussian or neighbours$"),
+        (judged, "diffusion", "no prior 'diffusion' yet: run"),
         (vae, "typo", "no prior 'typo'"),
         (vae, "diffusion", f"no prior 'diffusion' yet: run latentdial fit-prior {tiny_runs['fcn-vae']}$"),
         (ae, "model", "no prior of its own to sample from: use auto, gaussian or neighbours$"),

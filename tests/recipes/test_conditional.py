@@ -144,7 +144,7 @@ def test_the_codec_of_a_label_has_the_codes_of_its_pictures(writer):
     assert np.abs(given.codes - codec.encode(pixels[truth == 3])).max() > 0.1
     assert given.prior_named() == "gaussian"
     assert given.sample_codes(3).shape == (3, 8)
-    with pytest.raises(LatentdialError, match="has too few codes for a prior 'mixture': use auto, gaussian or neigh"):
+    with pytest.raises(LatentdialError, match="has no prior 'mixture': use auto, gaussian or neigh"):
         given.sample(1, prior="mixture")
     few = replace(codec, labels=np.where(codec.labels == 3, 4, codec.labels)).given("3")
     assert len(few.codes) == len(codec.codes)  # of no picture with this label, those of all

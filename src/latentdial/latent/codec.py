@@ -230,10 +230,11 @@ class Codec(Brief, Shown):
         if name in ("mixture", "diffusion", "neighbours") and self.quantiser is not None:
             raise LatentdialError(f"the codes of {self.name} are words, with nothing between them: {self._drawn_from}")
         if (name == "words" and self.words is None) or (name in KINDS and name not in self.priors.priors):
-            few = f"{self.name} has too few codes for a prior {name!r}: {self._drawn_from}"
-            none = f"{self.name} has no prior {name!r} yet: run {self.command('fit-prior')}"
-            kept = self.fitted is not None and (len(self.codes) < ENOUGH or not self.fitted.nats)
-            raise LatentdialError(few if kept else none)
+            if self.fitted is not None and len(self.codes) < ENOUGH:
+                raise LatentdialError(f"{self.name} has too few codes for a prior {name!r}: {self._drawn_from}")
+            if self.fitted is not None and not self.fitted.nats:  # a Gaussian that was never compared with others
+                raise LatentdialError(f"{self.name} has no prior {name!r}: {self._drawn_from}")
+            raise LatentdialError(f"{self.name} has no prior {name!r} yet: run {self.command('fit-prior')}")
         if name != "auto":
             return name
         if self.words is not None:
