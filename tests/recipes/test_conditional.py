@@ -18,6 +18,7 @@ from latentdial.config import ModelSettings
 from latentdial.images import open_parts
 from latentdial.latent.relabelling import relabel
 from latentdial.recipes import build, options_of, takes_labels
+from latentdial.runs.labelled import unseen_of
 
 LABELS = ["blue", "green", "red"]
 
@@ -153,19 +154,34 @@ def test_the_codec_of_a_label_has_the_codes_of_its_pictures(writer):
 def test_the_command_shows_pictures_as_other_labels(writer, digits, tmp_path, capsys):
     picture, out = str(next((digits[0] / "3").iterdir())), str(tmp_path / "others.png")
     assert main(["relabel", writer.address, picture, "--label", "3", "--to", "5", "8", "--out", out, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {
-        "run": writer.address,
-        "label": "3",
-        "to": ["5", "8"],
-        "out": out,
-    }
+    said = {"run": writer.address, "labels": ["3"], "to": ["5", "8"], "out": out}
+    assert json.loads(capsys.readouterr().out) == said
     with Image.open(out) as sheet:
         assert sheet.width > sheet.height
+    assert main(["relabel", writer.address, picture, "--out", out]) == 1
+    assert "name it with --label" in capsys.readouterr().err
     assert main(["relabel", writer.address, picture, "--label", "three", "--out", out]) == 1
     assert "knows no label 'three'" in capsys.readouterr().err
     made = relabel(writer, picture, 3, ["3", 5])
     assert made.shape == (1, 2, 16, 16, 1)
     assert np.array_equal(made[:, 0], writer.given("3").reconstruct(picture))
+
+
+def test_without_pictures_it_shows_test_pictures_of_every_label(writer, tmp_path, capsys):
+    out = str(tmp_path / "all.png")
+    assert main(["relabel", writer.address, "-n", "2", "--to", "1", "0", "--out", out, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["labels"] == ["1", "0"]
+    found = unseen_of(writer, ["7", "2"], 2)
+    assert [(label, len(pictures)) for label, pictures in found] == [("7", 2), ("2", 2)]
+    test = open_parts(writer.config).test
+    assert np.array_equal(found[0][1], test.pixels[np.flatnonzero(np.asarray(test.labels) == 7)[:2]])
+    with pytest.raises(LatentdialError, match="no test picture of digits has one of these labels"):
+        unseen_of(writer, ["eleven"], 1)
+
+
+def test_a_codec_without_labels_says_what_to_train(tiny_runs, tmp_path, capsys):
+    assert main(["relabel", str(tiny_runs["fcn-ae"]), "--out", str(tmp_path / "no.png")]) == 1
+    assert "has not learnt from labels: train conditional-vae" in capsys.readouterr().err
 
 
 def test_pictures_whose_label_is_not_told_have_their_evidence(trained):

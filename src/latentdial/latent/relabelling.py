@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from latentdial.latent.codec import Codec, Picture
 from latentdial.priors.whitening import Whitening
+from latentdial.texts import Brief
 
 
 def relabel(
@@ -27,6 +29,20 @@ def relabel(
     codes = one.encode(given)
     moved = [transport(codes, one.priors["gaussian"].whitening, other.priors["gaussian"].whitening) for other in others]
     return np.stack([other.decode(found) for other, found in zip(others, moved, strict=True)], axis=1)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Relabelled(Brief):
+    """Pictures of one label, as given, and as pictures of other labels."""
+
+    label: str
+    given: np.ndarray  # (N, H, W, C)
+    made: np.ndarray  # (N, L, H, W, C)
+
+
+def relabelled(codec: Codec, pictures: np.ndarray, label: str, to: Sequence[str]) -> Relabelled:
+    """Uint8 pictures (N, H, W, C) of one label beside what `relabel` makes of them."""
+    return Relabelled(label, pictures, relabel(codec, pictures, label, to))
 
 
 def transport(codes: np.ndarray, first: Whitening, second: Whitening) -> np.ndarray:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from latentdial.latent.relabelling import Relabelled
 from latentdial.latent.sampling import Fit
 from latentdial.report.figures import Cell, Row, Sheet
 from latentdial.texts import counted, printable
@@ -47,12 +48,16 @@ def analogy_sheet(given: np.ndarray, decoded: np.ndarray, names: Sequence[str], 
     return Sheet(rows, title, "code of D: C + B - A", ["A", "B", "C", "D"]).draw(SIDE)
 
 
-def relabelled_sheet(given: np.ndarray, made: np.ndarray, label: str, labels: Sequence[str], name: str) -> Image.Image:
-    """Pictures as given, (N, H, W, C), and each as pictures of the labels, (N, L, H, W, C)."""
-    rows = [Row([Cell(one), *map(Cell, others)]) for one, others in zip(given, made, strict=True)]
-    heads = ["as given", *(short(other) for other in labels)]
-    title = f"Pictures of {printable(label, lines=False)} as others, by {printable(name)}"
-    return Sheet(rows, title, "each encoded with its label and decoded with another", heads).draw(SIDE)
+def relabelled_sheet(found: Sequence[Relabelled], labels: Sequence[str], name: str) -> Image.Image:
+    """Pictures as given, each in a row of its own, and as pictures of the labels."""
+    rows = [
+        Row([Cell(given), *map(Cell, made)], [short(one.label)])
+        for one in found
+        for given, made in zip(one.given, one.made, strict=True)
+    ]
+    heads = ["as given", *map(short, labels)]
+    said = "each encoded with the label before its row, and decoded with the others"
+    return Sheet(rows, f"Pictures as other labels, by {printable(name)}", said, heads).draw(SIDE)
 
 
 def path_sheet(pictures: np.ndarray, ends: Sequence[str], path: str, out: Sequence[float], name: str) -> Image.Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import numpy as np
 
 from latentdial import storage
 from latentdial.errors import LatentdialError
-from latentdial.images import ImageSet
+from latentdial.images import ImageSet, open_parts
 from latentdial.latent.codec import Codec
+from latentdial.progress import Progress, quiet
 from latentdial.runs.records import MAX_CODES
 
 NAME = "labelled.safetensors"
@@ -26,6 +28,21 @@ def with_labelled_codes(codec: Codec, images: ImageSet, rows: np.ndarray) -> Cod
     for label in np.unique(labels):
         codes[labels == label] = codec.given(int(label)).encode(images.pixels[rows[labels == label]])
     return replace(codec, labelled_codes=codes, labels=labels)
+
+
+def unseen_of(
+    codec: Codec, labels: Sequence[str], count: int, progress: Progress = quiet
+) -> list[tuple[str, np.ndarray]]:
+    """Uint8 test pictures (N, H, W, C) of a run for each of these labels that has some, at most `count`."""
+    if codec.config is None:
+        raise LatentdialError(f"{codec.name} is no run: give pictures")
+    images = open_parts(codec.config, progress).test
+    known = np.asarray([] if images.labels is None else [images.label_names[label] for label in images.labels])
+    rows = [(label, np.flatnonzero(known == label)[:count]) for label in labels]
+    found = [(label, images.pixels[some]) for label, some in rows if len(some)]
+    if not found:
+        raise LatentdialError(f"no test picture of {codec.name} has one of these labels: name picture files")
+    return found
 
 
 def save_labelled(folder: Path, codec: Codec) -> None:
