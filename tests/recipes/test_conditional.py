@@ -15,6 +15,7 @@ from latentdial import LatentdialError
 from latentdial.anomaly.evidence import has_evidence, surplus
 from latentdial.cli import main
 from latentdial.config import ModelSettings
+from latentdial.explorer.sources import gallery_of
 from latentdial.images import open_parts
 from latentdial.latent.relabelling import relabel
 from latentdial.recipes import build, options_of, takes_labels
@@ -149,6 +150,14 @@ def test_the_codec_of_a_label_has_the_codes_of_its_pictures(writer):
         given.sample(1, prior="mixture")
     few = replace(codec, labels=np.where(codec.labels == 3, 4, codec.labels)).given("3")
     assert len(few.codes) == len(codec.codes)  # of no picture with this label, those of all
+
+
+def test_the_gallery_of_a_label_has_its_pictures(writer):
+    pictures, labels, _ = gallery_of(writer.given("3"), None, lambda *_: None)
+    held = open_parts(writer.config).held_out
+    assert set(labels) == {"3"}
+    assert len(pictures) == min(24, int((np.asarray(held.labels) == 3).sum()))
+    assert len(set(gallery_of(writer, None, lambda *_: None)[1])) > 5
 
 
 def test_the_command_shows_pictures_as_other_labels(writer, digits, tmp_path, capsys):

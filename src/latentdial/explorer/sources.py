@@ -23,7 +23,10 @@ def gallery_of(codec: Codec, source: str | None, progress: Progress) -> tuple[np
         if source is not None:
             raise
         return None, [], ""
-    index = spread(len(images), GALLERY)
+    index = np.arange(len(images))
+    if codec.label in images.label_names and images.labels is not None:
+        index = index[images.labels == images.label_names.index(codec.label)]
+    index = index[spread(len(index), GALLERY)]
     title = "Pictures held out from training" if source is None else f"Pictures of {source.rstrip('/').split('/')[-1]}"
     return np.ascontiguousarray(images.pixels[index]), _labels(images, index), title
 

@@ -66,6 +66,7 @@ class Codec(Brief, Shown):
     attributes: Attributes | None = None  # learnt from labels, for steering
     labelled_codes: np.ndarray | None = None  # (N, D) of training pictures that were told their labels, and
     labels: np.ndarray | None = None  # (N,) these; see `given`
+    label: str | None = None  # of all its pictures, where it was given one
     fitted: FittedPriors | None = None  # to the training codes, stored with the run
     words: WordPrior | None = None  # the same for discrete codes
 
@@ -281,8 +282,8 @@ class Codec(Brief, Shown):
             return lambda x: function(x, torch.full(x.shape[:1], row, device=x.device))
 
         encoder, decoder = labelled(model.encode), labelled(model.decode)
-        bare = replace(self, name=name, thin=None, stored_canonical=None, stored_support=None, directions=())
-        bare = replace(bare, encoder=encoder, decoder=decoder)
+        bare = replace(self, encoder=encoder, decoder=decoder, thin=None, name=name, label=names[row])
+        bare = replace(bare, stored_canonical=None, stored_support=None, directions=(), attributes=None)
         if self.labelled_codes is None:
             return bare
         own = self.labelled_codes[self.labels == row]
