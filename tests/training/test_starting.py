@@ -203,6 +203,20 @@ def test_a_mixture_of_logistics_learns_from_its_start_and_its_components_apart(p
     assert all((one[:, i] - one[:, j]).abs().max() > 1e-4 for one in (logits, means) for i, j in ((0, 1), (1, 2)))
 
 
+def test_pseudo_inputs_start_at_pictures_so_that_the_prior_draws_such(pixels):
+    model = started("vamp-vae", pixels, net="fcn", layers=[40], inputs=50).model
+    x = model.scale(pixels)
+    assert torch.equal(model.prior.inputs, x[torch.linspace(0, 299, 50).long()])
+    few = started("vamp-vae", pixels[:20], net="fcn", layers=[40], inputs=50).model
+    assert torch.equal(few.prior.inputs[20:40], few.scale(pixels[:20]))
+    with torch.no_grad():
+        drawn, made = (
+            model.decode(z).std(0).mean()
+            for z in (model.sample(300, torch.Generator().manual_seed(0)), model.encode(x))
+        )
+    assert 0.85 < drawn / made < 1.2
+
+
 # from labels ----------------------------------------------------------------------------------------------------------
 
 

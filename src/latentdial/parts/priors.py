@@ -82,6 +82,12 @@ class Vamp(nn.Module):
         self.posterior, self.low, self.high = posterior, low, high
         self.inputs = nn.Parameter((low + high) / 2 + BRIGHT * (high - low) * torch.randn(inputs, *image))
 
+    @torch.no_grad()
+    def start(self, pictures: Tensor) -> None:
+        """Set the pseudo-inputs to pictures (N, C, H, W), from the first again where these are fewer."""
+        rows = torch.arange(len(self.inputs), device=pictures.device) % len(pictures)
+        self.inputs.copy_(pictures[rows])
+
     @property
     def components(self) -> Diagonal:
         """The posteriors (M, D) of the pseudo-inputs."""

@@ -39,7 +39,7 @@ def vamp_vae(
     inputs: int = 64,
     beta: float = 1.0,
 ) -> Recipe:
-    """VampPrior: the prior is the mean posterior of pseudo-inputs that are learnt (arXiv 1705.07120, section 3)."""
+    """VampPrior: the mean posterior of pseudo-inputs, training pictures at first (arXiv 1705.07120, section 3)."""
     model = vae(image, latent, net, layers)
     model.prior = Vamp(model.posterior, image, inputs, *model.likelihood.range)  # type: ignore[arg-type]
     return Recipe(model, [nll(), kl(beta)])

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from latentdial.layers import Startable
 from latentdial.measure.principal import ROUNDS, principal_components, principal_within
 from latentdial.model import Autoencoder, Model
+from latentdial.parts.priors import Vamp
 from latentdial.progress import Steps, quiet
 from latentdial.training.feed import Feed
 from latentdial.training.few import Varied, blurred, vary
@@ -107,7 +108,7 @@ def start_at_pca(
     optimum of a linear VAE (Tipping & Bishop 1999, eq. 7 to 9; arXiv 1911.02469), its KL weighed `beta`: the aggregated
     posterior is N(0, I), so that samples of the prior are pictures at once. The decoder is fitted through the
     likelihood's mean. The same pictures give the same weights. A model that learns from labels starts at their mean
-    pictures, and its codes at components within labels.
+    pictures, and its codes at components within labels; pseudo-inputs of a prior start at pictures.
     """
     assert isinstance(model, Autoencoder)  # noqa: S101 - has_linear_start
     if model.condition is not None and told is not None:
@@ -119,6 +120,8 @@ def start_at_pca(
     linear = partial(_linear, principal, told)
     model.decoder.become(_fitted(model, pixels, rows, codes, linear, advance))  # type: ignore[operator]
     model.likelihood.start(_error(model, pixels, rows, codes))
+    if isinstance(model.prior, Vamp):
+        model.prior.start(model.scale(pixels[_spread(pixels, len(model.prior.inputs)).to(pixels.device)]))
 
 
 def _fitted(
