@@ -21,7 +21,7 @@ from latentdial.cli.shared import (
 )
 from latentdial.errors import LatentdialError
 
-MOST = 24  # labels beside each other
+MOST = 24  # labels beside and below each other
 EXAMPLES = [
     "latentdial relabel runs/digits --out all.png       # unseen pictures of every label as all others",
     "latentdial relabel runs/digits three.png --label 3 --to 5 8 --out others.png",
@@ -72,5 +72,6 @@ def _of_test(codec: Any, options: Namespace, labels: list[str]) -> list[Any]:
     from latentdial.runs.labelled import unseen_of
 
     with show_progress() as show:
-        found = unseen_of(codec, [options.label] if options.label else labels, options.n, show.advance)
+        shown = [options.label] if options.label else codec.label_names[:MOST]
+        found = unseen_of(codec, shown, options.n, show.advance)
     return [relabelled(codec, pictures, label, labels) for label, pictures in found]
