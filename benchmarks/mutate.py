@@ -90,6 +90,7 @@ MORE = {  # beside the tests of a module's own name, which come first: a fault i
     "latent/effect.py": [LATENT, CHANNELS],
     "latent/likelihood.py": [],
     "latent/novelty.py": ["tests/latent/test_novelty_runs.py"],
+    "latent/relabelling.py": [CONDITIONAL],
     "measure/likelihood.py": ["tests/measure/test_generation.py", LIKELIHOOD],
     "measure/principal.py": [STARTING],
 }

@@ -249,6 +249,8 @@ def test_labels_come_with_their_mean_pictures_and_one_without_pictures_with_that
     x = rows(pixels)
     for row, wanted in enumerate([x, x[labels == 0], x[labels == 1], x[labels == 2], x]):
         torch.testing.assert_close(told.means[row], wanted.mean(0), atol=1e-5, rtol=0)
+    alone = told_of(model, pixels, torch.where(torch.arange(300) == 7, 3, 0))
+    torch.testing.assert_close(alone.means[4], x[7])  # of one picture it is that
     copies = told_of(model, torch.cat([pixels, pixels.flip(2)]), labels)
     torch.testing.assert_close(
         copies.means[2], torch.cat([x, rows(pixels.flip(2))])[copies.of(torch.arange(600)) == 1].mean(0)

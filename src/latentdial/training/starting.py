@@ -40,7 +40,7 @@ class Told:
 
     def of(self, rows: Tensor) -> Tensor:
         """The labels (B,) of rows (B,)."""
-        return self.labels[rows.to(self.labels.device) % len(self.labels)]
+        return self.labels[rows % len(self.labels)]
 
     def mean(self, rows: Tensor) -> Tensor:
         """The mean pictures (B, P) of the labels of rows (B,)."""
@@ -57,8 +57,8 @@ def told_of(model: Model, pixels: Feed, labels: Tensor) -> Told:
     """The labels of the pictures, and the mean picture of each as the model sees it; where it has none, that of all."""
     rows = _spread(pixels, PICTURES)
     sums, counts = torch.zeros(()), labels.new_zeros(model.labels + 1)
-    for some, x in zip(rows.split(BATCH), _pictures(model, pixels, rows), strict=True):
-        kinds = F.pad(F.one_hot(labels[some.to(labels.device) % len(labels)], model.labels), (1, 0), value=1)
+    for some, x in _pictures(model, pixels, rows):
+        kinds = F.pad(F.one_hot(labels[some % len(labels)], model.labels), (1, 0), value=1)
         sums, counts = sums.to(x) + kinds.T.to(x) @ x.flatten(1), counts + kinds.sum(0)
     means = sums / counts.clamp(min=1)[:, None]
     return Told(labels, torch.where(counts[:, None] > 0, means, means[:1]))
@@ -140,9 +140,9 @@ def _fitted(
     best.
     """
     ones = torch.cat([codes, torch.ones_like(codes[:, :1])], 1)
-    products = ones.new_zeros(ones.shape[1], next(_pictures(model, pixels, rows[:1])).numel())
+    products = ones.new_zeros(ones.shape[1], model.scale(pixels[:1]).numel())
     plain = torch.zeros_like(products)
-    for some, (z, x) in zip(rows.split(BATCH), _pairs(model, pixels, rows, ones), strict=True):
+    for z, x, some in _pairs(model, pixels, rows, ones):
         products.addmm_(z.T, model.likelihood.invert(x).flatten(1))
         plain.addmm_(z.T, linear(x, some))
     gram = (ones.T @ ones).double() / len(ones)
@@ -153,7 +153,7 @@ def _fitted(
     momentum = torch.zeros_like(weights)
     for done in range(FITS + 1):
         slope, squares, errors = torch.zeros_like(weights), torch.zeros_like(least), torch.zeros_like(least)
-        for z, x in _pairs(model, pixels, rows, ones):
+        for z, x, _ in _pairs(model, pixels, rows, ones):
             shown, steepness = _shown_and_slope(model, (z @ weights.T).unflatten(1, x.shape[1:]))
             wrong = shown - (x + (z @ straight.T).clamp(darkest, brightest).view_as(x)) / 2
             slope += (wrong * steepness).flatten(1).T @ z
@@ -178,7 +178,7 @@ def _codes(model: Autoencoder, pixels: Feed, rows: Tensor, told: Told | None) ->
     """What the decoder sees (N, D) of a code of every row, drawn from its posterior, and of its label."""
     generator = torch.Generator(pixels.device).manual_seed(0)
     seen = []
-    for some, x in zip(rows.split(BATCH), _pictures(model, pixels, rows), strict=True):
+    for some, x in _pictures(model, pixels, rows):
         batch = replace(model.batch(x, generator=generator), y=None if told is None else told.of(some))
         known = model.rows(batch)
         seen.append(model.read(model.posterior(x, known).sample(batch.noise.get("z"))[0], known))
@@ -188,7 +188,7 @@ def _codes(model: Autoencoder, pixels: Feed, rows: Tensor, told: Told | None) ->
 def _error(model: Autoencoder, pixels: Feed, rows: Tensor, codes: Tensor) -> float:
     """Mean squared error per value of the pictures that the model makes of what its decoder sees."""
     pairs = _pairs(model, pixels, rows, codes)
-    made = ((model.likelihood.mean(model.decoder(z).float()), x) for z, x in pairs)
+    made = ((model.likelihood.mean(model.decoder(z).float()), x) for z, x, _ in pairs)
     return sum(len(x) * float((mean - x).square().mean()) for mean, x in made) / len(rows)
 
 
@@ -205,16 +205,18 @@ def _spread(pixels: Feed, most: int) -> Tensor:
     return torch.linspace(0, len(pixels) - 1, min(len(pixels), most)).long()
 
 
-def _pictures(model: Model, pixels: Feed, rows: Tensor) -> Iterator[Tensor]:
-    """Float pictures (B, C, H, W) of the rows, some at a time."""
-    return (model.scale(pixels[some]) for some in rows.to(pixels.device).split(BATCH))
+def _pictures(model: Model, pixels: Feed, rows: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Some of the rows (B,) at a time, and their float pictures (B, C, H, W)."""
+    return ((some, model.scale(pixels[some])) for some in rows.to(pixels.device).split(BATCH))
 
 
 def _residues(model: Model, pixels: Feed, rows: Tensor, told: Told | None) -> Iterator[Tensor]:
     """What the mean picture of its label leaves of every picture, where labels are told."""
-    for some, x in zip(rows.split(BATCH), _pictures(model, pixels, rows), strict=True):
+    for some, x in _pictures(model, pixels, rows):
         yield x if told is None else x - told.mean(some).view_as(x)
 
 
-def _pairs(model: Autoencoder, pixels: Feed, rows: Tensor, codes: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    return zip(codes.split(BATCH), _pictures(model, pixels, rows), strict=True)
+def _pairs(model: Autoencoder, pixels: Feed, rows: Tensor, codes: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Some of the codes (B, D) at a time, with their pictures (B, C, H, W) and rows (B,)."""
+    for z, (some, x) in zip(codes.split(BATCH), _pictures(model, pixels, rows), strict=True):
+        yield z, x, some
