@@ -252,10 +252,8 @@ def test_labels_come_with_their_mean_pictures_and_one_without_pictures_with_that
     alone = told_of(model, pixels, torch.where(torch.arange(300) == 7, 3, 0))
     torch.testing.assert_close(alone.means[4], x[7])  # of one picture it is that
     copies = told_of(model, torch.cat([pixels, pixels.flip(2)]), labels)
-    torch.testing.assert_close(
-        copies.means[2], torch.cat([x, rows(pixels.flip(2))])[copies.of(torch.arange(600)) == 1].mean(0)
-    )
-    assert torch.equal(copies.of(torch.tensor([1, 301, 302])), torch.tensor([1, 1, 2]))
+    torch.testing.assert_close(copies.means[2], torch.cat([x, rows(pixels.flip(2))])[copies.labels == 1].mean(0))
+    assert torch.equal(copies.labels[torch.tensor([1, 301, 302])], torch.tensor([1, 1, 2]))
 
 
 def test_components_within_labels_know_nothing_of_labels(pixels, labels):

@@ -42,36 +42,34 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> None:
+    from latentdial.latent.relabelling import as_others
     from latentdial.report.strips import relabelled_sheet
 
     codec = load_run(options.run)
     labels = options.to or codec.label_names
-    for label in [options.label or 0, *labels]:
-        codec.given(label)  # one that it does not know is said before any work
     if len(labels) > MOST:
         raise LatentdialError(f"{codec.name} knows {len(labels)} labels: name up to {MOST} of them with --to")
-    made = _of_files(codec, options, labels) if options.pictures else _of_test(codec, options, labels)
+    shown = [options.label] if options.label else codec.label_names[:MOST]
+    known = {label: codec.given(label) for label in [*shown, *labels] or [0]}  # one that knows no label says so
+    others = [known[label] for label in labels]
+    found = _of_files(codec, options) if options.pictures else _of_test(codec, options, shown)
+    made = [(label, pictures, as_others(known[label], others, pictures)) for label, pictures in found]
     save_picture(relabelled_sheet(made, labels, codec.name), options.out)
     if options.json:
-        print_json({"run": options.run, "labels": [one.label for one in made], "to": labels, "out": options.out})
+        print_json({"run": options.run, "labels": [label for label, _ in found], "to": labels, "out": options.out})
         return
     say_written(options.out)
 
 
-def _of_files(codec: Any, options: Namespace, labels: list[str]) -> list[Any]:
-    from latentdial.latent.relabelling import relabelled
-
+def _of_files(codec: Any, options: Namespace) -> list[tuple[str, Any]]:
     if options.label is None:
         raise LatentdialError("these pictures have a label that the run cannot know: name it with --label")
-    return [relabelled(codec, codec.pictures(list(options.pictures)), options.label, labels)]
+    return [(options.label, codec.pictures(list(options.pictures)))]
 
 
-def _of_test(codec: Any, options: Namespace, labels: list[str]) -> list[Any]:
-    from latentdial.latent.relabelling import relabelled
+def _of_test(codec: Any, options: Namespace, shown: list[str]) -> list[tuple[str, Any]]:
     from latentdial.progress import show_progress
     from latentdial.runs.labelled import unseen_of
 
     with show_progress() as show:
-        shown = [options.label] if options.label else codec.label_names[:MOST]
-        found = unseen_of(codec, shown, options.n, show.advance)
-    return [relabelled(codec, pictures, label, labels) for label, pictures in found]
+        return unseen_of(codec, shown, options.n, show.advance)

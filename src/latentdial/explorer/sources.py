@@ -23,9 +23,8 @@ def gallery_of(codec: Codec, source: str | None, progress: Progress) -> tuple[np
         if source is not None:
             raise
         return None, [], ""
-    index = np.arange(len(images))
-    if codec.label in images.label_names and images.labels is not None:
-        index = index[images.labels == images.label_names.index(codec.label)]
+    own = np.arange(0) if codec.label is None else images.labelled(codec.label)
+    index = own if len(own) else np.arange(len(images))
     index = index[spread(len(index), GALLERY)]
     title = "Pictures held out from training" if source is None else f"Pictures of {source.rstrip('/').split('/')[-1]}"
     return np.ascontiguousarray(images.pixels[index]), _labels(images, index), title

@@ -65,6 +65,12 @@ class ImageSet(Brief):
         """Known attributes, each (N,)."""
         return self.columns.factors
 
+    def labelled(self, name: str) -> np.ndarray:
+        """The indices of the pictures with this label; none where no picture has it."""
+        if self.labels is None or name not in self.label_names:
+            return np.arange(0)
+        return np.flatnonzero(self.labels == self.label_names.index(name))
+
     def take(self, index: np.ndarray) -> ImageSet:
         """The pictures at `index`, in that order; reads no pixels."""
         return replace(

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from latentdial.latent.codec import Codec, Picture
 from latentdial.priors.whitening import Whitening
-from latentdial.texts import Brief
 
 
 def relabel(
@@ -24,25 +22,15 @@ def relabel(
     >>> import latentdial
     >>> latentdial.relabel(codec, "a.png", "cat", ["dog"])[0, 0]  # doctest: +SKIP
     """
-    one = codec.given(label)
     others = [codec.given(name) for name in (codec.label_names if to is None else to)]
-    codes = one.encode(given)
-    moved = [transport(codes, one.priors["gaussian"].whitening, other.priors["gaussian"].whitening) for other in others]
-    return np.stack([other.decode(found) for other, found in zip(others, moved, strict=True)], axis=1)
+    return as_others(codec.given(label), others, given)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Relabelled(Brief):
-    """Pictures of one label, as given, and as pictures of other labels."""
-
-    label: str
-    given: np.ndarray  # (N, H, W, C)
-    made: np.ndarray  # (N, L, H, W, C)
-
-
-def relabelled(codec: Codec, pictures: np.ndarray, label: str, to: Sequence[str]) -> Relabelled:
-    """Uint8 pictures (N, H, W, C) of one label beside what `relabel` makes of them."""
-    return Relabelled(label, pictures, relabel(codec, pictures, label, to))
+def as_others(one: Codec, others: Sequence[Codec], given: Picture | list[Picture]) -> np.ndarray:
+    """Pictures of the label that the codec `one` was given, as `relabel` shows them by those given other labels."""
+    codes, first = one.encode(given), one.priors["gaussian"].whitening
+    made = [other.decode(transport(codes, first, other.priors["gaussian"].whitening)) for other in others]
+    return np.stack(made, axis=1)
 
 
 def transport(codes: np.ndarray, first: Whitening, second: Whitening) -> np.ndarray:

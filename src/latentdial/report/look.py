@@ -104,7 +104,7 @@ def _label_rows(survey: Survey) -> list[dict[str, Any]]:
     """A row of pictures for each of the largest labels."""
     images, rows = survey.images, []
     for name, count in survey.labels[:LABELS]:
-        members = np.flatnonzero(images.labels == images.label_names.index(name))
+        members = images.labelled(name)
         chosen = members[np.unique(np.linspace(0, len(members) - 1, min(PER_LABEL, len(members))).astype(int))]
         rows.append({"name": name, "count": count, "pictures": list(images.pixels[chosen])})
     return rows

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from latentdial.latent.relabelling import Relabelled
 from latentdial.latent.sampling import Fit
 from latentdial.report.figures import Cell, Row, Sheet
 from latentdial.texts import counted, printable
@@ -48,12 +47,14 @@ def analogy_sheet(given: np.ndarray, decoded: np.ndarray, names: Sequence[str], 
     return Sheet(rows, title, "code of D: C + B - A", ["A", "B", "C", "D"]).draw(SIDE)
 
 
-def relabelled_sheet(found: Sequence[Relabelled], labels: Sequence[str], name: str) -> Image.Image:
-    """Pictures as given, each in a row of its own, and as pictures of the labels."""
+def relabelled_sheet(
+    found: Sequence[tuple[str, np.ndarray, np.ndarray]], labels: Sequence[str], name: str
+) -> Image.Image:
+    """Of every label, pictures as given, (N, H, W, C), and as pictures of other labels, (N, L, H, W, C)."""
     rows = [
-        Row([Cell(given), *map(Cell, made)], [short(one.label)])
-        for one in found
-        for given, made in zip(one.given, one.made, strict=True)
+        Row([Cell(one), *map(Cell, others)], [short(label)])
+        for label, given, made in found
+        for one, others in zip(given, made, strict=True)
     ]
     heads = ["as given", *map(short, labels)]
     said = "each encoded with the label before its row, and decoded with the others"

@@ -37,8 +37,7 @@ def unseen_of(
     if codec.config is None:
         raise LatentdialError(f"{codec.name} is no run: give pictures")
     images = open_parts(codec.config, progress).test
-    known = np.asarray([] if images.labels is None else [images.label_names[label] for label in images.labels])
-    rows = [(label, np.flatnonzero(known == label)[:count]) for label in labels]
+    rows = [(label, images.labelled(label)[:count]) for label in labels]
     found = [(label, images.pixels[some]) for label, some in rows if len(some)]
     if not found:
         raise LatentdialError(f"no test picture of {codec.name} has one of these labels: name picture files")

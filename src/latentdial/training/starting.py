@@ -35,16 +35,12 @@ FAR = 1e6  # an output that is beyond all that a likelihood can show, if there i
 class Told:
     """The labels of pictures, and the mean picture of every label."""
 
-    labels: Tensor  # (n,) of n pictures, whose copies come in the same order as often as there are some
+    labels: Tensor  # (N,)
     means: Tensor  # (labels + 1, P), first of all pictures
-
-    def of(self, rows: Tensor) -> Tensor:
-        """The labels (B,) of rows (B,)."""
-        return self.labels[rows % len(self.labels)]
 
     def mean(self, rows: Tensor) -> Tensor:
         """The mean pictures (B, P) of the labels of rows (B,)."""
-        return self.means[1 + self.of(rows)]
+        return self.means[1 + self.labels[rows]]
 
 
 def has_linear_start(model: Model) -> bool:
@@ -54,11 +50,14 @@ def has_linear_start(model: Model) -> bool:
 
 
 def told_of(model: Model, pixels: Feed, labels: Tensor) -> Told:
-    """The labels of the pictures, and the mean picture of each as the model sees it; where it has none, that of all."""
-    rows = _spread(pixels, PICTURES)
+    """The labels of the pictures, and the mean picture of each as the model sees it; where it has none, that of all.
+
+    Of copies of few pictures, which come in the same order again and again, labels (n,) are those of the few.
+    """
+    rows, labels = _spread(pixels, PICTURES), labels.repeat(len(pixels) // len(labels))
     sums, counts = torch.zeros(()), labels.new_zeros(model.labels + 1)
     for some, x in _pictures(model, pixels, rows):
-        kinds = F.pad(F.one_hot(labels[some % len(labels)], model.labels), (1, 0), value=1)
+        kinds = F.pad(F.one_hot(labels[some], model.labels), (1, 0), value=1)
         sums, counts = sums.to(x) + kinds.T.to(x) @ x.flatten(1), counts + kinds.sum(0)
     means = sums / counts.clamp(min=1)[:, None]
     return Told(labels, torch.where(counts[:, None] > 0, means, means[:1]))
@@ -179,7 +178,7 @@ def _codes(model: Autoencoder, pixels: Feed, rows: Tensor, told: Told | None) ->
     generator = torch.Generator(pixels.device).manual_seed(0)
     seen = []
     for some, x in _pictures(model, pixels, rows):
-        batch = replace(model.batch(x, generator=generator), y=None if told is None else told.of(some))
+        batch = replace(model.batch(x, generator=generator), y=None if told is None else told.labels[some])
         known = model.rows(batch)
         seen.append(model.read(model.posterior(x, known).sample(batch.noise.get("z"))[0], known))
     return torch.cat(seen)
